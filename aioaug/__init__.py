@@ -1,0 +1,47 @@
+"""Augment batches of images on many cores, from inside an event loop.
+
+The modules, from the ground up; each imports only from those above it:
+
+    ground      errors  outcomes  arguments  seeding  cpus  _optional  _imgaug
+    far side    forms  _augment  _wire  _worker  _preload
+    asyncio     _threads  _tasks  engines  sources  pipeline  streams
+    heart       dispatch  pool  shortcuts
+    doors       cli
+"""
+
+from __future__ import annotations
+
+from ._imgaug import install as _install_imgaug
+from .engines import Engine
+from .errors import (
+    AioaugError,
+    ClosedError,
+    MissingExtra,
+    RemoteError,
+    RemoteTraceback,
+    TransportError,
+    WorkerDied,
+)
+from .pool import AsyncPool
+from .shortcuts import augment_batches, pool, run
+from .streams import BatchStream
+
+__all__ = [
+    "AioaugError",
+    "AsyncPool",
+    "BatchStream",
+    "ClosedError",
+    "Engine",
+    "MissingExtra",
+    "RemoteError",
+    "RemoteTraceback",
+    "TransportError",
+    "WorkerDied",
+    "augment_batches",
+    "pool",
+    "run",
+]
+
+__version__ = "0.1.0"
+
+_install_imgaug()

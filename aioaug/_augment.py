@@ -1,0 +1,85 @@
+"""What a worker does: seed for the batch's index, then augment."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import forms
+from ._imgaug import private_rng
+from .outcomes import Outcome, attempt
+from .seeding import Seeds, batch_seeds, seeded_generators
+
+Item = tuple[int, Any]
+
+
+class Augmentation:
+    """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
+
+    An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
+    a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
+    `numpy.random` and OpenCV's generator seeded.
+    """
+
+    def __init__(self, augmenter: Any, seed: int, *, private: bool) -> None:
+        self.augmenter = augmenter
+        self.seed = seed
+        self.private = private  # nobody else uses this interpreter's global generators
+        self._is_imgaug = is_imgaug(augmenter)
+        self._takes_rng = not self._is_imgaug and _has_parameter(augmenter, "rng")
+
+    def clone(self) -> Augmentation:
+        """A copy for one more worker in this interpreter: augmenters are not thread-safe."""
+        return Augmentation(copy.deepcopy(self.augmenter), self.seed, private=self.private)
+
+    def __call__(self, index: int, batch: Any) -> Any:
+        """Augment the batch with this index; the one passed in stays as it is."""
+        seeds = batch_seeds(self.seed, index)
+        if self._is_imgaug:
+            return self._run_imgaug(batch, seeds)
+        if not self.private:
+            batch = copy.deepcopy(batch)
+        if self._takes_rng:
+            return self._run_with_rng(batch, seeds)
+        with private_rng(seeds.library), seeded_generators(seeds, private=self.private):
+            return self.augmenter(batch)
+
+    def _run_imgaug(self, batch: Any, seeds: Seeds) -> Any:
+        with private_rng(seeds.library):
+            self.augmenter.seed_(seeds.augmenter)
+            if not self.private:
+                return forms.augment(batch, self.augmenter.augment_batch_)
+            with seeded_generators(seeds, private=True):
+                return forms.augment(batch, self.augmenter.augment_batch_)
+
+    def _run_with_rng(self, batch: Any, seeds: Seeds) -> Any:
+        import numpy as np
+
+        return self.augmenter(batch, rng=np.random.default_rng(seeds))
+
+
+def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+    """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
+    return [attempt(worker, index, batch) for index, batch in chunk]
+
+
+def is_imgaug(augmenter: Any) -> bool:
+    """Whether `augmenter` has the interface of imgaug's augmenters."""
+    return hasattr(augmenter, "augment_batch_") and hasattr(augmenter, "seed_")
+
+
+def check_augmenter(augmenter: Any) -> None:
+    """Raise `TypeError` unless `augmenter` is an imgaug augmenter or a callable."""
+    if not is_imgaug(augmenter) and not callable(augmenter):
+        raise TypeError(
+            f"augseq must be an imgaug augmenter or a callable, got {type(augmenter).__name__}"
+        )
+
+
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some callables of C have no signature to read
+        return False

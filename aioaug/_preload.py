@@ -1,0 +1,14 @@
+"""Imported once by the fork server, so that every worker starts with it in memory."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from . import _worker
+
+_worker.use_one_native_thread()
+
+import aioaug._augment  # noqa: E402, F401 - after the line above, as it may bring NumPy in
+
+with suppress(Exception):  # a worker that needs it says what is wrong; one that does not, works
+    import imgaug.augmenters  # noqa: F401

@@ -1,0 +1,79 @@
+"""Small asyncio tools that the engines, streams and pools share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+
+from ._threads import DaemonExecutor
+
+T = TypeVar("T")
+
+
+class AsyncResource:
+    """`async with` for everything that has to end; `_leave` gets the exception of the body."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        raise NotImplementedError
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end even if the caller is cancelled meanwhile, then let that through.
+
+    For clean-up that is short and must not stay half done.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    # The shield is for anyio's scopes, which cancel again and again; the loop for asyncio's.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is None:
+        return task.result()
+    failure = None if task.cancelled() else task.exception()
+    raise cancelled from failure
+
+
+async def in_thread(fn: Callable[..., T], *args: Any) -> T:
+    """Run a blocking call in a thread of its own, for waits on the operating system.
+
+    Cancelled, it leaves the thread to finish by itself.
+    """
+    thread = DaemonExecutor(1, "aioaug-wait")
+    try:
+        return await asyncio.wrap_future(thread.submit(fn, *args))
+    finally:
+        thread.shutdown(wait=False)
+
+
+def notify(
+    done: asyncio.Future[T],
+    callback: Callable[[T], object] | None,
+    error_callback: Callable[[BaseException], object] | None,
+) -> None:
+    """Tell the one it concerns how `done` ended, and nobody if it was cancelled."""
+    if done.cancelled():
+        return
+    error = done.exception()
+    if error is None and callback is not None:
+        callback(done.result())
+    elif error is not None and error_callback is not None:
+        error_callback(error)

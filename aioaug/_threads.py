@@ -1,0 +1,83 @@
+"""Threads that never hold up the end of the program."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Call = tuple[Future[Any], Callable[[], Any]]
+
+
+class DaemonExecutor(Executor):
+    """An executor of daemon threads, started on demand.
+
+    The standard library's `ThreadPoolExecutor` waits for all its threads when the interpreter
+    exits, so that one stuck call would hang a program that has ended.
+    """
+
+    def __init__(self, max_workers: int, name: str) -> None:
+        self._max_workers = max_workers
+        self._name = name
+        self._calls: deque[_Call] = deque()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("cannot submit to an executor that was shut down")
+            self._calls.append((future, lambda: fn(*args, **kwargs)))
+            if self._idle >= len(self._calls):
+                self._changed.notify()
+            elif len(self._threads) < self._max_workers:
+                self._start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._changed:
+            self._closed = True
+            dropped = list(self._calls) if cancel_futures else []
+            if dropped:
+                self._calls.clear()
+            self._changed.notify_all()
+        for future, _ in dropped:
+            future.cancel()
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _start(self) -> None:
+        name = f"{self._name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        while (call := self._next()) is not None:
+            _run(*call)
+            del call  # while this thread waits it must not keep a batch alive
+
+    def _next(self) -> _Call | None:
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._calls or self._closed)
+            self._idle -= 1
+            return self._calls.popleft() if self._calls else None
+
+
+def _run(future: Future[Any], call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,60 @@
+"""What every engine is: a place where functions run, behind one verb."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+from .._tasks import AsyncResource
+
+
+class State(Protocol):
+    """What each worker of an engine holds: it must pickle, or make copies of itself."""
+
+    private: bool
+
+    def clone(self) -> Self: ...
+
+
+class Engine(AsyncResource, ABC):
+    """Some workers, each with its own copy of one `state`.
+
+    Building an engine starts nothing. `max_tasks` is the number of calls after which a worker
+    is replaced, for engines whose workers can be; `None` is never.
+    """
+
+    def __init__(self, state: State, *, workers: int, max_tasks: int | None = None) -> None:
+        self.workers = workers
+        self.max_tasks = max_tasks
+        self._state = state
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start all workers at once and wait until they are ready. Idempotent."""
+
+    @abstractmethod
+    async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        """Run `fn(state, *args)` on one worker and return what it returns.
+
+        Calls are begun in the order of submission. Cancelled while it waits, a call never runs;
+        cancelled while it runs, its result is dropped and its worker serves others as soon as it
+        is done. Raises what `fn` raises, `WorkerDied` if the worker vanished (another one takes
+        its place), `TransportError` if arguments or result cannot be carried, and `ClosedError`
+        after `aclose`.
+        """
+
+    @abstractmethod
+    async def aclose(self, *, kill: bool = False) -> None:
+        """Wait for the calls that somebody still awaits, then end all workers.
+
+        With `kill` nothing is waited for: such calls raise `ClosedError`. Idempotent, and when
+        cancelled it still ends the workers first.
+        """
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.aclose(kill=error is not None)

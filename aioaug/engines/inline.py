@@ -1,0 +1,39 @@
+"""No workers at all: calls run where they are awaited. For debugging, and for tiny work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from ..errors import ClosedError
+from ..outcomes import attempt
+from .base import Engine, State
+
+
+class InlineEngine(Engine):
+    """Runs each call in the event loop's own thread, which stands still meanwhile.
+
+    Breakpoints and prints work. A call cannot be cancelled once it runs.
+    """
+
+    def __init__(self, state: State, *, workers: int = 1, max_tasks: int | None = None) -> None:
+        super().__init__(state, workers=1, max_tasks=max_tasks)
+        self._own: State | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        if self._closed:
+            raise ClosedError("the engine is closed")
+        if self._own is None:
+            self._own = self._state.clone()
+
+    async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        await checkpoint()  # other tasks get their turn between two calls
+        await self.start()
+        return attempt(fn, self._own, *args).unwrap()
+
+    async def aclose(self, *, kill: bool = False) -> None:
+        self._closed = True
+        self._own = None

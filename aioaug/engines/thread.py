@@ -1,0 +1,58 @@
+"""Workers as threads: no start-up time and nothing to pickle, but one GIL for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from .._tasks import finish, in_thread
+from .._threads import DaemonExecutor
+from ..errors import ClosedError
+from ..outcomes import attempt
+from .base import Engine, State
+from .desk import Desk
+
+
+class ThreadEngine(Engine):
+    """Runs calls in threads, each with its own copy of the state.
+
+    A call that is cancelled while it runs is abandoned: its thread goes on to the end of the
+    call. `max_tasks` has no meaning here.
+    """
+
+    def __init__(self, state: State, *, workers: int, max_tasks: int | None = None) -> None:
+        super().__init__(state, workers=workers, max_tasks=max_tasks)
+        self._threads = DaemonExecutor(workers, "aioaug-thread")
+        self._desk: Desk[State] = Desk()
+        self._starting = asyncio.Lock()
+        self._started = False
+        self._closed = False
+
+    async def start(self) -> None:
+        async with self._starting:
+            if self._closed:
+                raise ClosedError("the engine is closed")
+            if not self._started:
+                self._desk.open(await in_thread(self._clones))
+                self._started = True
+
+    async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        with self._desk.visit():
+            await self.start()
+            outcome = await self._desk.serve(
+                lambda state: self._threads.submit(attempt, fn, state, *args)
+            )
+            return outcome.unwrap()
+
+    async def aclose(self, *, kill: bool = False) -> None:
+        self._closed = True
+        try:
+            await self._desk.close(wait=not kill)
+        finally:
+            # A thread that is busy with an abandoned call ends by itself, later.
+            wait = not self._desk.busy
+            await finish(in_thread(lambda: self._threads.shutdown(wait, cancel_futures=True)))
+
+    def _clones(self) -> list[State]:
+        return [self._state.clone() for _ in range(self.workers)]

@@ -1,0 +1,91 @@
+"""Every error that aioaug raises by itself.
+
+    AioaugError
+    +-- ClosedError         something was used after it had been closed
+    +-- WorkerDied          a worker process vanished while it held a batch
+    +-- TransportError      an object could not be carried to or from a worker
+    +-- RemoteError         stands for an exception that cannot cross a process border
+    MissingExtra            an optional dependency is not installed (an ImportError)
+
+An augmenter's own exception is not in this tree: it reaches the caller as itself, with a
+`RemoteTraceback` as its cause and a note that names the batch. Wrong arguments are plain
+`ValueError` and `TypeError`.
+"""
+
+from __future__ import annotations
+
+import signal
+
+
+class AioaugError(Exception):
+    """Base of the errors that aioaug raises by itself."""
+
+
+class ClosedError(AioaugError):
+    """A pool, stream or engine was used after it had been closed."""
+
+
+class TransportError(AioaugError):
+    """An object could not be pickled or unpickled on its way to or from a worker.
+
+    The cause is the error that pickle raised.
+    """
+
+
+class WorkerDied(AioaugError):
+    """A worker process ended while it held work.
+
+    `exitcode` is the exit code of the process, negative for the number of the signal that
+    killed it, `None` where the system did not tell. `index` is the index of the batch that it
+    held, `None` if it held none.
+    """
+
+    def __init__(self, exitcode: int | None, doing: str, index: int | None = None) -> None:
+        super().__init__(exitcode, doing, index)
+        self.exitcode = exitcode
+        self.doing = doing
+        self.index = index
+
+    def __str__(self) -> str:
+        return f"a worker process {_how(self.exitcode)} while {self.doing}"
+
+
+class RemoteError(AioaugError):
+    """Stands for an exception raised in a worker that could not be carried to the caller.
+
+    `type_name`, `message` and `traceback` say what the original was. It also takes the place
+    of exceptions that would be misread on this side: `SystemExit`, `KeyboardInterrupt`,
+    `StopIteration`, `StopAsyncIteration` and `asyncio.CancelledError`.
+    """
+
+    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
+        super().__init__(type_name, message, traceback)
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - named like the standard library's own
+    """The cause of an exception that came out of a worker: the traceback there, as text."""
+
+    def __str__(self) -> str:
+        return "\n" + "".join(map(str, self.args)).rstrip()
+
+
+class MissingExtra(ImportError):
+    """An optional dependency is not installed; the message ends in the command to install it."""
+
+
+def _how(exitcode: int | None) -> str:
+    if exitcode is None:
+        return "vanished"
+    if exitcode >= 0:
+        return f"exited with code {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    return f"was killed by {name}"

@@ -1,0 +1,92 @@
+"""The forms a batch may come in, and the way to imgaug's and back.
+
+`Batch` and `UnnormalizedBatch` pass as they are. An array (N,H,W,C) or (N,H,W), a list of
+arrays (H,W,C) or (H,W), or a list of one of imgaug's `...OnImage` objects goes in as a column
+of its own and comes back in the same form.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+_COLUMNS = {
+    "HeatmapsOnImage": "heatmaps",
+    "SegmentationMapsOnImage": "segmentation_maps",
+    "KeypointsOnImage": "keypoints",
+    "BoundingBoxesOnImage": "bounding_boxes",
+    "PolygonsOnImage": "polygons",
+    "LineStringsOnImage": "line_strings",
+}
+
+
+def is_batch(value: Any) -> bool:
+    """Whether `value` is one of imgaug's two batch classes."""
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+    return isinstance(value, (Batch, UnnormalizedBatch))
+
+
+def check(batch: Any) -> None:
+    """Raise `TypeError` or `ValueError` if an imgaug augmenter cannot take `batch`."""
+    if is_batch(batch):
+        used = [name for name in _augmented(batch) if getattr(batch, name) is not None]
+        if used and type(batch).__name__ == "UnnormalizedBatch":
+            raise ValueError(f"the batch was augmented already: {', '.join(used)} is set")
+    else:
+        _column(batch)
+
+
+def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
+    """Run imgaug's `augment_batch_` over `batch`, in whatever form it is; `batch` stays as it is."""
+    check(batch)
+    if is_batch(batch):
+        return augment_batch(copy.copy(batch))
+    if isinstance(batch, list) and not batch:
+        return []
+    column = _column(batch)
+    return getattr(augment_batch(_as_batch(column, batch)), f"{column}_aug")
+
+
+def _as_batch(column: str, value: Any) -> Batch | UnnormalizedBatch:
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    return UnnormalizedBatch(**{column: value})
+
+
+def _augmented(batch: Any) -> list[str]:
+    return [name for name in vars(batch) if name.endswith("_aug")]
+
+
+def _column(batch: Any) -> str:
+    """The name of the column that `batch` is, e.g. `images` for an array."""
+    import numpy as np
+
+    if isinstance(batch, np.ndarray):
+        if batch.ndim not in (3, 4):
+            raise ValueError(f"an array must be (N,H,W) or (N,H,W,C), got shape {batch.shape}")
+        return "images"
+    if not isinstance(batch, list):
+        raise TypeError(
+            "a batch must be an imgaug Batch or UnnormalizedBatch, an array or a list of arrays, "
+            f"got {type(batch).__name__}"
+        )
+    if not batch:
+        return "images"
+    names = {_member(item, np.ndarray) for item in batch}
+    if len(names) > 1:
+        raise TypeError(f"a list must hold items of one kind, got {', '.join(sorted(names))}")
+    return names.pop()
+
+
+def _member(item: Any, array: type) -> str:
+    if isinstance(item, array):
+        return "images"
+    for base in type(item).__mro__:
+        if base.__name__ in _COLUMNS:
+            return _COLUMNS[base.__name__]
+    raise TypeError(f"a list must hold images or imgaug's ...OnImage, got {type(item).__name__}")

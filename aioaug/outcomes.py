@@ -1,0 +1,81 @@
+"""What became of one piece of work: a value or an exception, both of them plain data."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from .errors import RemoteError, RemoteTraceback
+
+T = TypeVar("T")
+
+# Raised on the caller's side, each of these would end a loop, a task or the program.
+_MISLEADING = (StopIteration, StopAsyncIteration, GeneratorExit, SystemExit, asyncio.CancelledError)
+
+
+class Success(Generic[T]):
+    """The value that a call returned."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def unwrap(self) -> T:
+        return self.value
+
+
+class Failure:
+    """The exception that a call raised. Pickling it never fails."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def unwrap(self) -> NoReturn:
+        raise self.error
+
+    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
+        text = "".join(traceback.format_exception(self.error))
+        return _from_afar, (_portable(self.error), text)
+
+
+Outcome = Success[T] | Failure
+
+
+def attempt(fn: Callable[..., T], *args: Any) -> Outcome[T]:
+    """Call `fn` and return what became of it; only `KeyboardInterrupt` gets out."""
+    try:
+        return Success(fn(*args))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return Failure(_plain(error) if isinstance(error, _MISLEADING) else error)
+
+
+def _plain(error: BaseException) -> RemoteError:
+    stand_in = RemoteError(type(error).__qualname__, str(error))
+    stand_in.__cause__ = error
+    return stand_in
+
+
+def _portable(error: BaseException) -> Exception:
+    """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
+    try:
+        # An exception may pickle and then fail to unpickle, which kills executors of every kind.
+        copy = pickle.loads(pickle.dumps(error))
+        if isinstance(error, Exception) and type(copy) is type(error):
+            return error
+    except Exception:
+        pass
+    text = "".join(traceback.format_exception(error))
+    return RemoteError(type(error).__qualname__, str(error), text)
+
+
+def _from_afar(error: Exception, text: str) -> Failure:
+    error.__cause__ = RemoteTraceback(text)
+    return Failure(error)

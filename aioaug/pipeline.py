@@ -1,0 +1,198 @@
+"""From a source through some calls to a consumer: bounded, in order or not."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from ._tasks import finish
+from .errors import ClosedError
+from .outcomes import Failure, Outcome
+from .seeding import Indices
+from .sources import Source
+
+Item = tuple[int, Any]
+Call = Callable[[Sequence[Item]], Awaitable[list[Outcome[Any]]]]
+
+
+class Phase(Enum):
+    """The life of a pipeline."""
+
+    NEW = "new"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+class Pipeline:
+    """Feeds chunks of a source to `call` and holds what comes back until it is asked for.
+
+    `window` is the number of batches that may exist between the source and the consumer, the
+    one in the consumer's hands included; `None` is no limit. `flying` is the number of chunks
+    given to `call` at once. Nothing is pulled before the first `next`.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        source: Source,
+        indices: Indices,
+        *,
+        window: int | None,
+        chunksize: int,
+        flying: int,
+        ordered: bool,
+    ) -> None:
+        self._call = call
+        self._source = source
+        self._indices = indices
+        self._chunksize = chunksize
+        self._ordered = ordered
+        self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
+        self._flying = asyncio.Semaphore(flying)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._feeder: asyncio.Task[None] | None = None
+        self._done: dict[int, Outcome[Any]] = {}  # by position, in order of completion
+        self._owed: dict[int, int] = {}  # position -> index of what the consumer has not got
+        self._pulled = 0
+        self._next = 0
+        self._held = False
+        self._asking = False
+        self._news = asyncio.Event()
+        self._source_error: BaseException | None = None
+        self._close_error: BaseException | None = None
+        self._end: BaseException | None = None
+        self._phase = Phase.NEW
+        self.ended = asyncio.Event()
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life the pipeline is."""
+        return self._phase
+
+    async def next(self) -> Any:
+        """The next result; raises `StopAsyncIteration` after the last one.
+
+        Cancelled, it loses nothing: the next call gets what this one would have got.
+        """
+        if self._asking:
+            raise RuntimeError("another task is waiting for this stream's next batch")
+        self._asking = True
+        try:
+            return (await self._next_outcome()).unwrap()
+        finally:
+            self._asking = False
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Begin to close: drop all work and results, and have the source closed. Idempotent.
+
+        A consumer that waits, or asks later, gets `error` or the end of the stream.
+        """
+        if self._phase is not Phase.CLOSED:
+            self._phase, self._end = Phase.CLOSED, error
+            for task in (*self._tasks, self._feeder):
+                if task is not None:
+                    task.cancel()
+            self._progress()
+
+    async def close(self, error: BaseException | None = None) -> None:
+        """`stop`, and wait until nothing of this pipeline runs any more."""
+        self.stop(error)
+        await finish(self.ended.wait())
+        failure, self._close_error = self._close_error, None
+        if failure is not None:
+            raise failure
+
+    async def _next_outcome(self) -> Outcome[Any]:
+        if self._held:
+            self._held = False
+            self._permits.release()
+        self._start()
+        while (position := self._ready()) is None:
+            if self._phase is Phase.CLOSED:
+                raise self._end or StopAsyncIteration
+            if self._idle():
+                await self.close(self._last_word())
+                continue
+            self._news.clear()
+            await self._news.wait()
+        self._held = True
+        self._next = position + 1
+        del self._owed[position]
+        return self._done.pop(position)
+
+    def _start(self) -> None:
+        if self._phase is Phase.NEW:
+            self._phase = Phase.RUNNING
+            self._feeder = asyncio.create_task(self._feed())
+            self._feeder.add_done_callback(self._fed)
+
+    def _ready(self) -> int | None:
+        """The position of the result that is next in line, if it is there."""
+        if self._ordered:
+            return self._next if self._next in self._done else None
+        return next(iter(self._done), None)
+
+    def _idle(self) -> bool:
+        return (self._feeder is None or self._feeder.done()) and not self._tasks
+
+    def _last_word(self) -> BaseException | None:
+        if self._source_error is None and self._owed:
+            return ClosedError("the stream's work was cancelled from outside")
+        return self._source_error
+
+    async def _feed(self) -> None:
+        chunk: list[Item] = []
+        try:
+            while True:
+                # Waiting for a permit with a half-filled chunk in hand would be waiting for ever.
+                if len(chunk) == self._chunksize or (chunk and self._permits.locked()):
+                    await self._launch(chunk)
+                    chunk = []
+                await self._permits.acquire()
+                batch = await self._source.pull()
+                index = self._owed[self._pulled] = self._indices.take()
+                self._pulled += 1
+                chunk.append((index, batch))
+        except StopAsyncIteration:
+            await self._launch(chunk)
+        except Exception as error:
+            self._source_error = error
+            await self._launch(chunk)
+        finally:
+            await self._source.aclose()
+
+    async def _launch(self, chunk: list[Item]) -> None:
+        if not chunk:
+            return
+        await self._flying.acquire()
+        task = asyncio.create_task(self._run(self._pulled - len(chunk), chunk))
+        self._tasks.add(task)
+        task.add_done_callback(self._landed)
+
+    async def _run(self, first: int, chunk: list[Item]) -> None:
+        try:
+            outcomes = await self._call(chunk)
+        except Exception as error:
+            outcomes = [Failure(error)] * len(chunk)
+        self._done.update(enumerate(outcomes, first))
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._flying.release()
+        self._progress()
+
+    def _fed(self, feeder: asyncio.Task[None]) -> None:
+        if not feeder.cancelled():
+            self._close_error = feeder.exception()  # of the source's own clean-up
+        self._progress()
+
+    def _progress(self) -> None:
+        self._news.set()
+        if self._phase is Phase.CLOSED and self._idle() and not self.ended.is_set():
+            self._done.clear()
+            while self._owed:
+                self._indices.give_back(self._owed.popitem()[1])
+            self.ended.set()

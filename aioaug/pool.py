@@ -1,0 +1,310 @@
+"""The heart: batches in, augmented batches out, on many cores."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Self
+
+from . import _worker, forms
+from ._augment import Augmentation, Item, check_augmenter, is_imgaug
+from ._tasks import AsyncResource, finish, notify
+from .arguments import whole, whole_or_none
+from .cpus import worker_count
+from .dispatch import Dispatcher
+from .engines import Engine, EngineFactory, engine_class
+from .errors import ClosedError
+from .outcomes import Outcome
+from .pipeline import Pipeline
+from .seeding import Indices, check_seed
+from .sources import open_source
+from .streams import BatchStream
+
+# Chunks under way per worker: one in its hands and one ready to follow, so that none ever waits.
+_CHUNKS_PER_WORKER = 2
+# map_batches cuts its list into this many chunks per worker, as multiprocessing.Pool does.
+_CUTS_PER_WORKER = 4
+
+
+# The engines whose workers share this interpreter.
+_SHARED = ("inline", "thread")
+
+
+class _Phase(Enum):
+    NEW = "new"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class AsyncPool(AsyncResource):
+    """Augments batches on many cores under an asyncio event loop.
+
+    Building a pool starts nothing. Entering it, or its first call, starts all workers at once.
+    Leaving it by the end of the block closes it, by an exception terminates it.
+
+    Batches are imgaug's `Batch` and `UnnormalizedBatch` with any of their columns, or plain
+    images, in the same form out: an array (N,H,W,C) or (N,H,W), or a list of arrays (H,W,C) or
+    (H,W), of any dtype that the augmenter takes. What is passed in stays unchanged. A callable
+    `batch -> batch` in the place of an imgaug augmenter may take anything that pickles.
+
+    The output depends on the seed and the batch's index alone: not on the number of workers,
+    chunks, order, engine or retries. Indices count all batches of a pool from 0, and the numbers
+    are those of `imgaug.multicore.Pool(seed=...)`.
+
+    Args:
+        augseq: an imgaug augmenter, or a callable; both must pickle for `engine="process"`.
+        processes: the number of workers; `None` is one for each CPU that this process may use
+            (affinity and cgroup quota), a negative number that many fewer, at least one.
+        maxtasksperchild: replace a worker process after so many chunks; `None` is never.
+        seed: 0 to 2**31 - 1; `None` draws one, readable as `effective_seed`.
+        engine: `"process"`, `"thread"` or `"inline"`, or a factory of `Engine`s.
+        start_method: `"forkserver"` or `"spawn"`; `None` takes the first that there is.
+        retries: how often a batch is tried again after its worker died.
+
+    Raises:
+        ValueError, TypeError: an argument is out of range or of the wrong type.
+        RuntimeError: the pool is built inside a worker.
+
+        async with AsyncPool(iaa.Fliplr(0.5), processes=-1, seed=1) as pool:
+            batches_aug = await pool.map_batches(batches)
+    """
+
+    def __init__(
+        self,
+        augseq: Any,
+        processes: int | None = None,
+        maxtasksperchild: int | None = None,
+        seed: int | None = None,
+        *,
+        engine: str | EngineFactory = "process",
+        start_method: str | None = None,
+        retries: int = 2,
+    ) -> None:
+        _worker.refuse_nested_pool()
+        check_augmenter(augseq)
+        self.augseq = augseq
+        self.processes = processes
+        self.maxtasksperchild = whole_or_none("maxtasksperchild", maxtasksperchild, low=1)
+        self.seed = seed
+        self.effective_seed = check_seed(seed)
+        self.workers = worker_count(processes)
+        self.retries = whole("retries", retries, low=0)
+        # Threads and the loop share this interpreter's global generators with everybody else.
+        state = Augmentation(augseq, self.effective_seed, private=engine not in _SHARED)
+        options = {} if start_method is None else {"start_method": start_method}
+        self._engine: Engine = engine_class(engine)(
+            state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
+        )
+        self._dispatch = Dispatcher(self._engine, self.retries)
+        self._indices = Indices()
+        self._streams: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+        self._maps: set[Pipeline] = set()
+        self._futures: set[asyncio.Task[list[Any]]] = set()
+        self._phase = _Phase.NEW
+        self._ended = asyncio.Event()
+
+    @property
+    def pool(self) -> Engine:
+        """The engine that does the work; raises `ClosedError` once the pool is closed."""
+        self._check_open()
+        return self._engine
+
+    async def map_batches(self, batches: list[Any], chunksize: int | None = None) -> list[Any]:
+        """Augment a list of batches; the results come in the same order.
+
+        The first batch that fails, in the order of the list, raises its error and ends the rest.
+        Cancelling the call drops what has not begun, and the results of what has. `chunksize` is
+        the number of batches that go to a worker at once, by default so many that each worker
+        gets about four chunks.
+        """
+        return await self._collect(self._map(batches, chunksize))
+
+    def map_batches_async(
+        self,
+        batches: list[Any],
+        chunksize: int | None = None,
+        callback: Callable[[list[Any]], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> asyncio.Future[list[Any]]:
+        """Like `map_batches`, but returns a future at once.
+
+        `callback` is called once, on the event loop, with the whole list, or `error_callback`
+        with the exception. Cancelling the future ends the work, and neither is called; so does
+        `terminate`.
+        """
+        work = self._collect(self._map(batches, chunksize))
+        future = asyncio.get_running_loop().create_task(work)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        if callback is not None or error_callback is not None:
+            future.add_done_callback(lambda done: notify(done, callback, error_callback))
+        return future
+
+    def imap_batches(
+        self, batches: Any, chunksize: int | None = 1, output_buffer_size: int | None = None
+    ) -> BatchStream:
+        """Augment the batches of a source as they are asked for; the order is kept.
+
+        Args:
+            batches: a list, or any iterable, iterator or generator of either kind, sync ones
+                being read in a thread of their own.
+            chunksize: the number of batches that go to a worker at once; `None` is 1. A chunk is
+                cut short where the buffer leaves no room for more.
+            output_buffer_size: the number of batches that may exist at once between the source
+                and the consumer, counting the one that the consumer holds; `None` and 0 are no
+                limit.
+        """
+        return BatchStream(self._stream(batches, chunksize, output_buffer_size, ordered=True))
+
+    def imap_batches_unordered(
+        self, batches: Any, chunksize: int | None = 1, output_buffer_size: int | None = None
+    ) -> BatchStream:
+        """Like `imap_batches`, but each batch comes as soon as it is ready."""
+        return BatchStream(self._stream(batches, chunksize, output_buffer_size, ordered=False))
+
+    def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
+        """Like `imap_batches`, but the pool ends with the stream."""
+        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self)
+
+    async def close(self) -> None:
+        """End in good order: streams end now, calls of `map_batches` are waited for.
+
+        A stream's consumer gets `ClosedError`. Idempotent. When cancelled, it terminates.
+        """
+        if self._phase is _Phase.CLOSED:
+            return
+        self._phase = _Phase.CLOSING
+        try:
+            await asyncio.gather(
+                *(stream.close(ClosedError("the pool was closed")) for stream in self._streams),
+                *(work.ended.wait() for work in self._maps),
+            )
+        except BaseException:
+            await self.terminate()
+            raise
+        await finish(self._end(kill=False))
+
+    async def terminate(self) -> None:
+        """End at once: workers are killed, whatever they do; it takes about a second at most.
+
+        Whoever waits for a batch or a list gets `ClosedError`, and the futures of
+        `map_batches_async` are cancelled. Idempotent; when cancelled, it finishes first.
+        """
+        if self._phase is _Phase.CLOSED:
+            return
+        self.stop()
+        await finish(self._end(kill=True))
+
+    async def join(self) -> None:
+        """Wait until all workers are gone; `ValueError` before `close` or `terminate`."""
+        if self._phase is _Phase.OPEN:
+            raise ValueError("join() needs close() or terminate() first: the pool is still running")
+        if self._phase is _Phase.CLOSING:
+            await self._ended.wait()
+
+    def stop(self) -> None:
+        """Begin to terminate, without waiting for it: streams, calls and futures end now."""
+        self._phase = _Phase.CLOSING
+        for future in tuple(self._futures):
+            future.cancel()
+        for pipeline in (*self._streams, *self._maps):
+            pipeline.stop(ClosedError("the pool was terminated"))
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        if self._phase is not _Phase.NEW:
+            raise RuntimeError("the pool was started already, so it cannot be entered")
+        try:
+            self._phase = _Phase.OPEN
+            await self._engine.start()
+        except BaseException:
+            await self.terminate()
+            raise
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await (self.close() if error is None else self.terminate())
+
+    def __del__(self) -> None:
+        if getattr(self, "_phase", None) is _Phase.OPEN:
+            warnings.warn(
+                "an AsyncPool was dropped while it was open; leave it by 'async with' or close()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+    def _map(self, batches: list[Any], chunksize: int | None) -> Pipeline:
+        if not isinstance(batches, list):
+            raise TypeError(
+                f"batches must be a list, got {type(batches).__name__}; "
+                "imap_batches takes generators and other iterables"
+            )
+        if is_imgaug(self.augseq):
+            for batch in batches:
+                forms.check(batch)
+        if chunksize is None:
+            chunksize = max(1, math.ceil(len(batches) / (_CUTS_PER_WORKER * self.workers)))
+        # The indices of the whole list are taken now: what comes after does not depend on how
+        # far this call gets.
+        indices = Indices(self._indices.take(len(batches)))
+        pipeline = self._pipeline(batches, indices, chunksize, None, ordered=True)
+        self._maps.add(pipeline)
+        return pipeline
+
+    def _stream(
+        self, batches: Any, chunksize: int | None, window: int | None, *, ordered: bool
+    ) -> Pipeline:
+        window = whole_or_none("output_buffer_size", window, low=0) or None
+        chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
+        pipeline = self._pipeline(batches, self._indices, chunksize, window, ordered=ordered)
+        self._streams.add(pipeline)
+        return pipeline
+
+    def _pipeline(
+        self, batches: Any, indices: Indices, chunksize: int, window: int | None, *, ordered: bool
+    ) -> Pipeline:
+        self._check_open()
+        return Pipeline(
+            self._augment,
+            open_source(batches),
+            indices,
+            window=window,
+            chunksize=whole("chunksize", chunksize, low=1),
+            flying=_CHUNKS_PER_WORKER * self.workers,
+            ordered=ordered,
+        )
+
+    async def _augment(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+        if self._phase is _Phase.NEW:
+            self._phase = _Phase.OPEN
+        return await self._dispatch(chunk)
+
+    async def _collect(self, pipeline: Pipeline) -> list[Any]:
+        try:
+            return [batch async for batch in BatchStream(pipeline)]
+        finally:
+            self._maps.discard(pipeline)
+            await pipeline.close()
+
+    async def _end(self, *, kill: bool) -> None:
+        pipelines = (*self._streams, *self._maps)
+        results = await asyncio.gather(
+            self._engine.aclose(kill=kill),
+            *(pipeline.close() for pipeline in pipelines),
+            return_exceptions=True,
+        )
+        self._phase = _Phase.CLOSED
+        self._ended.set()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _check_open(self) -> None:
+        if self._phase in (_Phase.CLOSING, _Phase.CLOSED):
+            raise ClosedError("the pool is closed")

@@ -1,0 +1,82 @@
+"""What the user holds of a running stream of batches."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from contextlib import suppress
+from typing import Any, Protocol, Self
+
+from ._tasks import AsyncResource
+from .pipeline import Phase, Pipeline
+
+
+class Owner(Protocol):
+    """What ends together with a stream: its pipeline, or a pool that serves only this one."""
+
+    def stop(self) -> None:
+        """Begin to end, from a callback of the loop."""
+
+    async def close(self) -> None:
+        """End, and wait for it."""
+
+
+class BatchStream(AsyncResource):
+    """Augmented batches, to be taken with `async for`.
+
+    Nothing is read from the source before the first batch is asked for. Results keep the order
+    of the source, or come as they are ready (`imap_batches_unordered`). With
+    `output_buffer_size=N` at most N batches exist between the source and the consumer, counting
+    the one in the consumer's hands.
+
+    An augmenter's exception is raised in its batch's place, and the next request goes on with
+    the batch after it; an exception of the source is raised after the batches that came before
+    it, and ends the stream. A request that is cancelled or times out loses no batch. Only one
+    task may wait for a stream at a time.
+
+    Leaving `async with stream` closes it at once: the source's `finally` has run, in the task or
+    thread that iterated it, and nothing runs any more. So does `aclose()`, and leaving the pool.
+    A stream that is dropped open, as by `break` in a bare `async for`, warns (`ResourceWarning`)
+    and closes itself a moment later.
+
+        async with pool.imap_batches(source(), output_buffer_size=8) as stream:
+            async for batch in stream:
+                await train(batch)
+    """
+
+    def __init__(self, pipeline: Pipeline, owner: Owner | None = None) -> None:
+        self._pipeline = pipeline
+        self._owner: Owner = pipeline if owner is None else owner
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        self._loop = asyncio.get_running_loop()
+        try:
+            return await self._pipeline.next()
+        except StopAsyncIteration:
+            await self._owner.close()
+            raise
+
+    async def aclose(self) -> None:
+        """End the stream now. Idempotent; when cancelled it still ends the stream first."""
+        await self._owner.close()
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        # Not built fully if __init__ raised.
+        pipeline = getattr(self, "_pipeline", None)
+        if pipeline is None or pipeline.phase is not Phase.RUNNING or self._loop is None:
+            return
+        with suppress(RuntimeError):  # the loop is gone, and everything of the stream with it
+            self._loop.call_soon_threadsafe(self._owner.stop)
+        warnings.warn(
+            "a BatchStream was dropped while it was open; leave it by 'async with' or aclose()",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
