@@ -1,0 +1,38 @@
+# Every target sets up its own environment first: all it needs is Python 3.11 or newer and make.
+VENV ?= .venv
+PYTHON ?=
+bin = $(VENV)/bin
+
+help: ## list what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "VENV=directory (now $(VENV)) and PYTHON=version-or-path choose where and with what."
+
+setup: ## make the environment ready; at once if it is
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	    if "$$python" -c "import sys; sys.exit(sys.version_info < (3, 6))" 2>/dev/null; then \
+	        exec "$$python" .ci/environment.py "$(VENV)" --python "$(PYTHON)"; \
+	    fi; \
+	done; echo "aioaug: Python 3.11 or newer is needed, found none" >&2; exit 1
+
+demo: setup ## augment pictures on every core
+	@$(bin)/python examples/demo.py
+
+test: setup ## run the quick tests
+	@$(bin)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup ## run the slow tests
+	@$(bin)/python -m pytest -m slow $(ARGS)
+
+lint: setup ## check style and types
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy
+
+docs: setup ## build the documentation
+	@$(bin)/sphinx-build -W -n --keep-going -q docs docs/_build
+	@echo "docs/_build/index.html"
+
+clean: ## remove what was built, and the environment .venv
+	rm -rf .venv dist docs/_build .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: help setup demo test test-slow lint docs clean
