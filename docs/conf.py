@@ -1,0 +1,27 @@
+"""Sphinx builds the site from this with `make docs`; every warning is an error."""
+
+import aioaug
+
+project = "aioaug"
+author = "the aioaug authors"
+copyright = f"2026 {author}"
+version = release = aioaug.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"aioaug {version}"
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+default_role = "literal"  # as in Markdown
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+
+# There is no inventory of the libraries that type hints name, for want of the network.
+nitpick_ignore_regex = [
+    (r"py:.*", r"_?(asyncio|collections|typing|imgaug|numpy)\..*"),
+    (r"py:.*", r"[a-z]+|[A-Z]\w*Error|Any|None"),  # built in
+    (r"py:.*", r"aioaug\..*\.(T|State|EngineFactory)"),  # what only engines see
+]
