@@ -1,9 +1,8 @@
 """What somebody who has just installed aioaug tries first; prints OK if it works."""
 
+import aioaug
 import imgaug.augmenters as iaa
 import numpy as np
-
-import aioaug
 
 
 async def main() -> None:

@@ -7,9 +7,8 @@ import re
 import statistics
 from pathlib import Path
 
-import pytest
-
 import aioaug
+import pytest
 
 LONGEST_MODULE, MEDIAN_MODULE, LONGEST_FUNCTION = 300, 140, 60
 

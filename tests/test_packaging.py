@@ -11,9 +11,8 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import pytest
-
 import aioaug
+import pytest
 
 ROOT = Path(__file__).parent.parent
 SET_UP = ROOT / ".ci" / "environment.py"
