@@ -1,0 +1,96 @@
+"""What is mended in `imgaug.augmenters.geometric`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .views import View
+
+
+def patch(module: Any) -> None:
+    _elastic(module.ElasticTransformation)
+    _affine(module._AffineSamplingResult)
+    module.tf = View(
+        module.tf,
+        warp=_warping(module.tf),
+        AffineTransform=_affine_transform(module.tf),
+        PiecewiseAffineTransform=_piecewise_affine(module.tf),
+    )
+    module.cv2 = View(module.cv2, cartToPolar=_cart_to_polar(module.cv2))
+    module.ndimage = View(module.ndimage, interpolation=module.ndimage)
+
+
+def _elastic(elastic: Any) -> None:
+    generate = elastic._generate_shift_maps
+
+    def _generate_shift_maps(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        # An integer alpha makes doubles of them in NumPy 2, and cv2.convertMaps takes none.
+        return tuple(shift.astype("float32", copy=False) for shift in generate(*args, **kwargs))
+
+    elastic._generate_shift_maps = classmethod(_generate_shift_maps)
+
+
+def _affine(sampling: Any) -> None:
+    get = sampling.get_affine_parameters
+
+    def get_affine_parameters(self: Any, idx: int, arr_shape: Any, image_shape: Any) -> Any:
+        import numpy as np
+
+        # float32 samples by Python integers: doubles in NumPy 1. In NumPy 2 it takes NumPy's
+        # integers to get these.
+        return get(self, idx, np.asarray(arr_shape), np.asarray(image_shape))
+
+    sampling.get_affine_parameters = get_affine_parameters
+
+
+def _affine_transform(transform: Any) -> Any:
+    def affine_transform(**kwargs: Any) -> Any:
+        import numpy as np
+
+        # scikit-image multiplies float32 samples by Python's sines: doubles only in NumPy 1.
+        return transform.AffineTransform(
+            **{name: np.asarray(value, float).tolist() for name, value in kwargs.items()}
+        )
+
+    return affine_transform
+
+
+def _warping(transform: Any) -> Any:
+    def warp(image: Any, *args: Any, **kwargs: Any) -> Any:
+        # scikit-image interpolates no booleans any more, SciPy no float16.
+        if image.dtype.kind == "b" and kwargs.get("order"):
+            image = image.astype("float64")
+        elif image.dtype == "float16":
+            image = image.astype("float32")
+        return transform.warp(image, *args, **kwargs)
+
+    return warp
+
+
+def _piecewise_affine(transform: Any) -> Any:
+    class PiecewiseAffineTransform(transform.PiecewiseAffineTransform):  # type: ignore[misc]
+        def __call__(self, coords: Any) -> Any:
+            import numpy as np
+
+            # Points outside every triangle: NaN today, -1 when imgaug was written.
+            return np.nan_to_num(super().__call__(coords), nan=-1.0)
+
+        def estimate(self, src: Any, dst: Any) -> bool:
+            # `estimate` is deprecated for `from_estimate`, which makes a new object.
+            if not hasattr(self, "from_estimate"):
+                return bool(super().estimate(src, dst))
+            estimated = type(self).from_estimate(src, dst)
+            if estimated:
+                self.__dict__.update(vars(estimated))
+            return bool(estimated)
+
+    return PiecewiseAffineTransform
+
+
+def _cart_to_polar(cv2: Any) -> Any:
+    def cart_to_polar(x: Any, y: Any, **kwargs: Any) -> Any:
+        # (N,) came back as (N, 1) before OpenCV 5, and imgaug joins the two along axis 1.
+        magnitude, angle = cv2.cartToPolar(x, y, **kwargs)
+        return (magnitude[:, None], angle[:, None]) if magnitude.ndim == 1 else (magnitude, angle)
+
+    return cart_to_polar

@@ -1,0 +1,127 @@
+"""What is mended in imgaug 0.4.0 outside its augmenters, and the table of everything."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import random
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, cast
+
+from . import augmenters, geometric, rng
+from .hook import Patch, Substitutes
+from .views import PlainNumbers, View
+
+
+def _numpy_with_sctypes() -> ModuleType:
+    """NumPy with the table of types that NumPy 2 dropped; imgaug reads it once, at import."""
+    import numpy as np
+
+    types = {
+        "int": [np.int8, np.int16, np.int32, np.int64],
+        "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
+        "float": [np.float16, np.float32, np.float64, np.longdouble],
+    }
+    return np if hasattr(np, "sctypes") else View(np, sctypes=types)
+
+
+def _scipy_without_stats() -> ModuleType:
+    """SciPy, which loads ``scipy.stats`` (33 MiB, 0.3 s) when TruncatedNormal asks for it."""
+    return importlib.import_module("scipy")
+
+
+def _restore_aliases(module: Any) -> None:
+    """Give back ``np.bool`` and ``np.complex``, which NumPy 1.24 dropped."""
+    module.np = View(module.np, bool=bool, complex=complex)
+
+
+def _read_images_as_before(module: Any) -> None:
+    """Call imageio by today's names; the old function and its old argument announce their end."""
+    import imageio.v2
+
+    def imread(file: Any, **kwargs: Any) -> Any:
+        if "pilmode" in kwargs:
+            kwargs["mode"] = kwargs.pop("pilmode")
+        return imageio.v2.imread(file, **kwargs)
+
+    module.imageio = View(imageio.v2, imread=imread)
+
+
+def _imgaug(module: Any) -> None:
+    import numpy as np
+
+    module.np = np
+    _read_images_as_before(module)
+
+
+def _parameters(module: Any) -> None:
+    _restore_aliases(module)
+    _read_images_as_before(module)
+    for operation in (module.Add, module.Multiply, module.Subtract):
+        operation._draw_samples = _with_plain_numbers(operation._draw_samples, module.Deterministic)
+
+
+def _with_plain_numbers(draw: Any, deterministic: type) -> Any:
+    def _draw_samples(self: Any, size: Any, random_state: Any) -> Any:
+        if self.elementwise and not isinstance(self.val, deterministic):
+            return draw(self, size, random_state)
+        # A NumPy integer makes doubles of float32 samples, but not in NumPy 1; a Python one never.
+        operation = copy.copy(self)
+        operation.elementwise, operation.val = False, PlainNumbers(self.val)
+        return draw(operation, size, random_state)
+
+    return _draw_samples
+
+
+def _multicore(module: Any) -> None:
+    def seed(value: Any = None) -> None:
+        # Python 3.11 refuses NumPy integers, and the seeds of imgaug's workers are such.
+        random.seed(value if value is None else int(value))
+
+    module.random = View(random, seed=seed)
+
+
+def _ndimage() -> ModuleType:
+    return importlib.import_module("scipy.ndimage")
+
+
+def _pkg_resources() -> ModuleType:
+    """The one function of it that is asked for; setuptools dropped the rest."""
+    substitute: Any = ModuleType("pkg_resources")
+    substitute.resource_filename = lambda module, name: os.path.join(
+        os.path.dirname(sys.modules[module].__file__ or ""), name
+    )
+    return cast("ModuleType", substitute)
+
+
+IMPORTS: Mapping[str, Substitutes] = {
+    "imgaug.imgaug": {"numpy": _numpy_with_sctypes},
+    "imgaug.parameters": {"scipy.stats": _scipy_without_stats},
+    "imagecorruptions.corruptions": {
+        "pkg_resources": _pkg_resources,
+        "scipy.ndimage.interpolation": _ndimage,
+    },
+}
+
+PATCHES: Mapping[str, Patch] = {
+    "imagecorruptions.corruptions": augmenters.corruptions,
+    "imgaug.imgaug": _imgaug,
+    "imgaug.random": rng.patch,
+    "imgaug.parameters": _parameters,
+    "imgaug.multicore": _multicore,
+    "imgaug.augmentables.polys": _restore_aliases,
+    "imgaug.augmenters.arithmetic": _read_images_as_before,
+    "imgaug.augmenters.blur": augmenters.blur,
+    "imgaug.augmenters.color": augmenters.color,
+    "imgaug.augmenters.debug": _read_images_as_before,
+    "imgaug.augmenters.geometric": geometric.patch,
+    "imgaug.augmenters.imgcorruptlike": augmenters.imgcorruptlike,
+    "imgaug.augmenters.meta": _restore_aliases,
+    "imgaug.augmenters.pillike": augmenters.pillike,
+    "imgaug.augmenters.segmentation": augmenters.segmentation,
+    "imgaug.augmenters.size": augmenters.size,
+    "imgaug.augmenters.weather": augmenters.weather,
+}

@@ -1,0 +1,27 @@
+"""Stand-ins for what imgaug looks at."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+
+class View(ModuleType):
+    """A module with a few names changed for one reader; all others see the module itself."""
+
+    def __init__(self, module: ModuleType, **names: Any) -> None:
+        super().__init__(module.__name__)
+        self.__dict__.update(names, _module=module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_module"], name)
+
+
+class PlainNumbers:
+    """Draws Python numbers, with which NumPy 2 computes as NumPy 1 did with its own scalars."""
+
+    def __init__(self, parameter: Any) -> None:
+        self._parameter = parameter
+
+    def draw_sample(self, random_state: Any = None) -> Any:
+        return self._parameter.draw_sample(random_state).item()
