@@ -161,7 +161,7 @@ class Environment:
         else:  # as Debian has it without python3-venv
             self.run([*venv, "--without-pip"], "make a virtual environment")
             pip = [python.path, "-m", "pip", "--python", self.python]
-        self.run([*pip, "install", "--upgrade", "pip"], "install pip")
+        self.run([*pip, "install", "--upgrade", "pip>=25.3"], "install pip")
         groups = [word for group in self.arguments.group for word in ("--group", group)]
         packages = [*self.arguments.package, *self.arguments.requirement]
         install = [self.python, "-m", "pip", "install", *HEADLESS, *groups, *packages]
