@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _wire
-from .outcomes import Failure, Outcome, attempt
+from .outcomes import Failure, attempt
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
 _THREAD_VARIABLES = (
@@ -77,11 +77,7 @@ def _serve(data: bytes) -> Any:
 
 def _answer(fn: Callable[[bytes], Any], data: bytes) -> bytes:
     try:
-        outcome: Outcome[Any] = attempt(fn, data)
-    except KeyboardInterrupt as error:
-        outcome = Failure(error)
-    try:
-        return _wire.dumps(outcome)
+        return _wire.dumps(attempt(fn, data))
     except Exception as error:
         return _wire.dumps(Failure(error))
 

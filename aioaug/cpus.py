@@ -31,8 +31,7 @@ def quota(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> fl
 
 def available() -> int:
     """The default number of workers: CPU affinity or quota, whichever is less, at least 1."""
-    limit = quota()
-    return affinity() if limit is None else max(1, min(affinity(), math.ceil(limit)))
+    return affinity() if _QUOTA is None else max(1, min(affinity(), math.ceil(_QUOTA)))
 
 
 def worker_count(processes: int | None) -> int:
@@ -73,3 +72,7 @@ def _v1(folder: Path) -> float | None:
     except (OSError, ValueError):
         return None
     return allowed / period if allowed > 0 and period > 0 else None
+
+
+# Read once, here: pools are built inside event loops, where a file must not be read.
+_QUOTA = quota()

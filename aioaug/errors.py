@@ -68,7 +68,7 @@ class RemoteError(AioaugError):
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - named like the standard library's own
+class RemoteTraceback(Exception):
     """The cause of an exception that came out of a worker: the traceback there, as text."""
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ def check(batch: Any) -> None:
 
 
 def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
-    """Run imgaug's `augment_batch_` over `batch`, in whatever form it is; `batch` stays as it is."""
+    """Run imgaug's `augment_batch_` over a batch of any form; `batch` itself stays as it is."""
     check(batch)
     if is_batch(batch):
         return augment_batch(copy.copy(batch))

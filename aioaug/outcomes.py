@@ -13,7 +13,14 @@ from .errors import RemoteError, RemoteTraceback
 T = TypeVar("T")
 
 # Raised on the caller's side, each of these would end a loop, a task or the program.
-_MISLEADING = (StopIteration, StopAsyncIteration, GeneratorExit, SystemExit, asyncio.CancelledError)
+_MISLEADING = (
+    StopIteration,
+    StopAsyncIteration,
+    GeneratorExit,
+    KeyboardInterrupt,
+    SystemExit,
+    asyncio.CancelledError,
+)
 
 
 class Success(Generic[T]):
@@ -48,11 +55,9 @@ Outcome = Success[T] | Failure
 
 
 def attempt(fn: Callable[..., T], *args: Any) -> Outcome[T]:
-    """Call `fn` and return what became of it; only `KeyboardInterrupt` gets out."""
+    """Call `fn` and return what became of it, whatever it raises."""
     try:
         return Success(fn(*args))
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
         return Failure(_plain(error) if isinstance(error, _MISLEADING) else error)
 

@@ -114,8 +114,9 @@ class Pipeline:
             if self._phase is Phase.CLOSED:
                 raise self._end or StopAsyncIteration
             if self._idle():
-                await self.close(self._last_word())
-                continue
+                error = self._last_word()
+                await self.close()
+                raise error or StopAsyncIteration
             self._news.clear()
             await self._news.wait()
         self._held = True

@@ -106,6 +106,7 @@ class AsyncPool(AsyncResource):
         self._maps: set[Pipeline] = set()
         self._futures: set[asyncio.Task[list[Any]]] = set()
         self._phase = _Phase.NEW
+        self._ending: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
     @property
@@ -195,10 +196,9 @@ class AsyncPool(AsyncResource):
         Whoever waits for a batch or a list gets `ClosedError`, and the futures of
         `map_batches_async` are cancelled. Idempotent; when cancelled, it finishes first.
         """
-        if self._phase is _Phase.CLOSED:
-            return
-        self.stop()
-        await finish(self._end(kill=True))
+        if self._phase is not _Phase.CLOSED:
+            self._stop_all()
+            await finish(self._end(kill=True))
 
     async def join(self) -> None:
         """Wait until all workers are gone; `ValueError` before `close` or `terminate`."""
@@ -208,7 +208,12 @@ class AsyncPool(AsyncResource):
             await self._ended.wait()
 
     def stop(self) -> None:
-        """Begin to terminate, without waiting for it: streams, calls and futures end now."""
+        """Begin to terminate without waiting for it, as from a signal handler of the loop."""
+        if self._phase is not _Phase.CLOSED:
+            self._stop_all()
+            self._ending = asyncio.ensure_future(self._end(kill=True))
+
+    def _stop_all(self) -> None:
         self._phase = _Phase.CLOSING
         for future in tuple(self._futures):
             future.cancel()

@@ -34,9 +34,9 @@ def open_source(batches: Any) -> Source:
     if isinstance(batches, AsyncIterable):
         return _AsyncSource(batches)
     # An array and a string can be iterated, but what comes out is never what was meant.
-    if isinstance(batches, Iterable) and not hasattr(batches, "dtype"):
-        if not isinstance(batches, (str, bytes, dict)):
-            return _ThreadSource(batches)
+    no_source = isinstance(batches, (str, bytes, dict)) or hasattr(batches, "dtype")
+    if isinstance(batches, Iterable) and not no_source:
+        return _ThreadSource(batches)
     raise TypeError(
         "batches must be a list, an iterable, a generator or an async generator of batches, "
         f"got {type(batches).__name__}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _wire, _worker
 from ..errors import ClosedError, WorkerDied
+from ..outcomes import Failure
 
 
 class Lane:
@@ -28,16 +29,19 @@ class Lane:
         self._tasks = 0
         self._executor: ProcessPoolExecutor | None = None
         self._process: BaseProcess | None = None
-        self._spawning = threading.Lock()
-        self._stopping = threading.Lock()
+        self._exitcode: int | None = None
+        self._process_lock = threading.Lock()
+        self._stop_lock = threading.Lock()
         self._closed = False
 
     def start(self) -> None:
         """Start the worker if there is none, and wait until it holds the state."""
         if self._executor is None:
-            answer = self._await(self._spawn(), "starting")
             self._tasks = 0
-            _wire.loads(answer).unwrap()
+            started = _wire.loads(self._await(self._spawn(), "starting"))
+            if isinstance(started, Failure):
+                self._stop()
+            started.unwrap()
 
     def work(self, request: bytes) -> bytes:
         """Have the worker answer one request; at most one such call at a time."""
@@ -55,10 +59,9 @@ class Lane:
     def kill(self) -> None:
         """End the worker at once, whatever it does. A call under way raises `ClosedError`."""
         self._closed = True
-        with self._spawning:
-            process = self._process
-        if process is not None:
-            process.kill()
+        with self._process_lock:
+            if self._process is not None:
+                self._process.kill()
         self._stop()
 
     def _submit(self, request: bytes) -> Future[bytes]:
@@ -69,36 +72,38 @@ class Lane:
                     return self._executor.submit(_worker.call, request)
             except RuntimeError:  # also BrokenProcessPool: it died idle, so the call was not begun
                 self._stop()
-        raise WorkerDied(self._exitcode(), "waiting for work")
+        raise WorkerDied(self._exitcode, "waiting for work")
 
     def _spawn(self) -> Future[bytes]:
-        with self._spawning:
+        with self._process_lock:
             if self._closed:
                 raise ClosedError("the engine was closed")
-            context = _Watched(self._context)
-            self._executor = ProcessPoolExecutor(1, mp_context=context)  # type: ignore[arg-type]
-            future = self._executor.submit(_worker.start, self._state)
-            self._process = context.process
+            context: Any = _Watched(self._context)
+            executor = ProcessPoolExecutor(1, mp_context=context)
+            future = executor.submit(_worker.start, self._state)
+            self._executor, self._process = executor, context.process
             return future
 
     def _await(self, answer: Future[bytes], doing: str) -> bytes:
         try:
             return answer.result()
-        except BrokenProcessPool:
+        except (BrokenProcessPool, CancelledError):
             self._stop()
             if self._closed:
                 raise ClosedError("the engine was closed") from None
-            raise WorkerDied(self._exitcode(), doing) from None
+            raise WorkerDied(self._exitcode, doing) from None
 
     def _stop(self) -> None:
-        with self._stopping:
+        with self._stop_lock:
             executor, self._executor = self._executor, None
             if executor is not None:
                 executor.shutdown(wait=True, cancel_futures=True)
-
-    def _exitcode(self) -> int | None:
-        # Known only after shutdown(): of two who wait for a process, the later one reads nonsense.
-        return self._process.exitcode if self._process is not None else None
+        with self._process_lock:
+            process, self._process = self._process, None
+            if process is not None:
+                # Read only now: of two who wait for a process, the later one reads nonsense.
+                self._exitcode = process.exitcode
+                process.close()
 
 
 class _Watched:
@@ -111,7 +116,7 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
-    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:  # noqa: N802 - the context's name
+    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:
         self.process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
         return self.process
 

@@ -53,9 +53,7 @@ class ProcessEngine(Engine):
     async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
         with self._desk.visit():
             await self.start()
-            request = await self._in_thread(_wire.dumps, (fn, args))
-            answer = await self._desk.serve(lambda lane: self._threads.submit(lane.work, request))
-            del request
+            answer = await self._ask(await self._in_thread(_wire.dumps, (fn, args)))
             return (await self._in_thread(_wire.loads, answer)).unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
@@ -64,6 +62,12 @@ class ProcessEngine(Engine):
             await self._desk.close(wait=not kill)
         finally:
             await finish(self._end(kill))
+
+    async def _ask(self, request: bytes) -> bytes:
+        answer: bytes = await self._desk.serve(
+            lambda lane: self._threads.submit(lane.work, request)
+        )
+        return answer
 
     async def _start(self) -> None:
         state = await self._in_thread(_wire.dumps, self._state)

@@ -1,0 +1,112 @@
+"""Every async test runs on asyncio and on uvloop, and no test leaves anything behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+from blockbuster import blockbuster_ctx
+
+# What workers have to import by name lives here; they get the path from multiprocessing.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+PATIENCE = 3.0  # seconds that things may take to disappear; only a leak waits that long
+
+
+def pytest_asyncio_loop_factories(config, item):
+    factories = {"asyncio": asyncio.new_event_loop}
+    try:
+        import uvloop
+    except ImportError:
+        pass
+    else:
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if inspect.iscoroutinefunction(getattr(item, "function", None)):
+            item.fixturenames.insert(0, "no_task_left")
+            item.fixturenames.append("no_blocking_calls")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _helpers_of_multiprocessing():
+    """The fork server and the resource tracker live as long as the program: start them first."""
+    import aioaug
+    from aioaug_testing import nothing
+
+    async def main():
+        async with aioaug.AsyncPool(nothing, processes=1) as pool:
+            await pool.map_batches([1])
+
+    asyncio.run(main())
+
+
+@pytest.fixture(autouse=True)
+def no_leaks():
+    """No thread, child process, descriptor or /dev/shm entry is left."""
+    before = _held()
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while (left := _left(before)) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+async def no_task_left():
+    yield
+    # A task that ends needs a few turns of the loop to be gone.
+    for _ in range(10):
+        await anyio.lowlevel.checkpoint()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture
+def no_blocking_calls():
+    """A call that blocks the event loop from inside aioaug is an error."""
+    with blockbuster_ctx("aioaug"):
+        yield
+
+
+def _held() -> dict[str, set]:
+    me = psutil.Process()
+    return {
+        "threads": {thread.ident for thread in threading.enumerate()},
+        "children": {child.pid for child in me.children(recursive=True)},
+        "descriptors": _descriptors(),
+        "shm": set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set(),
+        "processes": {child.pid for child in multiprocessing.active_children()},
+    }
+
+
+def _descriptors() -> set:
+    if not os.path.isdir("/proc/self/fd"):
+        return set()
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+        except OSError:
+            pass
+    return found
+
+
+def _left(before: dict[str, set]) -> dict[str, set]:
+    now = _held()
+    left = {kind: now[kind] - before[kind] for kind in now}
+    return {kind: things for kind, things in left.items() if things}

@@ -1,0 +1,139 @@
+"""Augmenters and other helpers that tests send to workers, which import them from here."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import numpy as np
+
+
+def nothing(batch):
+    return batch
+
+
+def pid_of(batch):
+    return os.getpid()
+
+
+def slow(batch):
+    time.sleep(0.02)
+    return batch
+
+
+def sleep_for(seconds):
+    """A batch is the number of seconds that augmenting it takes."""
+    time.sleep(seconds)
+    return seconds
+
+
+def first_is_slow(batch):
+    if batch == 0:
+        time.sleep(0.5)
+    return batch
+
+
+def with_rng(batch, rng):
+    return batch, float(rng.random())
+
+
+def with_globals(batch):
+    return batch, random.random(), float(np.random.rand())
+
+
+def spoil(batch):
+    batch.append("spoilt")
+    return batch
+
+
+class TwoArguments(Exception):
+    """Pickles, but does not unpickle."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+class Unpicklable:
+    def __reduce__(self):
+        raise ValueError("refuses to be pickled")
+
+
+class UnpicklableLater:
+    """Pickles here, fails to unpickle there."""
+
+    def __reduce__(self):
+        return _fail, ("refuses to be unpickled",)
+
+
+class DiesWhenUnpickled:
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+def _fail(message):
+    raise ValueError(message)
+
+
+class Failing:
+    """Fails in the way that the batch names; other batches pass."""
+
+    def __call__(self, batch):
+        action = getattr(self, str(batch), None)
+        return action() if action else batch
+
+    def value_error(self):
+        raise ValueError("spoilt batch")
+
+    def two_arguments(self):
+        raise TwoArguments("this", "that")
+
+    def lambda_inside(self):
+        error = ValueError("holds a lambda")
+        error.function = lambda: None
+        raise error
+
+    def system_exit(self):
+        raise SystemExit(3)
+
+    def stop_iteration(self):
+        raise StopIteration("misleading")
+
+    def stop_async_iteration(self):
+        raise StopAsyncIteration("misleading")
+
+    def keyboard_interrupt(self):
+        raise KeyboardInterrupt
+
+    def unpicklable(self):
+        return Unpicklable()
+
+    def unpicklable_here(self):
+        return UnpicklableLater()
+
+    def exit_at_once(self):
+        os._exit(7)
+
+    def killed(self):
+        os.kill(os.getpid(), 9)
+
+
+class DiesOnce:
+    """Kills its worker on the first try of the batch with this number, and passes on the next."""
+
+    def __init__(self, path, number):
+        self.path = path
+        self.number = number
+
+    def __call__(self, batch, rng):
+        if batch == self.number and not os.path.exists(self.path):
+            with open(self.path, "w"):
+                pass
+            os._exit(9)
+        return batch, float(rng.random())
+
+
+def build_a_pool(batch):
+    import aioaug
+
+    return aioaug.AsyncPool(nothing)
