@@ -1,0 +1,229 @@
+"""Every example runs, says what it should and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "examples"
+ELSEWHERE = {"demo": "has tests of its own", "web_stream": "is a server: below"}
+SMALL = {"BATCHES": "2", "EPOCHS": "3", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def start(example, **sizes):
+    # The session tells later which processes came of it, even those that lost their parent.
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", FOLDER / f"{example}.py"],
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | SMALL | sizes,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(example, **sizes):
+    """What the example prints, if it ends well and says nothing on stderr."""
+    process = start(example, **sizes)
+    try:
+        out, err = process.communicate(timeout=50)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (0, "")
+    assert_nobody_left(process)
+    return out
+
+
+def assert_nobody_left(process):
+    # The fork server and the resource tracker end by themselves when they see their parent gone.
+    deadline = time.monotonic() + 3
+    while (left := list(members(process.pid))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for one in left:
+        one.kill()
+    assert not left
+
+
+def members(session):
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            pass
+
+
+def test_every_example_is_tested():
+    tested = {name.removeprefix("test_") for name in globals()}
+    assert {path.stem for path in FOLDER.glob("*.py")} <= tested | set(ELSEWHERE)
+
+
+def test_tutorial_augment_batches():
+    out = run("tutorial_augment_batches")
+    assert re.findall(r"(\w+ cores?): (\d+) batches of (\d+) images", out) == [
+        ("one core", "2", "16"),
+        ("all cores", "2", "16"),
+    ]
+    one, all_of_them = re.findall(r"the first image: (.*)", out)
+    assert one == all_of_them
+    assert one.startswith("(225, 225, 3)")
+
+
+def test_tutorial_keypoints():
+    out = run("tutorial_keypoints")
+    assert out.startswith("2 batches;")
+    moves = re.findall(r"\( *([-\d.]+), *([-\d.]+)\) -> \( *([-\d.]+), *([-\d.]+)\)", out)
+    assert moves[0][:2] == ("32.6", "15.6")  # as the tutorial prints it
+    assert len(moves) == 7
+    assert all(move[:2] != move[2:] for move in moves)
+
+
+def test_tutorial_pool():
+    out = run("tutorial_pool")
+    assert re.findall(r"(.*) gives? the same: (\w+)", out) == [
+        ("the second call", "False"),
+        ("the same seed again", "True"),
+        ("threads", "True"),
+    ]
+
+
+def test_tutorial_generators():
+    out = run("tutorial_generators", BATCHES="6")
+    assert "one is enough: (16, 129, 192, 3) uint8\n" in out
+    assert "in order: 6 batches; as they come: 6 batches\n" in out
+
+
+def test_tutorial_rate_limit():
+    out = run("tutorial_rate_limit", BATCHES="12")
+    requested = loaded = furthest = 0
+    for line in out.splitlines():
+        if line.startswith("Requesting"):
+            requested += 1
+        else:
+            assert line == "Loading next unaugmented batch..."
+            loaded += 1
+            assert requested > 0, "nothing is loaded before the first request"
+        # What was got before the newest request has been used up; the rest is in the pipeline.
+        furthest = max(furthest, loaded - (requested - 1))
+    assert (requested, loaded) == (12, 12)
+    assert furthest == 5  # the output_buffer_size
+
+
+def test_map_batches():
+    out = run("map_batches", BATCHES="8")
+    assert "8 batches of (4, 300, 451, 3)\n" in out
+    assert int(re.search(r"something else (\d+) times", out)[1]) > 0
+
+
+ACCURACY = r"([\d.]+)% right as they are, ([\d.]+)% moved about"
+
+
+def test_train():
+    out = run("train")
+    assert len(re.findall(r"waited [\d.]+ s for batches, spent [\d.]+ s in steps", out)) == 2
+    for as_is, moved in re.findall(ACCURACY, out):
+        assert float(as_is) > 60
+        assert float(moved) > 60
+
+
+@pytest.mark.slow
+def test_augmentation_helps_the_training():
+    (plain, plain_moved), (augmented, moved) = re.findall(ACCURACY, run("train", EPOCHS="60"))
+    assert float(plain) > 95
+    assert float(augmented) > 90
+    assert float(moved) > float(plain_moved) + 2
+
+
+@contextmanager
+def server(**sizes):
+    """The web example on a free port; yields its process and its address."""
+    process = start("web_stream", PORT="0", **sizes)
+    try:
+        for line in process.stderr:
+            if found := re.search(r"running on (http://127.0.0.1:\d+)", line):
+                yield process, found[1]
+                break
+        else:
+            pytest.fail("the server did not start")
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10)
+        assert "Application shutdown complete" in log  # the pool is part of it
+        assert process.returncode == -signal.SIGTERM  # uvicorn ends as it was told to
+        assert_nobody_left(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def status(address):
+    return httpx.get(f"{address}/status").json()
+
+
+def parts(response, count):
+    """The first pictures of a multipart stream, decoded."""
+    received = b""
+    for data in response.iter_raw():
+        received += data
+        *whole, _ = received.split(b"--picture\r\n")
+        if len(whole) > count:
+            break
+    for part in whole[1:]:
+        head, _, body = part.partition(b"\r\n\r\n")
+        length = int(re.search(rb"Content-Length: (\d+)", head)[1])
+        assert b"Content-Type: image/jpeg" in head
+        assert body[length:] == b"\r\n"
+        yield cv2.imdecode(np.frombuffer(body[:length], np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_web_stream_stops_when_the_client_leaves():
+    with server(FPS="200") as (_, address):
+        assert status(address) == {"open": 0, "pulled": 0}
+        with httpx.stream("GET", address) as response:
+            kind = "multipart/x-mixed-replace; boundary=picture"
+            assert response.headers["content-type"] == kind
+            pictures = list(parts(response, 6))
+        assert [picture.shape for picture in pictures[:6]] == [(300, 451, 3)] * 6
+        assert not np.array_equal(pictures[0], pictures[1])
+
+        gone = time.monotonic()
+        while status(address)["open"]:
+            assert time.monotonic() - gone < 1
+        pulled = status(address)["pulled"]
+        time.sleep(0.3)
+        assert status(address) == {"open": 0, "pulled": pulled}
+
+        with httpx.stream("GET", address) as response:  # the pool is as good as new
+            assert len(list(parts(response, 2))) >= 2
+
+
+def test_web_stream_waits_for_a_slow_client():
+    small = httpx.HTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)])
+    with (
+        server(FPS="10000") as (process, address),
+        httpx.Client(transport=small) as client,
+        client.stream("GET", address),
+    ):
+        # Nobody reads: the sockets fill up, then the buffer of the stream, and then all stands.
+        deadline, pulled = time.monotonic() + 20, [-1, 0]
+        while pulled[-1] == 0 or pulled[-1] != pulled[-2]:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+            pulled.append(status(address)["pulled"])
+        time.sleep(0.5)
+        assert status(address) == {"open": 1, "pulled": pulled[-1]}
+        # It stays connected while the server is told to stop, which it does all the same.
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=5)
