@@ -20,6 +20,10 @@ from blockbuster import blockbuster_ctx
 # What workers have to import by name lives here; they get the path from multiprocessing.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+# The start of the names of this program's semaphores, so that its own can be told from others'.
+SEMAPHORES = f"mp-test-{os.getpid()}"
+multiprocessing.current_process()._config["semprefix"] = f"/{SEMAPHORES}"
+
 PATIENCE = 3.0  # seconds that things may take to disappear; only a leak waits that long
 
 
@@ -89,9 +93,15 @@ def _held() -> dict[str, set]:
         "threads": {thread.ident for thread in threading.enumerate()},
         "children": {child.pid for child in me.children(recursive=True)},
         "descriptors": _descriptors(),
-        "shm": set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set(),
+        "shm": _shared_memory(),
         "processes": {child.pid for child in multiprocessing.active_children()},
     }
+
+
+def _shared_memory() -> set:
+    """What this program put into /dev/shm; semaphores of others come and go there."""
+    names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
+    return {name for name in names if not name.startswith("sem.") or SEMAPHORES in name}
 
 
 def _descriptors() -> set:

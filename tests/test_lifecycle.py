@@ -254,7 +254,7 @@ async def test_augment_batches_left_half_way():
         async for _ in aioaug.augment_batches(aug.nothing, iter(range(50)), processes=2):
             break
         gc.collect()
-    while children():
+    while children() or len(asyncio.all_tasks()) > 1:
         await asyncio.sleep(0.01)
 
 

@@ -137,3 +137,38 @@ def build_a_pool(batch):
     import aioaug
 
     return aioaug.AsyncPool(nothing)
+
+
+class Counter:
+    """The state of an engine's workers: counts the calls."""
+
+    private = True
+
+    def __init__(self):
+        self.value = 0
+
+    def clone(self):
+        return Counter()
+
+
+def count(state):
+    state.value += 1
+    return state.value
+
+
+def add(state, a, b):
+    return a + b
+
+
+def divide_by_zero(state):
+    return 1 // 0
+
+
+def rest(state, seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def touch(state, path):
+    with open(path, "w"):
+        pass
