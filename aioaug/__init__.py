@@ -5,7 +5,7 @@ The modules, from the ground up; each imports only from those above it:
     ground      errors  outcomes  arguments  seeding  cpus  _optional  _imgaug
     far side    forms  _augment  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
-    heart       dispatch  pool  shortcuts
+    heart       dispatch  lifecycle  pool  shortcuts
     doors       cli
 """
 

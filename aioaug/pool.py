@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-import warnings
-import weakref
 from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import Any, Self
+from typing import Any
 
 from . import _worker, forms
 from ._augment import Augmentation, Item, check_augmenter, is_imgaug
-from ._tasks import AsyncResource, finish, notify
+from ._tasks import notify
 from .arguments import whole, whole_or_none
 from .cpus import worker_count
 from .dispatch import Dispatcher
 from .engines import Engine, EngineFactory, engine_class
-from .errors import ClosedError
+from .lifecycle import Lifecycle, Phase
 from .outcomes import Outcome
 from .pipeline import Pipeline
 from .seeding import Indices, check_seed
@@ -34,14 +31,7 @@ _CUTS_PER_WORKER = 4
 _SHARED = ("inline", "thread")
 
 
-class _Phase(Enum):
-    NEW = "new"
-    OPEN = "open"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-class AsyncPool(AsyncResource):
+class AsyncPool(Lifecycle):
     """Augments batches on many cores under an asyncio event loop.
 
     Building a pool starts nothing. Entering it, or its first call, starts all workers at once.
@@ -97,17 +87,13 @@ class AsyncPool(AsyncResource):
         # Threads and the loop share this interpreter's global generators with everybody else.
         state = Augmentation(augseq, self.effective_seed, private=engine not in _SHARED)
         options = {} if start_method is None else {"start_method": start_method}
-        self._engine: Engine = engine_class(engine)(
-            state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
+        super().__init__(
+            engine_class(engine)(
+                state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
+            )
         )
         self._dispatch = Dispatcher(self._engine, self.retries)
         self._indices = Indices()
-        self._streams: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-        self._maps: set[Pipeline] = set()
-        self._futures: set[asyncio.Task[list[Any]]] = set()
-        self._phase = _Phase.NEW
-        self._ending: asyncio.Task[None] | None = None
-        self._ended = asyncio.Event()
 
     @property
     def pool(self) -> Engine:
@@ -123,7 +109,7 @@ class AsyncPool(AsyncResource):
         the number of batches that go to a worker at once, by default so many that each worker
         gets about four chunks.
         """
-        return await self._collect(self._map(batches, chunksize))
+        return await self._collect(self._list(batches, chunksize))
 
     def map_batches_async(
         self,
@@ -138,10 +124,12 @@ class AsyncPool(AsyncResource):
         with the exception. Cancelling the future ends the work, and neither is called; so does
         `terminate`.
         """
-        work = self._collect(self._map(batches, chunksize))
-        future = asyncio.get_running_loop().create_task(work)
+        work = self._list(batches, chunksize)
+        future = asyncio.get_running_loop().create_task(self._collect(work))
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
+        # A task that is cancelled before its first step never gets to its own clean-up.
+        future.add_done_callback(lambda _: work.stop())
         if callback is not None or error_callback is not None:
             future.add_done_callback(lambda done: notify(done, callback, error_callback))
         return future
@@ -172,79 +160,7 @@ class AsyncPool(AsyncResource):
         """Like `imap_batches`, but the pool ends with the stream."""
         return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self)
 
-    async def close(self) -> None:
-        """End in good order: streams end now, calls of `map_batches` are waited for.
-
-        A stream's consumer gets `ClosedError`. Idempotent. When cancelled, it terminates.
-        """
-        if self._phase is _Phase.CLOSED:
-            return
-        self._phase = _Phase.CLOSING
-        try:
-            await asyncio.gather(
-                *(stream.close(ClosedError("the pool was closed")) for stream in self._streams),
-                *(work.ended.wait() for work in self._maps),
-            )
-        except BaseException:
-            await self.terminate()
-            raise
-        await finish(self._end(kill=False))
-
-    async def terminate(self) -> None:
-        """End at once: workers are killed, whatever they do; it takes about a second at most.
-
-        Whoever waits for a batch or a list gets `ClosedError`, and the futures of
-        `map_batches_async` are cancelled. Idempotent; when cancelled, it finishes first.
-        """
-        if self._phase is not _Phase.CLOSED:
-            self._stop_all()
-            await finish(self._end(kill=True))
-
-    async def join(self) -> None:
-        """Wait until all workers are gone; `ValueError` before `close` or `terminate`."""
-        if self._phase is _Phase.OPEN:
-            raise ValueError("join() needs close() or terminate() first: the pool is still running")
-        if self._phase is _Phase.CLOSING:
-            await self._ended.wait()
-
-    def stop(self) -> None:
-        """Begin to terminate without waiting for it, as from a signal handler of the loop."""
-        if self._phase is not _Phase.CLOSED:
-            self._stop_all()
-            self._ending = asyncio.ensure_future(self._end(kill=True))
-
-    def _stop_all(self) -> None:
-        self._phase = _Phase.CLOSING
-        for future in tuple(self._futures):
-            future.cancel()
-        for pipeline in (*self._streams, *self._maps):
-            pipeline.stop(ClosedError("the pool was terminated"))
-
-    async def __aenter__(self) -> Self:
-        self._check_open()
-        if self._phase is not _Phase.NEW:
-            raise RuntimeError("the pool was started already, so it cannot be entered")
-        try:
-            self._phase = _Phase.OPEN
-            await self._engine.start()
-        except BaseException:
-            await self.terminate()
-            raise
-        return self
-
-    async def _leave(self, error: BaseException | None) -> None:
-        await (self.close() if error is None else self.terminate())
-
-    def __del__(self) -> None:
-        if getattr(self, "_phase", None) is _Phase.OPEN:
-            warnings.warn(
-                "an AsyncPool was dropped while it was open; leave it by 'async with' or close()",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
-
-    def _map(self, batches: list[Any], chunksize: int | None) -> Pipeline:
+    def _list(self, batches: list[Any], chunksize: int | None) -> Pipeline:
         if not isinstance(batches, list):
             raise TypeError(
                 f"batches must be a list, got {type(batches).__name__}; "
@@ -255,11 +171,12 @@ class AsyncPool(AsyncResource):
                 forms.check(batch)
         if chunksize is None:
             chunksize = max(1, math.ceil(len(batches) / (_CUTS_PER_WORKER * self.workers)))
+        chunksize = whole("chunksize", chunksize, low=1)
         # The indices of the whole list are taken now: what comes after does not depend on how
         # far this call gets.
         indices = Indices(self._indices.take(len(batches)))
         pipeline = self._pipeline(batches, indices, chunksize, None, ordered=True)
-        self._maps.add(pipeline)
+        self._lists.add(pipeline)
         return pipeline
 
     def _stream(
@@ -280,36 +197,18 @@ class AsyncPool(AsyncResource):
             open_source(batches),
             indices,
             window=window,
-            chunksize=whole("chunksize", chunksize, low=1),
+            chunksize=chunksize,
             flying=_CHUNKS_PER_WORKER * self.workers,
             ordered=ordered,
         )
 
     async def _augment(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
-        if self._phase is _Phase.NEW:
-            self._phase = _Phase.OPEN
+        if self._phase is Phase.NEW:
+            self._phase = Phase.OPEN
         return await self._dispatch(chunk)
 
     async def _collect(self, pipeline: Pipeline) -> list[Any]:
         try:
             return [batch async for batch in BatchStream(pipeline)]
         finally:
-            self._maps.discard(pipeline)
             await pipeline.close()
-
-    async def _end(self, *, kill: bool) -> None:
-        pipelines = (*self._streams, *self._maps)
-        results = await asyncio.gather(
-            self._engine.aclose(kill=kill),
-            *(pipeline.close() for pipeline in pipelines),
-            return_exceptions=True,
-        )
-        self._phase = _Phase.CLOSED
-        self._ended.set()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-
-    def _check_open(self) -> None:
-        if self._phase in (_Phase.CLOSING, _Phase.CLOSED):
-            raise ClosedError("the pool is closed")

@@ -217,6 +217,28 @@ async def test_cancelling_a_list_frees_the_pool(engine):
         assert await pool.map_batches([1, 2]) == [1, 2]
 
 
+async def test_a_future_cancelled_before_it_began_does_not_hold_up_the_end(engine):
+    async with AsyncPool(aug.nothing, processes=1, engine=engine) as pool:
+        pool.map_batches_async([1, 2, 3]).cancel()
+
+
+async def test_a_source_that_will_not_end_does_not_hold_up_terminate():
+    async def stubborn():
+        try:
+            while True:
+                yield 1
+        finally:
+            await asyncio.sleep(1.5)
+
+    async with AsyncPool(aug.nothing, processes=1, engine="thread") as pool:
+        stream = pool.imap_batches(stubborn(), output_buffer_size=2)
+        await anext(stream)
+        started = time.monotonic()
+        await pool.terminate()
+        assert time.monotonic() - started < 1.4
+    await asyncio.sleep(1.5)
+
+
 async def test_closing_with_abandoned_work_does_not_wait_for_it():
     async with AsyncPool(aug.sleep_for, processes=1) as pool:
         with pytest.raises(TimeoutError):
