@@ -1,0 +1,314 @@
+"""imgaug 0.4.0 works beside aioaug, whoever is imported first, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import aioaug
+import imgaug
+import imgaug.augmenters as iaa
+import imgaug.parameters as iap
+import numpy as np
+import pytest
+from aioaug._imgaug import install, private_rng
+from imgaug.multicore import BackgroundAugmenter, BatchLoader
+
+NUMPY_1 = np.__version__.startswith("1.")
+NOISE = np.random.default_rng(1).integers(0, 256, (2, 40, 48, 3), np.uint8)
+
+
+def python(program, *flags, **environment):
+    """Run a program in a process of its own; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *flags, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        cwd=Path(aioaug.__file__).parents[1],
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_installing_imports_nothing():
+    out = python("""
+        import sys
+        import aioaug._imgaug
+        aioaug._imgaug.install()
+        heavy = {"numpy", "imgaug", "cv2", "matplotlib", "scipy", "skimage", "imageio"}
+        print("mended", *(heavy - {"numpy"}) & sys.modules.keys())
+    """)
+    assert out == ["mended"]
+
+
+def test_the_users_import_works_and_leaves_numpy_and_scipy_alone():
+    out = python("""
+        import sys, types
+        import numpy, scipy
+        import aioaug
+        def names(package):
+            return {n for n, v in vars(package).items() if not isinstance(v, types.ModuleType)}
+        before = names(numpy), names(scipy), hasattr(numpy, "sctypes"), hasattr(numpy, "complex")
+        import imgaug.augmenters
+        after = names(numpy), names(scipy), hasattr(numpy, "sctypes"), hasattr(numpy, "complex")
+        added = [a - b for a, b in zip(after[:2], before[:2])]
+        print(before == after or added, imgaug.np is numpy)
+        print("scipy.stats" in sys.modules, "matplotlib" in sys.modules)
+        print(type(sys.modules["imgaug.imgaug"].__loader__).__name__)
+        imgaug.parameters.TruncatedNormal(0, 1).draw_samples((2,))
+        print("scipy.stats" in sys.modules, imgaug.parameters.scipy is scipy)
+    """)
+    assert out == ["True", "True", "False", "False", "SourceFileLoader", "True", "True"]
+
+
+@pytest.mark.skipif(not NUMPY_1, reason="NumPy 2 does not let imgaug be imported first")
+def test_imgaug_imported_first():
+    out = python(
+        """
+        import imgaug, imgaug.augmenters as iaa, numpy as np
+        import aioaug
+        image = np.zeros((32, 32, 3), np.uint8)
+        iaa.SomeOf(1, [iaa.Clouds(), iaa.Rain(), iaa.Superpixels(1.0)])(image=image)
+        with aioaug._imgaug.private_rng(3):
+            mine = imgaug.random.get_global_rng()
+        print(mine is imgaug.random.get_global_rng())
+        import imgaug.multicore
+        print(type(imgaug.multicore.random).__name__)
+        """,
+        "-W",
+        "ignore",
+    )
+    assert out == ["False", "View"]
+
+
+@pytest.mark.skipif(NUMPY_1, reason="NumPy 1 lets imgaug be imported")
+def test_a_failed_import_before_does_no_harm():
+    out = python("""
+        try:
+            import imgaug
+        except AttributeError as error:
+            print("sctypes" in str(error))
+        import aioaug
+        import imgaug.augmenters
+        print(imgaug.__version__)
+    """)
+    assert out == ["True", "0.4.0"]
+
+
+def test_another_imgaug_is_left_alone(tmp_path):
+    (tmp_path / "imgaug").mkdir()
+    (tmp_path / "imgaug/__init__.py").write_text("__version__ = '0.5.0'\nfrom . import random\n")
+    (tmp_path / "imgaug/random.py").write_text("def get_global_rng(): return 'theirs'\n")
+    out = python(
+        """
+        import aioaug, imgaug
+        print(imgaug.__version__, imgaug.random.get_global_rng.__module__)
+        """,
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert out == ["0.5.0", "imgaug.random"]
+
+
+def test_a_missing_libgl_is_told_with_its_remedy(tmp_path):
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2/__init__.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')"
+    )
+    out = python(
+        """
+        import aioaug
+        try:
+            import imgaug.augmenters
+        except ImportError as error:
+            print(str(error))
+            print("CAUSE", error.__cause__)
+            print("AGAIN", isinstance(error.__cause__.__cause__, ImportError))
+        """,
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    )
+    told = " ".join(out)
+    assert "lacks libGL.so.1" in told
+    assert "pip uninstall -y opencv-python && pip install opencv-python-headless" in told
+    assert "CAUSE libGL.so.1: cannot open shared object file" in told
+    assert "AGAIN False" in told
+
+
+def test_other_import_errors_pass_unchanged(tmp_path):
+    (tmp_path / "cv2.py").write_text("raise ImportError('something else')")
+    out = python(
+        """
+        import aioaug
+        try:
+            import imgaug
+        except ImportError as error:
+            print(error)
+        """,
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert out == ["something", "else"]
+
+
+def test_installing_again_changes_nothing():
+    finders, function = list(sys.meta_path), imgaug.random.get_global_rng
+    install()
+    assert sys.meta_path == finders
+    assert imgaug.random.get_global_rng is function
+
+
+def state_of_global_rng():
+    return imgaug.random.get_global_rng().state["state"]["state"].tolist()
+
+
+def test_private_rng_is_what_seeding_leaves():
+    before = state_of_global_rng()
+    with private_rng(7):
+        private = state_of_global_rng()
+        drawn = iap.Uniform(0, 1).draw_samples((3,)).tolist()
+        assert imgaug.random.RNG(None).is_global_rng()
+        assert imgaug.random.RNG.create_pseudo_random_().generator is not None
+    assert state_of_global_rng() == before
+
+    with private_rng(0):
+        imgaug.random.seed(7)
+        assert state_of_global_rng() == private
+        assert iap.Uniform(0, 1).draw_samples((3,)).tolist() == drawn
+    assert state_of_global_rng() == before
+
+
+def test_private_rngs_nest():
+    with private_rng(1):
+        outer = state_of_global_rng()
+        with private_rng(2):
+            assert state_of_global_rng() != outer
+        assert state_of_global_rng() == outer
+
+
+def test_private_rng_is_seen_by_its_thread_alone():
+    augmenter = iaa.Sequential([iaa.Rain(), iaa.Affine(rotate=(-90, 90))])
+    both, seen = threading.Barrier(2), {}
+    shared = state_of_global_rng()
+
+    def work(seed):
+        with private_rng(seed):
+            both.wait(10)
+            mine = augmenter.deepcopy()
+            mine.seed_(seed)
+            for i in range(3):
+                seen[seed, i] = mine(images=NOISE), imgaug.random.get_global_rng().random((2,))
+            both.wait(10)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert state_of_global_rng() == shared
+
+    for seed in (1, 2):
+        with private_rng(seed):
+            alone = augmenter.deepcopy()
+            alone.seed_(seed)
+            for i in range(3):
+                images, numbers = alone(images=NOISE), imgaug.random.get_global_rng().random((2,))
+                np.testing.assert_array_equal(seen[seed, i][0], images)
+                np.testing.assert_array_equal(seen[seed, i][1], numbers)
+
+
+@pytest.mark.filterwarnings("ignore::imgaug.imgaug.DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_background_augmenter_of_imgaug_seeds_its_worker():
+    def batches():
+        yield imgaug.Batch(images=NOISE)
+
+    loader = BatchLoader(batches, threaded=True)
+    augmenter = BackgroundAugmenter(loader, iaa.Add(1), nb_workers=1)
+    try:
+        assert augmenter.get_batch().images_aug.shape == NOISE.shape
+    finally:
+        augmenter.terminate()
+        loader.terminate()
+
+
+def test_multicore_seeds_with_numpys_integers():
+    state = random.getstate()
+    try:
+        imgaug.multicore.random.seed(np.int32(5))
+        drawn = random.random()
+        random.seed(5)
+        assert drawn == random.random()
+    finally:
+        random.setstate(state)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float16, np.float32])
+@pytest.mark.parametrize(
+    "augmenter",
+    [
+        iaa.Affine(rotate=30, backend="skimage"),
+        iaa.Affine(rotate=30, backend="cv2"),
+        iaa.PiecewiseAffine(0.05),
+        iaa.ElasticTransformation(alpha=20, sigma=4, order=1),
+    ],
+    ids=["skimage", "cv2", "piecewise", "elastic"],
+)
+def test_warps_of_every_kind_of_number(augmenter, dtype):
+    image = (NOISE[0] > 128).astype(dtype)
+    warped = augmenter(image=image)
+    assert warped.dtype == image.dtype
+    assert 0 < warped.mean() < 1
+
+
+def test_polar_warping_of_points():
+    points = imgaug.KeypointsOnImage.from_xy_array(np.float32([[5, 6], [30, 20]]), NOISE[0].shape)
+    kept = iaa.WithPolarWarping(iaa.Identity())(keypoints=points)
+    np.testing.assert_allclose(kept.to_xy_array(), points.to_xy_array(), atol=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_color_temperature_of_a_batch_is_that_of_its_images(count):
+    kelvins = np.float32([1250, 4330, 7777, 9001, 2222][:count])
+    images = np.repeat(NOISE[:1], count, axis=0)
+    together = iaa.color.change_color_temperatures_(images.copy(), kelvins)
+    for i, kelvin in enumerate(kelvins):
+        alone = iaa.color.change_color_temperature(images[i].copy(), kelvin)
+        np.testing.assert_array_equal(together[i], alone)
+
+
+def test_pad_modes_are_the_same_in_every_process():
+    program = """
+        import aioaug, imgaug as ia, imgaug.augmenters as iaa, numpy as np, zlib
+        image = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
+        pad = iaa.Pad(px=(1, 9), pad_mode=ia.ALL, seed=1)
+        print(zlib.crc32(pad(images=np.stack([image] * 8)).tobytes()))
+    """
+    assert python(program, PYTHONHASHSEED="1") == python(program, PYTHONHASHSEED="2")
+    assert iaa.Pad(1, pad_mode=imgaug.ALL).pad_mode.a == sorted(
+        iaa.Pad(1, pad_mode=imgaug.ALL).pad_mode.a
+    )
+
+
+def test_superpixels_average_every_segment():
+    image = np.full((32, 32, 3), 20, np.uint8)
+    image[:, 16:] = 200
+    noisy = image + NOISE[0, :32, :32] % 10
+    flat = iaa.Superpixels(p_replace=1.0, n_segments=4)(image=noisy)
+    assert len(np.unique(flat.reshape(-1, 3), axis=0)) <= 8
+
+
+def test_scipy_stats_stays_out_of_the_augmenters():
+    out = python("""
+        import sys
+        import aioaug, imgaug.augmenters as iaa, numpy as np
+        image = np.zeros((32, 32, 3), np.uint8)
+        for augmenter in (iaa.RandAugment(), iaa.Fog(), iaa.UniformVoronoi(9)):
+            augmenter(image=image)
+        print("scipy.stats" in sys.modules)
+    """)
+    assert out == ["False"]
