@@ -1,0 +1,97 @@
+"""Augmenters by name, so that a worker can load one without anybody pickling it.
+
+A recipe is `preset:NAME`, `path/to/file.py:NAME` or `package.module:NAME`. The name stands for
+an augmenter, a function without arguments that returns one, or a callable `batch -> batch`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ._augment import check_augmenter, is_imgaug
+from .presets import PRESETS
+
+
+class RecipeError(ValueError):
+    """A recipe cannot be read, or what it names cannot be loaded or is not an augmenter."""
+
+
+def check(recipe: str) -> str:
+    """Return `recipe` with its path made absolute; `RecipeError` for what is wrong at sight."""
+    place, _, name = recipe.rpartition(":")
+    if not place or not name:
+        raise RecipeError(f"{recipe!r} is not FILE.py:NAME or MODULE:NAME")
+    if place == "preset" and name not in PRESETS:
+        raise RecipeError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+    if not place.endswith(".py"):
+        return recipe
+    if not Path(place).is_file():
+        raise RecipeError(f"there is no file {place}")
+    return f"{os.path.abspath(place)}:{name}"
+
+
+def fingerprint(recipe: str) -> str:
+    """A digest of the file that a checked recipe names; empty for what is not a file."""
+    place = recipe.rpartition(":")[0]
+    if not place.endswith(".py"):
+        return ""
+    return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16]
+
+
+def load(recipe: str) -> Any:
+    """The augmenter behind a checked recipe."""
+    place, _, name = recipe.rpartition(":")
+    try:
+        if place == "preset":
+            return PRESETS[name]()
+        thing: Any = functools.reduce(getattr, name.split("."), _module(place))
+        if _makes_one(thing):
+            thing = thing()
+        check_augmenter(thing)
+    except (Exception, SystemExit) as error:
+        why = " ".join(str(error).split()) or "no message"
+        raise RecipeError(f"{recipe} cannot be loaded: {type(error).__name__}: {why}") from error
+    return thing
+
+
+def _module(place: str) -> ModuleType:
+    if not place.endswith(".py"):
+        _look_in(os.getcwd())  # as python -m does; the script `aioaug` does not
+        return importlib.import_module(place)
+    path = Path(place)
+    _look_in(str(path.parent))  # a script finds its neighbours
+    spec = importlib.util.spec_from_file_location(f"_aioaug_recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} is not Python source")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickle look their modules up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _look_in(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _makes_one(thing: Any) -> bool:
+    """Whether `thing` can be called without arguments, so that it is not `batch -> batch`."""
+    if is_imgaug(thing) and not inspect.isclass(thing):
+        return False
+    try:
+        parameters = inspect.signature(thing).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(
+        parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+        for parameter in parameters
+    )
