@@ -1,0 +1,144 @@
+"""`aioaug augment`: pictures in, augmented pictures and a manifest out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from .._tasks import finish, in_thread
+from ..darkroom import Darkroom
+from ..seeding import check_seed
+from ..sidecars import beside
+from . import plan, report
+from .exits import Exit, Interrupted, Problem
+from .interrupts import run_interruptibly
+from .manifest import Entry, Manifest, relative
+from .options import PATH, POSITIVE, chosen_recipe, pipeline_options, workers_option
+from .work import Crew, Developer, Report, Shift, Written
+
+QUALITY = click.IntRange(1, 100)
+_FORMATS = ("bmp", "jpg", "png", "tiff", "webp")
+
+
+@click.command(short_help="Augment pictures into a folder.")
+@click.argument("src", nargs=-1, required=True, type=PATH)
+@click.argument("dst", type=PATH)
+@click.option("--copies", type=POSITIVE, default=1, show_default=True, help="Outputs a picture.")
+@pipeline_options
+@workers_option
+@click.option("--batch-size", type=POSITIVE, default=4, show_default=True, help="Outputs a call.")
+@click.option("--buffer", type=POSITIVE, help="Outputs under way at once.  [default: 4 calls each]")
+@click.option("--format", "suffix", type=click.Choice(_FORMATS), help="[default: the source's own]")
+@click.option("--quality", type=QUALITY, default=95, show_default=True, help="Of JPEG and WebP.")
+def augment(
+    src: tuple[Path, ...],
+    dst: Path,
+    copies: int,
+    pipeline: str | None,
+    preset: str | None,
+    seed: int | None,
+    workers: int | None,
+    batch_size: int,
+    buffer: int | None,
+    suffix: str | None,
+    quality: int,
+) -> int:
+    """Augment the pictures in SRC (files, or folders with all their subfolders) into DST.
+
+    DST gets the pictures and a manifest.jsonl. Interrupted, the same command does the rest.
+    Keypoints and boxes in NAME.json beside NAME.jpg are augmented along.
+    """
+    recipe = chosen_recipe(pipeline, preset)
+    manifest = plan.read_manifest(dst, src)
+    if seed is None:
+        seed = next((entry.seed for entry in manifest.entries.values()), None)
+    settings = plan.settings_for(recipe, check_seed(seed), copies, quality, dst)
+    sources = plan.find_sources(src, manifest)
+    jobs = plan.make_jobs(sources, dst, copies, f".{suffix}" if suffix else "")
+    left = plan.left_to_do(jobs, manifest, settings)
+    run = _Run(manifest, settings, total=len(jobs), left=len(left))
+    developer = Developer(Darkroom(recipe, settings.seed), quality)
+    return run(Shift(developer, left, Crew(workers, batch_size, buffer)))
+
+
+class _Run:
+    """The work itself, and what is said about it."""
+
+    def __init__(self, manifest: Manifest, settings: plan.Settings, total: int, left: int) -> None:
+        self._manifest = manifest
+        self._settings = settings
+        self._total = total
+        self._before = self._done = total - left
+        self._skipped = report.Skipped()
+
+    def __call__(self, shift: Shift[plan.Job]) -> int:
+        report.say(f"seed {self._settings.seed}")
+        if self._before:
+            report.say(f"{self._progress()} are there already")
+        self._start()
+        began = time.perf_counter()
+        if self._before < self._total:
+            self._work(shift)
+        self._manifest.finish()
+        self._sum_up(time.perf_counter() - began)
+        self._skipped.tell()
+        return self._skipped.exit_code(self._done)
+
+    def _start(self) -> None:
+        try:
+            self._manifest.start()
+        except OSError as error:
+            why = f"{self._manifest.path} cannot be written: {error.strerror}"
+            raise Problem(why, Exit.OUTPUT) from error
+
+    def _work(self, shift: Shift[plan.Job]) -> None:
+        try:
+            with report.progress(self._total, self._before) as bar:
+
+                async def each(job: plan.Job, result: Report) -> None:
+                    await self._note(job, result)
+                    bar.update()
+
+                run_interruptibly(shift.run(each))
+        except Interrupted as signal:
+            signal.hint = f"{self._progress()} are done; the same command does the rest"
+            raise
+        finally:
+            # A file that the manifest does not list would look like somebody else's.
+            for job in shift.under_way.values():
+                for path in job.leftovers():
+                    path.unlink(missing_ok=True)
+
+    async def _note(self, job: plan.Job, result: Report) -> None:
+        if result.problem:
+            self._skipped.add(job.source, result.problem)
+            return
+        entry = self._entry(job, result.value)
+        await finish(in_thread(self._manifest.append, entry))  # half a line is no use
+        self._done += 1
+
+    def _entry(self, job: plan.Job, written: Written) -> Entry:
+        folder = self._manifest.path.parent
+        notes = relative(beside(job.output), folder) if written.annotations else None
+        return Entry(
+            source=relative(job.source, folder),
+            output=relative(job.output, folder),
+            copy=job.copy,
+            index=job.index,
+            annotations=notes,
+            size=written.size,
+            sha256=written.sha256,
+            **vars(self._settings),
+        )
+
+    def _progress(self) -> str:
+        return f"{self._done} of {report.counted(self._total, 'picture')}"
+
+    def _sum_up(self, seconds: float) -> None:
+        made = self._done - self._before
+        click.echo(
+            f"{report.counted(made, 'picture')} in {seconds:.1f} s, "
+            f"{made / seconds:.1f} pictures/s, in {self._manifest.path.parent}"
+        )

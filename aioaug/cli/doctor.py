@@ -1,0 +1,127 @@
+"""`aioaug doctor`: what there is on this machine, and what aioaug will do with it."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib
+import json
+import os
+import platform
+import shutil
+import time
+from importlib import metadata
+
+import click
+
+from .. import __version__, cpus
+from ..engines.lane import context_for
+from .exits import Exit, Interrupted, one_line
+from .interrupts import run_interruptibly
+from .work import Crew, Report, Shift
+
+_LIBRARIES = ("numpy", "imgaug", "pillow", "anyio", "uvloop", "click", "tqdm", "scikit-image")
+_OPENCVS = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
+_MEMORY = "/dev/shm"
+Fact = str | int | float | bool | None | list[str]
+
+
+@click.command(short_help="Tell what there is, and what aioaug will do with it.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def doctor(as_json: bool) -> int:
+    """Print cores, quotas, memory, versions, and what aioaug will do with them."""
+    problems = _problems()
+    facts = {**_machine(), **_libraries(), **_decisions(), "a trial": _trial(problems)}
+    facts["problems"] = problems
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        width = max(map(len, facts))
+        for name, fact in facts.items():
+            click.echo(f"{name:{width}}  {_shown(fact)}")
+    return Exit.INPUT if problems else Exit.FINE
+
+
+def _machine() -> dict[str, Fact]:
+    quota = cpus.quota()
+    return {
+        "aioaug": __version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "affinity": cpus.affinity(),
+        "cgroup quota": None if quota is None else round(quota, 2),
+        "shared memory": _shared_memory(),
+        "libGL": ctypes.util.find_library("GL"),
+    }
+
+
+def _libraries() -> dict[str, Fact]:
+    opencv = [f"{name} {_version(name)}" for name in _OPENCVS if _version(name)]
+    return {**{name: _version(name) for name in _LIBRARIES}, "opencv": opencv}
+
+
+def _decisions() -> dict[str, Fact]:
+    loop = "uvloop" if _version("uvloop") else "asyncio"
+    return {
+        "workers": cpus.available(),
+        "engine": "process",
+        "start method": context_for(None).get_start_method(),
+        "event loop": loop,
+    }
+
+
+def _problems() -> list[str]:
+    """What will not work, each with its remedy where there is one."""
+    problems = []
+    for name in ("cv2", "PIL.Image", "imgaug.augmenters"):
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            problems.append(f"{name} cannot be imported: {one_line(error)}")
+    flavours = [name for name in _OPENCVS if _version(name)]
+    if len(flavours) > 1:
+        problems.append(f"{' and '.join(flavours)} overwrite each other; keep one of them")
+    return problems
+
+
+def _trial(problems: list[str]) -> str:
+    """Start one worker and have it do something; what goes wrong is one more problem."""
+    began = time.perf_counter()
+
+    async def nothing(_: int, result: Report) -> None:
+        pass
+
+    try:
+        run_interruptibly(Shift(abs, [-1], Crew(workers=1)).run(nothing))
+    except Interrupted:
+        raise
+    except Exception as error:
+        problems.append(f"a worker process cannot be started: {one_line(error)}")
+        return "failed"
+    return f"a worker started, worked and left in {time.perf_counter() - began:.1f} s"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _shared_memory() -> str | None:
+    try:
+        usage = shutil.disk_usage(_MEMORY)
+    except OSError:
+        return None
+    return f"{_MEMORY}, {usage.free >> 20} MB free of {usage.total >> 20} MB"
+
+
+def _shown(fact: Fact) -> str:
+    if isinstance(fact, list):
+        return "; ".join(fact) or "none"
+    return "none" if fact is None else str(fact)

@@ -1,0 +1,98 @@
+"""`manifest.jsonl`: a JSON line for every output, from which that output can be made again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .exits import Exit, Problem
+
+NAME = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One output. Paths are relative to the manifest's folder, with forward slashes."""
+
+    source: str
+    output: str
+    copy: int
+    copies: int
+    seed: int
+    index: int
+    pipeline: str
+    pipeline_digest: str
+    quality: int
+    annotations: str | None
+    size: tuple[int, int]
+    sha256: str
+
+
+class Manifest:
+    """The manifest of one folder. Everything here blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.exists = path.is_file()
+        self.entries: dict[int, Entry] = {}
+        self._whole = 0  # bytes, up to the last line that was written to its end
+        if self.exists:
+            for entry in self._read():
+                self.entries[entry.index] = entry
+
+    def start(self) -> None:
+        """Make the file, or cut off the half line that an interrupted run has left."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.truncate(self._whole)
+
+    def append(self, entry: Entry) -> None:
+        """Add one output; the line is on its way to the disk when this returns."""
+        with self.path.open("ab") as file:
+            file.write(_line(entry))
+        self.entries[entry.index] = entry
+
+    def finish(self) -> None:
+        """Put the lines in the order of their indices, one for each output."""
+        content = b"".join(_line(self.entries[index]) for index in sorted(self.entries))
+        if content != self.path.read_bytes():
+            draft = self.path.with_name(f".{self.path.name}.part")
+            draft.write_bytes(content)
+            os.replace(draft, self.path)
+
+    def place_of(self, relative: str) -> Path:
+        """The path behind one that an entry holds."""
+        return self.path.parent / relative
+
+    def _read(self) -> Iterator[Entry]:
+        for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield _entry(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise Problem(
+                    f"line {number} of {self.path} cannot be read", Exit.MANIFEST
+                ) from error
+            self._whole += len(line)
+
+
+def relative(path: Path, folder: Path) -> str:
+    """`path` as seen from `folder`; absolute where there is no way from one to the other."""
+    try:
+        return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
+    except ValueError:  # another drive
+        return path.absolute().as_posix()
+
+
+def _line(entry: Entry) -> bytes:
+    return (json.dumps(asdict(entry), ensure_ascii=False) + "\n").encode()
+
+
+def _entry(content: dict[str, Any]) -> Entry:
+    values = {field.name: content[field.name] for field in fields(Entry)}
+    return Entry(**{**values, "size": tuple(content["size"])})

@@ -1,0 +1,133 @@
+"""What a run is going to do, checked before it does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import recipes
+from ..pictures import draft_of
+from ..sidecars import beside
+from .exits import Exit, Problem
+from .manifest import NAME, Manifest, relative
+from .sources import Source, find
+
+
+@dataclass(frozen=True)
+class Job:
+    """One output to make: what a worker has to know."""
+
+    index: int
+    copy: int
+    source: Path
+    annotations: Path | None
+    output: Path
+
+    def leftovers(self) -> list[Path]:
+        """The files that may be there while the job is not done."""
+        notes = beside(self.output)
+        files = [draft_of(self.output), self.output]
+        return files if self.annotations is None else [*files, draft_of(notes), notes]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes two runs the same run."""
+
+    seed: int
+    copies: int
+    pipeline: str
+    pipeline_digest: str
+    quality: int
+
+
+def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
+    """The manifest in DST, there or not yet; `Problem` if DST cannot be a destination."""
+    if destination.exists() and not destination.is_dir():
+        raise Problem(f"{destination} is a file, the last argument must be a folder")
+    target = destination.resolve()
+    for source in sources:
+        if source.is_dir() and source.resolve().is_relative_to(target):
+            raise Problem(f"{destination} holds the source folder {source}; write to another one")
+    return Manifest(destination / NAME)
+
+
+def find_sources(arguments: Sequence[Path], manifest: Manifest) -> list[Source]:
+    """The pictures in the arguments, without those that an earlier run has made."""
+    made = {manifest.place_of(entry.output).resolve() for entry in manifest.entries.values()}
+    return find(arguments, frozenset({*made, manifest.path.parent.resolve()}))
+
+
+def make_jobs(sources: Sequence[Source], destination: Path, copies: int, suffix: str) -> list[Job]:
+    """All outputs of a run, by index. The suffix is the source's own if none is given."""
+    digits = len(str(copies - 1))
+    jobs = []
+    for position, source in enumerate(sources):
+        for copy in range(copies):
+            name = f"{source.name.stem}-{copy:0{digits}d}{suffix or source.name.suffix}"
+            output = destination / source.name.parent / name
+            index = position * copies + copy
+            jobs.append(Job(index, copy, source.path, source.annotations, output))
+    _refuse_collisions(jobs)
+    _refuse_overwriting(jobs, sources)
+    return jobs
+
+
+def left_to_do(jobs: Sequence[Job], manifest: Manifest, settings: Settings) -> list[Job]:
+    """The jobs that an earlier run has not done; `Problem` if it was another kind of run."""
+    if not manifest.exists:
+        for job in jobs:
+            if job.output.exists():
+                raise Problem(f"{job.output} is there already, and no {NAME} that lists it")
+        return list(jobs)
+    folder = manifest.path.parent
+    for index, entry in manifest.entries.items():
+        for name, now in vars(settings).items():
+            then = getattr(entry, name)
+            if then != now:
+                _does_not_fit(manifest, f"was made with {_named(name, then)}, not {now}")
+        source = relative(jobs[index].source, folder) if index < len(jobs) else "nothing"
+        if source != entry.source:
+            _does_not_fit(manifest, f"has {entry.source} as number {index}, not {source}")
+        output = relative(jobs[index].output, folder)
+        if output != entry.output:
+            _does_not_fit(manifest, f"has {entry.output} as number {index}, not {output}")
+    return [job for job in jobs if job.index not in manifest.entries or not job.output.exists()]
+
+
+def settings_for(pipeline: str, seed: int, copies: int, quality: int, folder: Path) -> Settings:
+    """The settings as the manifest in `folder` holds them: a path is relative to it."""
+    place, _, name = pipeline.rpartition(":")
+    shown = f"{relative(Path(place), folder)}:{name}" if place.endswith(".py") else pipeline
+    return Settings(seed, copies, shown, recipes.fingerprint(pipeline), quality)
+
+
+def _does_not_fit(manifest: Manifest, why: str) -> None:
+    raise Problem(f"{manifest.path} {why}; take another folder, or the same again", Exit.MANIFEST)
+
+
+def _named(name: str, value: object) -> str:
+    return f"{name.replace('_', ' ')} {value}"
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Two outputs of one name, on a disk that does not tell upper case from lower either."""
+    seen: dict[str, Job] = {}
+    for job in jobs:
+        for file in (job.output, *([beside(job.output)] if job.annotations else [])):
+            other = seen.setdefault(str(file).casefold(), job)
+            if other is not job:
+                raise Problem(f"{other.source} and {job.source} would both be written to {file}")
+
+
+def _refuse_overwriting(jobs: Sequence[Job], sources: Sequence[Source]) -> None:
+    ours = [path for source in sources for path in (source.path, source.annotations) if path]
+    known = {str(way).casefold() for path in ours for way in (path.absolute(), path.resolve())}
+    folders: dict[Path, Path] = {}
+    for job in jobs:
+        parent = job.output.parent
+        folder = folders.setdefault(parent, parent.resolve())
+        for file in (job.output, beside(job.output)):
+            if str(folder / file.name).casefold() in known:
+                raise Problem(f"{file} is a source, and would be overwritten")

@@ -1,0 +1,139 @@
+"""Jobs through a pool: what the workers do, and how their reports come back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from .. import AsyncPool, BatchStream, WorkerDied, pictures, sidecars
+from ..cpus import worker_count
+from ..darkroom import Darkroom
+from ..recipes import RecipeError
+from .exits import Exit, Problem, one_line
+from .plan import Job
+
+T = TypeVar("T")
+
+_CALLS_PER_WORKER = 4  # under way at once: so none waits while results are written down
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How the work is shared out: workers, jobs a call, and jobs under way at once."""
+
+    workers: int | None = None
+    batch_size: int = 1
+    buffer: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a job: a value, or the reason why there is none."""
+
+    number: int
+    value: Any = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the manifest has to know of an output."""
+
+    size: tuple[int, int]
+    sha256: str
+    annotations: bool
+
+
+class Careful:
+    """Does one kind of work on jobs; a picture that cannot be done is no reason to stop."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self._work = work
+
+    def __call__(self, numbered: tuple[int, Any]) -> Report:
+        number, job = numbered
+        try:
+            return Report(number, self._work(job))
+        except (RecipeError, Problem):  # these would come again with every job
+            raise
+        except pictures.UnreadableError as error:
+            return Report(number, problem=str(error))
+        except Exception as error:
+            return Report(number, problem=one_line(error))
+
+
+class Developer:
+    """Reads a picture, augments it, writes it: the whole way of one output."""
+
+    def __init__(self, darkroom: Darkroom, quality: int) -> None:
+        self._darkroom = darkroom
+        self._quality = quality
+
+    def __call__(self, job: Job) -> Written:
+        picture, notes = read_source(job.source, job.annotations)
+        picture, notes = self._darkroom(job.index, picture, notes)
+        data = pictures.encode(picture, job.output.suffix, self._quality)
+        try:
+            if notes is not None:
+                pictures.write(sidecars.beside(job.output), notes.encode())
+            pictures.write(job.output, data)
+        except OSError as error:
+            why = error.strerror or one_line(error)
+            raise Problem(f"{job.output} cannot be written: {why}", Exit.OUTPUT) from error
+        return Written(picture.size, hashlib.sha256(data).hexdigest(), notes is not None)
+
+
+@lru_cache(maxsize=1)  # the copies of one picture come one after the other
+def read_source(
+    source: Path, notes: Path | None
+) -> tuple[pictures.Picture, sidecars.Annotations | None]:
+    """A picture and its annotations."""
+    return pictures.read(source), None if notes is None else sidecars.read(notes)
+
+
+class Shift(Generic[T]):
+    """Some jobs, done by a pool that is there for them alone.
+
+    `under_way` are the jobs that were begun and are not reported yet. It is empty at the end,
+    unless something ended the work early.
+    """
+
+    def __init__(self, work: Callable[[T], Any], jobs: Sequence[T], crew: Crew) -> None:
+        self.under_way: dict[int, T] = {}
+        self._work = Careful(work)
+        self._jobs = jobs
+        self._crew = crew
+        self._workers = min(worker_count(crew.workers), max(1, len(jobs)))
+
+    async def run(self, each: Callable[[T, Report], Awaitable[None]]) -> None:
+        """Do all jobs; `each` hears of every one as it ends, one at a time."""
+        batch_size = self._crew.batch_size
+        buffer = self._crew.buffer or _CALLS_PER_WORKER * self._workers * batch_size
+        async with AsyncPool(self._work, self._workers, seed=0) as pool:
+            stream = pool.imap_batches_unordered(self._give(), batch_size, buffer)
+            async with stream:
+                while (report := await self._next(stream)) is not None:
+                    await each(self.under_way[report.number], report)
+                    del self.under_way[report.number]
+
+    async def _give(self) -> AsyncIterator[tuple[int, T]]:
+        for numbered in enumerate(self._jobs):
+            number, job = numbered
+            self.under_way[number] = job
+            yield numbered
+
+    async def _next(self, stream: BatchStream) -> Report | None:
+        try:
+            report: Report = await anext(stream)
+        except StopAsyncIteration:
+            return None
+        except WorkerDied as error:
+            if error.index is None:
+                raise
+            # A new pool counts from 0, as `_give` does.
+            return Report(error.index, problem=str(error))
+        return report
