@@ -60,6 +60,8 @@ class AsyncPool(Lifecycle):
         ValueError, TypeError: an argument is out of range or of the wrong type.
         RuntimeError: the pool is built inside a worker.
 
+    Example::
+
         async with AsyncPool(iaa.Fliplr(0.5), processes=-1, seed=1) as pool:
             batches_aug = await pool.map_batches(batches)
     """

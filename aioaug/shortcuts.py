@@ -36,6 +36,8 @@ def augment_batches(
     and at most ten batches a worker exist at once. The pool ends with the stream. `options` are
     those of `AsyncPool`.
 
+    Example::
+
         batches_aug = [batch async for batch in aioaug.augment_batches(seq, batches)]
     """
     if not background:

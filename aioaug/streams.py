@@ -39,6 +39,8 @@ class BatchStream(AsyncResource):
     A stream that is dropped open, as by `break` in a bare `async for`, warns (`ResourceWarning`)
     and closes itself a moment later.
 
+    Example::
+
         async with pool.imap_batches(source(), output_buffer_size=8) as stream:
             async for batch in stream:
                 await train(batch)

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -109,10 +110,8 @@ def _descriptors() -> set:
         return set()
     found = set()
     for name in os.listdir("/proc/self/fd"):
-        try:
+        with suppress(OSError):
             found.add((name, os.readlink(f"/proc/self/fd/{name}")))
-        except OSError:
-            pass
     return found
 
 

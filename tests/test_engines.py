@@ -9,7 +9,6 @@ import time
 import aioaug_testing as aug
 import numpy as np
 import pytest
-
 from aioaug import AsyncPool, ClosedError
 from aioaug.engines import InlineEngine, ProcessEngine, ThreadEngine
 from aioaug.engines.desk import Desk
@@ -151,10 +150,9 @@ async def test_the_loop_ticks_while_batches_flow(engine):
 
 
 async def test_blocking_calls_would_be_noticed(no_blocking_calls):
-    from blockbuster import BlockingError
-
     # The fixture watches the frames of aioaug: run the very check through one of its modules.
     from aioaug import cpus
+    from blockbuster import BlockingError
 
     with pytest.raises(BlockingError):
         cpus.quota()

@@ -7,7 +7,6 @@ import traceback
 
 import aioaug_testing as aug
 import pytest
-
 from aioaug import AsyncPool, RemoteError, RemoteTraceback, TransportError, WorkerDied
 
 

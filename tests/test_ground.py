@@ -8,15 +8,14 @@ import pickle
 import random
 import threading
 
+import aioaug
 import aioaug_testing as aug
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import aioaug
 from aioaug import _optional, cpus, forms, seeding
 from aioaug.outcomes import Failure, Success, attempt
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @settings(deadline=None)
@@ -231,7 +230,6 @@ def test_run_uses_uvloop_where_it_is():
 
 def test_two_threads_augment_at_once_with_seeds_of_their_own():
     import imgaug.augmenters as iaa
-
     from aioaug._augment import Augmentation
 
     image = np.full((1, 16, 16, 3), 128, np.uint8)

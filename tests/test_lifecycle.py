@@ -11,11 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import aioaug
 import aioaug_testing as aug
 import anyio
 import pytest
-
-import aioaug
 from aioaug import AsyncPool, ClosedError
 
 SOON = 2.0  # seconds; the promise is about one, and the machines are small

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import imgaug_reference as reference
 import pytest
-
 from aioaug import AsyncPool
 
 QUARTER = reference.COUNT // 4

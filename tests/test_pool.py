@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import aioaug_testing as aug
 import pytest
-
-import aioaug
 from aioaug import AsyncPool
 
 

@@ -9,7 +9,6 @@ import time
 import aioaug_testing as aug
 import anyio
 import pytest
-
 from aioaug import AsyncPool, ClosedError
 
 WORKERS = 2
@@ -310,7 +309,7 @@ async def test_inside_a_task_group(pool):
     async with asyncio.TaskGroup() as group:
         for name in "abc":
             group.create_task(consume(name))
-    assert results == dict.fromkeys("abc", list(range(10)))
+    assert results == {name: list(range(10)) for name in "abc"}
 
 
 async def test_a_failing_task_group_ends_streams(pool):
