@@ -2,8 +2,8 @@
 
 The modules, from the ground up; each imports only from those above it:
 
-    ground      errors  outcomes  arguments  seeding  cpus  _optional  _imgaug
-    far side    forms  _augment  _wire  _worker  _preload
+    ground      errors  outcomes  arguments  seeding  machine  _optional  _imgaug
+    far side    forms  _augment  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
     heart       dispatch  lifecycle  pool  shortcuts
     doors       cli

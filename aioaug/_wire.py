@@ -1,24 +1,64 @@
-"""Objects to bytes and back, with one kind of error."""
+"""What travels between the parent and a worker, and how it is framed."""
 
 from __future__ import annotations
 
-import pickle
-from typing import Any
+import socket
+import struct
+from typing import NamedTuple
 
-from .errors import TransportError
+from ._slots import Address, Span
 
-
-def dumps(value: Any) -> bytes:
-    """Pickle `value`, or raise `TransportError`."""
-    try:
-        return pickle.dumps(value, protocol=5)
-    except Exception as error:
-        raise TransportError(f"cannot be pickled: {error}") from error
+_LENGTH = struct.Struct("!Q")
+HEADER = _LENGTH.size
 
 
-def loads(data: bytes) -> Any:
-    """Unpickle `data`, or raise `TransportError`."""
-    try:
-        return pickle.loads(data)
-    except Exception as error:
-        raise TransportError(f"cannot be unpickled: {error}") from error
+class Request(NamedTuple):
+    """Work for a worker: the pickled `(fn, args)` and where its arrays lie.
+
+    `room` is where free memory of the segment begins; `dropped` are segments to let go of.
+    """
+
+    head: bytes
+    segment: Address | None = None
+    spans: tuple[Span, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+
+class Reply(NamedTuple):
+    """A worker's answer: the pickled outcome and where its arrays lie.
+
+    `needed` is the size of a segment that would have held them, if this one did not. `kept` says
+    that something in the worker still refers to the segment.
+    """
+
+    head: bytes
+    spans: tuple[Span, ...] = ()
+    needed: int = 0
+    kept: bool = False
+
+
+def frame(message: bytes) -> bytes:
+    """`message` with its length before it."""
+    return _LENGTH.pack(len(message)) + message
+
+
+def length_of(header: bytes | bytearray | memoryview) -> int:
+    """The length of the message behind this header."""
+    length: int = _LENGTH.unpack_from(header)[0]
+    return length
+
+
+def receive(connection: socket.socket) -> bytearray:
+    """Wait for the next message; `EOFError` when the other side is gone."""
+    return _exactly(connection, length_of(_exactly(connection, HEADER)))
+
+
+def _exactly(connection: socket.socket, count: int) -> bytearray:
+    data = bytearray(count)
+    rest = memoryview(data)
+    while rest:
+        received = connection.recv_into(rest)
+        if not received:
+            raise EOFError
+        rest = rest[received:]
+    return data

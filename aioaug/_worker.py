@@ -1,17 +1,21 @@
-"""The far side of the wall: what runs in a worker process. It holds the package's only global."""
+"""The far side of the wall: what runs in a worker process. It holds the package's only globals."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable
+import weakref
 from typing import Any
 
-from . import _wire
-from .outcomes import Failure, attempt
+from . import _slots, _wire
+from ._wire import Reply, Request
+from .errors import TransportError
+from .outcomes import Failure, Outcome, Success, attempt
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
 _THREAD_VARIABLES = (
@@ -22,27 +26,40 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-_state: Any = None
+_connection: socket.socket | None = None
 
 
-def start(state: bytes) -> bytes:
-    """Make this process a worker that holds the unpickled `state`; answer with its pid."""
+def connect(connection: socket.socket) -> None:
+    """Make this process a worker that will be served through `connection`."""
+    global _connection
+    _connection = connection
     use_one_native_thread()
     # Ctrl-C goes to the whole process group, and only the parent knows what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, name="aioaug-parent-watch", daemon=True).start()
-    return _answer(_hold, state)
 
 
-def call(request: bytes) -> bytes:
-    """Run the pickled `(fn, args)` as `fn(state, *args)`; answer with the pickled outcome."""
-    return _answer(_serve, request)
+def serve() -> None:
+    """Answer requests until the parent hangs up. The first one brings the state."""
+    connection = _connection
+    if connection is None:
+        raise RuntimeError("serve() needs connect() first")
+    try:
+        outcome = attempt(_hold, bytes(_wire.receive(connection)))
+        _send(connection, Reply(_head(outcome)))
+        desk = _Desk(outcome.value if isinstance(outcome, Success) else None)
+        while True:
+            _send(connection, desk.answer(Request(*pickle.loads(_wire.receive(connection)))))
+    except (EOFError, ConnectionError):
+        return
+    finally:
+        connection.close()
 
 
 def is_worker() -> bool:
     """Whether this process is a worker of some pool."""
-    return _state is not None
+    return _connection is not None
 
 
 def refuse_nested_pool() -> None:
@@ -62,24 +79,74 @@ def use_one_native_thread() -> None:
         os.environ.setdefault(name, "1")
 
 
-def _hold(data: bytes) -> int:
-    global _state
-    _state = _wire.loads(data)
+class _Desk:
+    """Where requests are served: the state, and the segments that this worker has open."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+        self._segments: dict[int, _slots.Segment] = {}
+
+    def answer(self, request: Request) -> Reply:
+        """Do what the request asks; whatever goes wrong is an answer, too."""
+        for number in request.dropped:
+            self._segments.pop(number, None)
+        try:
+            segment = self._open(request)
+        except OSError as error:
+            failure = TransportError(f"a worker cannot open the shared memory: {error}")
+            return Reply(_head(Failure(failure)))
+        if segment is None:
+            return Reply(_head(attempt(self._run, request.head, ())))
+        # Dies with the last array of the request: nobody may keep one when the memory is reused.
+        loan = segment.loan()
+        gone = weakref.ref(loan)
+        reply = self._answer_in(segment, request, _slots.views(loan, request.spans))
+        del loan
+        return reply._replace(kept=gone() is not None)
+
+    def _answer_in(self, segment: _slots.Segment, request: Request, arrays: list[Any]) -> Reply:
+        outcome = attempt(self._run, request.head, arrays)
+        try:
+            head, buffers = _slots.flatten(outcome)
+            try:
+                spans = _slots.lay(buffers, segment.memory, _slots.end_of(request.spans))
+            except _slots.NoRoom as error:
+                return Reply(_head(outcome), needed=error.needed)
+        except TransportError as error:
+            return Reply(_head(Failure(error)))
+        return Reply(head, tuple(spans))
+
+    def _run(self, head: bytes, arrays: Any) -> Any:
+        fn, args = _slots.rebuild(head, arrays)
+        return fn(self._state, *args)
+
+    def _open(self, request: Request) -> _slots.Segment | None:
+        if request.segment is None:
+            return None
+        address = _slots.Address(*request.segment)
+        if address.number not in self._segments:
+            self._segments[address.number] = _slots.Segment.attach(address)
+        return self._segments[address.number]
+
+
+def _hold(data: bytes) -> Any:
+    state = _slots.rebuild(data)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(0)
-    return os.getpid()
+    return state
 
 
-def _serve(data: bytes) -> Any:
-    fn, args = _wire.loads(data)
-    return fn(_state, *args)
-
-
-def _answer(fn: Callable[[bytes], Any], data: bytes) -> bytes:
+def _head(outcome: Outcome[Any]) -> bytes:
     try:
-        return _wire.dumps(attempt(fn, data))
+        return pickle.dumps(outcome, protocol=5)
     except Exception as error:
-        return _wire.dumps(Failure(error))
+        cause = TransportError(f"cannot be pickled: {error}")
+        cause.__cause__ = error
+        return pickle.dumps(Failure(cause), protocol=5)
+
+
+def _send(connection: socket.socket, reply: Reply) -> None:
+    connection.sendall(_wire.frame(pickle.dumps(tuple(reply), protocol=5)))
 
 
 def _end_with_parent() -> None:

@@ -11,10 +11,10 @@ from . import _worker, forms
 from ._augment import Augmentation, Item, check_augmenter, is_imgaug
 from ._tasks import notify
 from .arguments import whole, whole_or_none
-from .cpus import worker_count
 from .dispatch import Dispatcher
 from .engines import Engine, EngineFactory, engine_class
 from .lifecycle import Lifecycle, Phase
+from .machine import worker_count
 from .outcomes import Outcome
 from .pipeline import Pipeline
 from .seeding import Indices, check_seed

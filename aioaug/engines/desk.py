@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from ..errors import ClosedError
 
 W = TypeVar("W")
+T = TypeVar("T")
 
 
 class Desk(Generic[W]):
@@ -21,6 +21,7 @@ class Desk(Generic[W]):
         self.busy: set[W] = set()
         self._idle: deque[W] = deque()
         self._waiting: deque[asyncio.Future[W]] = deque()
+        self._work: set[asyncio.Future[Any]] = set()
         self._answers: set[asyncio.Future[Any]] = set()
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -46,24 +47,8 @@ class Desk(Generic[W]):
             if not self._calls:
                 self._quiet.set()
 
-    async def serve(self, call: Callable[[W], Future[Any]]) -> Any:
-        """Wait for an idle worker, let `call` start work on it and return the work's result.
-
-        The worker is handed on when the work is done, whether or not somebody still waits.
-        """
-        return await self._begin(await self._take(), call)
-
-    async def close(self, *, wait: bool) -> None:
-        """Refuse new calls; wait for those that are awaited, or fail them with `ClosedError`."""
-        self._closed = True
-        if wait and self._calls:
-            await self._quiet.wait()
-        self._ended = True
-        for future in (*self._waiting, *self._answers):
-            if not future.done():
-                future.set_exception(ClosedError("the engine was closed"))
-
-    async def _take(self) -> W:
+    async def take(self) -> W:
+        """Wait for an idle worker; `run` has to follow at once."""
         if self._ended:
             raise ClosedError("the engine was closed")
         if self._idle:
@@ -77,6 +62,38 @@ class Desk(Generic[W]):
                 self._give(turn.result())  # it came in the moment of the cancellation
             raise
 
+    async def run(
+        self, worker: W, work: asyncio.Future[T], unwanted: Callable[[T], None] | None = None
+    ) -> T:
+        """Wait for work that a taken worker does; then the worker is handed on.
+
+        So it is if nobody waits any more, and `unwanted` gets the result.
+        """
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.busy.add(worker)
+        self._work.add(work)
+        self._answers.add(answer)
+        work.add_done_callback(lambda work: self._end(worker, work, answer, unwanted))
+        try:
+            return await answer
+        finally:
+            self._answers.discard(answer)
+
+    async def close(self, *, wait: bool) -> None:
+        """Refuse new calls; wait for those that are awaited, or fail them with `ClosedError`."""
+        self._closed = True
+        if wait and self._calls:
+            await self._quiet.wait()
+        self._ended = True
+        for future in (*self._waiting, *self._answers):
+            if not future.done():
+                future.set_exception(ClosedError("the engine was closed"))
+
+    async def drain(self) -> None:
+        """Wait until no worker has work, after something has made sure that this comes soon."""
+        while self._work:
+            await asyncio.wait(self._work)
+
     def _give(self, worker: W) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
@@ -85,38 +102,21 @@ class Desk(Generic[W]):
                 return
         self._idle.append(worker)
 
-    async def _begin(self, worker: W, call: Callable[[W], Future[Any]]) -> Any:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self.busy.add(worker)
-        try:
-            work = call(worker)
-        except BaseException:
-            self._release(worker)
-            raise
-
-        def done(work: Future[Any]) -> None:
-            with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
-                loop.call_soon_threadsafe(self._end, worker, work, answer)
-
-        self._answers.add(answer)
-        work.add_done_callback(done)
-        try:
-            return await answer
-        finally:
-            self._answers.discard(answer)
-
-    def _end(self, worker: W, work: Future[Any], answer: asyncio.Future[Any]) -> None:
-        self._release(worker)
-        if answer.done():
-            return
-        if work.cancelled():
-            answer.set_exception(ClosedError("the engine was closed"))
-        elif (error := work.exception()) is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(work.result())
-
-    def _release(self, worker: W) -> None:
+    def _end(
+        self,
+        worker: W,
+        work: asyncio.Future[T],
+        answer: asyncio.Future[T],
+        unwanted: Callable[[T], None] | None,
+    ) -> None:
+        self._work.discard(work)
         self.busy.discard(worker)
         self._give(worker)
+        error = ClosedError("the engine was closed") if work.cancelled() else work.exception()
+        if error is None and answer.done() and unwanted is not None:
+            unwanted(work.result())
+        elif not answer.done():
+            if error is None:
+                answer.set_result(work.result())
+            else:
+                answer.set_exception(error)

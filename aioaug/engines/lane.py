@@ -1,135 +1,83 @@
-"""One worker process and the executor that serves it. Everything here blocks: use threads."""
+"""One worker, supervised from the event loop: started, asked, replaced, ended."""
 
 from __future__ import annotations
 
-import multiprocessing
-import threading
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import asyncio
+import pickle
+from collections.abc import Callable
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
-from typing import Any
 
-from .. import _wire, _worker
+from .. import _slots
+from .._tasks import in_thread
+from .._wire import Reply
 from ..errors import ClosedError, WorkerDied
 from ..outcomes import Failure
+from .keeper import Keeper
+from .wire import Wire
 
 
 class Lane:
-    """A `ProcessPoolExecutor` of one worker, replaced when the worker dies or has done its share.
-
-    One executor for all would break as a whole when one worker dies, could not kill a single
-    one, and deadlocks on `max_tasks_per_child` in many releases of CPython.
-    """
+    """A worker process that is replaced when it dies or has done its share."""
 
     def __init__(self, context: BaseContext, state: bytes, max_tasks: int | None) -> None:
-        self._context = context
+        self.attached: set[int] = set()  # the shared segments that the worker has open
         self._state = state
         self._max_tasks = max_tasks
         self._tasks = 0
-        self._executor: ProcessPoolExecutor | None = None
-        self._process: BaseProcess | None = None
-        self._exitcode: int | None = None
-        self._process_lock = threading.Lock()
-        self._stop_lock = threading.Lock()
+        self._keeper = Keeper(context)
+        self._wire: Wire | None = None
         self._closed = False
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the worker if there is none, and wait until it holds the state."""
-        if self._executor is None:
-            self._tasks = 0
-            started = _wire.loads(self._await(self._spawn(), "starting"))
-            if isinstance(started, Failure):
-                self._stop()
+        if self._wire is not None and not self._wire.lost.done():
+            return
+        await self._stop()
+        connection = await in_thread(self._keeper.spawn)
+        _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
+        self._tasks = 0
+        self.attached.clear()
+        started = _slots.rebuild((await self._ask(self._state, "starting")).head)
+        if isinstance(started, Failure):
+            await self._stop()
             started.unwrap()
 
-    def work(self, request: bytes) -> bytes:
-        """Have the worker answer one request; at most one such call at a time."""
-        if self._tasks == self._max_tasks:
-            self._stop()
-        answer = self._submit(request)
-        self._tasks += 1
-        return self._await(answer, "working")
+    async def work(self, message: Callable[[], bytes]) -> Reply:
+        """Have the worker answer a message; at most one such call at a time.
 
-    def close(self) -> None:
+        The message is made when the worker is there, as it may depend on `attached`.
+        """
+        if self._tasks == self._max_tasks:
+            await self._stop()
+        await self.start()
+        self._tasks += 1
+        return await self._ask(message(), "working")
+
+    async def close(self) -> None:
         """Let the worker leave in good order; it must be idle."""
         self._closed = True
-        self._stop()
+        await self._stop()
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """End the worker at once, whatever it does. A call under way raises `ClosedError`."""
         self._closed = True
-        with self._process_lock:
-            if self._process is not None:
-                self._process.kill()
-        self._stop()
+        await in_thread(self._keeper.kill)
+        await self._stop()
 
-    def _submit(self, request: bytes) -> Future[bytes]:
-        for _ in range(2):
-            self.start()
-            try:
-                if self._executor is not None:
-                    return self._executor.submit(_worker.call, request)
-            except RuntimeError:  # also BrokenProcessPool: it died idle, so the call was not begun
-                self._stop()
-        raise WorkerDied(self._exitcode, "waiting for work")
-
-    def _spawn(self) -> Future[bytes]:
-        with self._process_lock:
-            if self._closed:
-                raise ClosedError("the engine was closed")
-            context: Any = _Watched(self._context)
-            executor = ProcessPoolExecutor(1, mp_context=context)
-            future = executor.submit(_worker.start, self._state)
-            self._executor, self._process = executor, context.process
-            return future
-
-    def _await(self, answer: Future[bytes], doing: str) -> bytes:
+    async def _ask(self, message: bytes, doing: str) -> Reply:
+        if self._wire is None or self._closed:
+            raise ClosedError("the engine was closed")
         try:
-            return answer.result()
-        except (BrokenProcessPool, CancelledError):
-            self._stop()
+            return Reply(*pickle.loads(await self._wire.ask(message)))
+        except EOFError:
+            await self._stop()
             if self._closed:
                 raise ClosedError("the engine was closed") from None
-            raise WorkerDied(self._exitcode, doing) from None
+            raise WorkerDied(self._keeper.exitcode, doing) from None
 
-    def _stop(self) -> None:
-        with self._stop_lock:
-            executor, self._executor = self._executor, None
-            if executor is not None:
-                executor.shutdown(wait=True, cancel_futures=True)
-        with self._process_lock:
-            process, self._process = self._process, None
-            if process is not None:
-                # Read only now: of two who wait for a process, the later one reads nonsense.
-                self._exitcode = process.exitcode
-                process.close()
-
-
-class _Watched:
-    """A multiprocessing context that remembers the last process it made."""
-
-    def __init__(self, context: BaseContext) -> None:
-        self._context = context
-        self.process: BaseProcess | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:
-        self.process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
-        return self.process
-
-
-def context_for(start_method: str | None) -> BaseContext:
-    """The multiprocessing context for new workers: a fork server where there is one."""
-    known = multiprocessing.get_all_start_methods()
-    method = start_method or ("forkserver" if "forkserver" in known else "spawn")
-    if method == "fork" or method not in known:
-        # A fork of a process with threads and a running loop inherits locks that nobody frees.
-        choices = ", ".join(repr(name) for name in known if name != "fork")
-        raise ValueError(f"start_method must be one of {choices}, got {start_method!r}")
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["aioaug._preload"])
-    return context
+    async def _stop(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+            await wire.lost
+            await in_thread(self._keeper.stop)

@@ -40,10 +40,9 @@ class ThreadEngine(Engine):
     async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
         with self._desk.visit():
             await self.start()
-            outcome = await self._desk.serve(
-                lambda state: self._threads.submit(attempt, fn, state, *args)
-            )
-            return outcome.unwrap()
+            state = await self._desk.take()
+            work = self._threads.submit(attempt, fn, state, *args)
+            return (await self._desk.run(state, asyncio.wrap_future(work))).unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True

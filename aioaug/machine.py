@@ -1,9 +1,10 @@
-"""How many workers this process may run at once."""
+"""What this process may use of the machine: CPUs and memory."""
 
 from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from .arguments import whole
@@ -32,6 +33,11 @@ def quota(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> fl
 def available() -> int:
     """The default number of workers: CPU affinity or quota, whichever is less, at least 1."""
     return affinity() if _QUOTA is None else max(1, min(affinity(), math.ceil(_QUOTA)))
+
+
+def memory() -> int:
+    """The memory in bytes that this process may use: the machine's or its control group's."""
+    return _MEMORY
 
 
 def worker_count(processes: int | None) -> int:
@@ -74,5 +80,21 @@ def _v1(folder: Path) -> float | None:
     return allowed / period if allowed > 0 and period > 0 else None
 
 
+def _memory(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> int:
+    limits = [_number(group / "memory.max") for group in _groups(root, listing)]
+    limits.append(_number(root / "memory" / "memory.limit_in_bytes"))
+    with suppress(AttributeError, OSError, ValueError):  # not every system tells
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min((limit for limit in limits if limit is not None), default=4 << 30)
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 # Read once, here: pools are built inside event loops, where a file must not be read.
 _QUOTA = quota()
+_MEMORY = _memory()

@@ -1,0 +1,187 @@
+"""Any object, its arrays laid into memory that two processes share.
+
+Pickle protocol 5 lifts every contiguous buffer out of an object. Large ones are laid into a
+segment; what is left, the head, is small and travels by the wire. A segment is anonymous memory
+of the parent (`memfd_create`) that workers open through the parent's descriptor: it has no name
+that could be left behind, and the size of /dev/shm does not limit it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import TransportError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Memory = NDArray[np.uint8]
+
+Span = tuple[int, int]  # offset and length in bytes
+
+# Smaller buffers stay in the head: to lay one down costs more than to pickle it.
+_SMALL = 4096
+# Where buffers start: a cache line, and enough for any SIMD load.
+_ALIGNMENT = 64
+
+
+class NoRoom(Exception):
+    """A segment is too small; `needed` is the size in bytes that would do."""
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(needed)
+        self.needed = needed
+
+
+class Address(NamedTuple):
+    """What a worker needs to open a segment."""
+
+    number: int
+    pid: int
+    fd: int
+    size: int
+
+
+class Segment:
+    """Memory mapped from a descriptor; `memory` is all of it, as bytes."""
+
+    def __init__(self, number: int, fd: int, size: int) -> None:
+        self.number = number
+        self.fd = fd
+        self.size = size
+        # Page tables are filled now, not by a fault for each page of the first batch.
+        flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+        self._map = mmap.mmap(fd, size, flags=flags)
+        self.memory = self.loan()
+
+    @classmethod
+    def create(cls, number: int, size: int) -> Segment:
+        """New memory of `size` bytes; `OSError` where there is none, or no such thing."""
+        if not hasattr(os, "memfd_create"):
+            raise OSError("this system has no memfd_create")
+        fd = os.memfd_create("aioaug")
+        try:
+            # Memory that is only promised kills the process that is the first to write to it.
+            os.posix_fallocate(fd, 0, size)
+            return cls(number, fd, size)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def attach(cls, address: Address) -> Segment:
+        """The memory of another process."""
+        fd = os.open(f"/proc/{address.pid}/fd/{address.fd}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            segment = cls(address.number, fd, address.size)
+        finally:
+            os.close(fd)
+        segment.fd = -1
+        return segment
+
+    def loan(self) -> Memory:
+        """The memory as an array that lives as long as any array made from it.
+
+        A view of another array would not: NumPy lets views refer to the array at the bottom.
+        """
+        import numpy as np
+
+        return np.frombuffer(self._map, np.uint8)
+
+    @property
+    def address(self) -> Address:
+        """What `attach` needs in another process."""
+        return Address(self.number, os.getpid(), self.fd, self.size)
+
+    def release(self) -> None:
+        """Close the descriptor; the memory goes with the last array that lies in it."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def flatten(value: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for its large buffers, which are returned beside it, uncopied."""
+    buffers: list[memoryview] = []
+
+    def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < _SMALL:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        return pickle.dumps(value, protocol=5, buffer_callback=keep_in_head), buffers
+    except Exception as error:
+        raise TransportError(f"cannot be pickled: {error}") from error
+
+
+def pickled(value: Any) -> bytes:
+    """Pickle `value` whole, or raise `TransportError`."""
+    try:
+        return pickle.dumps(value, protocol=5)
+    except Exception as error:
+        raise TransportError(f"cannot be pickled: {error}") from error
+
+
+def rebuild(head: bytes, buffers: Iterable[Any] = ()) -> Any:
+    """The object that `flatten` took apart, its arrays lying in `buffers`."""
+    try:
+        return pickle.loads(head, buffers=buffers)
+    except Exception as error:
+        raise TransportError(f"cannot be unpickled: {error}") from error
+
+
+def room_for(buffers: Iterable[memoryview]) -> int:
+    """The size in bytes of a segment that holds these buffers."""
+    return sum(_aligned(buffer.nbytes) for buffer in buffers)
+
+
+def lay(buffers: Sequence[memoryview], memory: Memory, start: int = 0) -> list[Span]:
+    """Copy buffers into `memory` from `start` on; those that lie in it already stay where they are.
+
+    Raises `NoRoom` before anything is copied.
+    """
+    import numpy as np
+
+    base = memory.__array_interface__["data"][0]
+    arrays = [np.frombuffer(buffer, np.uint8) for buffer in buffers]
+    inside = [_offset(array, base, memory.size) for array in arrays]
+    needed = start + room_for(
+        buffer for buffer, offset in zip(buffers, inside, strict=True) if offset is None
+    )
+    if needed > memory.size:
+        raise NoRoom(needed)
+    spans = []
+    for array, offset in zip(arrays, inside, strict=True):
+        if offset is None:
+            offset = start
+            memory[offset : offset + array.size] = array
+            start += _aligned(array.size)
+        spans.append((offset, array.size))
+    return spans
+
+
+def end_of(spans: Iterable[Span]) -> int:
+    """Where free memory begins behind these spans."""
+    return max((_aligned(offset + length) for offset, length in spans), default=0)
+
+
+def views(memory: Memory, spans: Iterable[Span]) -> list[Memory]:
+    """The spans as writable arrays over the memory itself."""
+    return [memory[offset : offset + length] for offset, length in spans]
+
+
+def _offset(array: Memory, base: int, size: int) -> int | None:
+    offset: int = array.__array_interface__["data"][0] - base
+    return offset if 0 <= offset <= size - array.size else None
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,124 @@
+"""The shared memory of one engine: segments, handed out, given back and used again."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import warnings
+import weakref
+from typing import TYPE_CHECKING
+
+from .._slots import Segment
+
+if TYPE_CHECKING:
+    from .._slots import Memory
+
+# Segment sizes are multiples of this, so that batches of nearly one size share segments.
+_STEP = 1 << 16
+
+
+class Bank:
+    """Hands out segments and takes them back; from any thread.
+
+    At most `count` segments of together at most `max_bytes` exist. Once there are enough of
+    them, none is made or dropped any more. `take` never waits: where there is no segment to be
+    had it returns `None`, and the caller does without.
+    """
+
+    def __init__(self, count: int, max_bytes: int) -> None:
+        self.count = count
+        self.max_bytes = max_bytes
+        self._numbers = itertools.count(1)
+        self._free: list[Segment] = []
+        self._all: dict[int, Segment] = {}
+        # A finalizer may run at any point of this thread, even while it holds the lock.
+        self._lock = threading.RLock()
+        self._closed = False
+        self._warned = False
+
+    @property
+    def free(self) -> int:
+        """How many segments could be taken now."""
+        return self.count - len(self._all) + len(self._free)
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The segments that exist."""
+        return frozenset(self._all)
+
+    def take(self, size: int) -> Segment | None:
+        """A segment of at least `size` bytes, or `None`."""
+        with self._lock:
+            fitting = [segment for segment in self._free if segment.size >= size]
+            if fitting:
+                segment = min(fitting, key=lambda segment: segment.size)
+                self._free.remove(segment)
+                return segment
+            size = -(-size // _STEP) * _STEP
+            if self._closed or not self._make_way(size):
+                return None
+            return self._make(size)
+
+    def give(self, segment: Segment) -> None:
+        """Take a segment back, to be used again."""
+        with self._lock:
+            if self._closed or segment.number not in self._all:
+                self._drop(segment)
+            else:
+                self._free.append(segment)
+
+    def retire(self, segment: Segment) -> None:
+        """Take a segment back that somebody may still look at: it is never used again."""
+        with self._lock:
+            self._drop(segment)
+
+    def lend(self, segment: Segment) -> Memory:
+        """The segment's memory; it is given back when the last array made from it is gone."""
+        loan = segment.loan()
+        weakref.finalize(loan, self.give, segment).atexit = False
+        return loan
+
+    def close(self) -> None:
+        """Drop all segments; what is lent out stays readable for as long as somebody has it."""
+        with self._lock:
+            self._closed = True
+            while self._free:
+                self._drop(self._free.pop())
+
+    def _make_way(self, size: int) -> bool:
+        """Drop free segments, the smallest first, until one of `size` may be made."""
+        if size > self.max_bytes:
+            self._warn(size, f"max_bytes={self.max_bytes}")
+            return False
+        self._free.sort(key=lambda segment: segment.size)
+        while len(self._all) >= self.count or self._used() + size > self.max_bytes:
+            if not self._free:
+                return False
+            self._drop(self._free.pop(0))
+        return True
+
+    def _make(self, size: int) -> Segment | None:
+        try:
+            segment = Segment.create(next(self._numbers), size)
+        except OSError as error:
+            self._warn(size, str(error))
+            return None
+        self._all[segment.number] = segment
+        return segment
+
+    def _drop(self, segment: Segment) -> None:
+        self._all.pop(segment.number, None)
+        segment.release()
+
+    def _used(self) -> int:
+        return sum(segment.size for segment in self._all.values())
+
+    def _warn(self, size: int, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"no shared memory of {size} bytes for a batch ({reason}); "
+                "batches of this size are copied through a socket, which is slower",
+                RuntimeWarning,
+                stacklevel=2,
+            )

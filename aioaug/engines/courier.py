@@ -1,0 +1,122 @@
+"""Carries objects to workers and results back: by shared memory if they are large."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from .. import _slots
+from .._slots import Segment, Span
+from .._threads import DaemonExecutor
+from .._wire import Reply, Request
+from .bank import Bank
+
+# Work on the event loop's own thread may take so long, in seconds, and concern so many bytes.
+_LIGHT_SECONDS = 0.0003
+_LIGHT_BYTES = 1 << 15
+# A segment's size over that of what goes in: the results lie behind it, often as large again.
+_FIRST_RATIO = 2.1
+
+
+class Parcel(NamedTuple):
+    """Something packed: the head, and where its arrays lie."""
+
+    head: bytes
+    size: int = 0
+    segment: Segment | None = None
+    spans: tuple[Span, ...] = ()
+
+    def request(self, attached: set[int], existing: frozenset[int]) -> bytes:
+        """The message for a worker that has these segments open; updates `attached`."""
+        dropped = tuple(attached - existing)
+        attached.difference_update(dropped)
+        address = None
+        if self.segment is not None:
+            attached.add(self.segment.number)
+            address = self.segment.address
+        return pickle.dumps(tuple(Request(self.head, address, self.spans, dropped)), protocol=5)
+
+
+class Courier:
+    """Packs and unpacks. Everything that may take long happens in threads.
+
+    `reserve` segments are kept for what goes out: results that would eat into them are copied
+    out of shared memory, as all are with `copy`.
+    """
+
+    def __init__(self, bank: Bank, threads: DaemonExecutor, *, reserve: int, copy: bool) -> None:
+        self._bank = bank
+        self._threads = threads
+        self._reserve = reserve
+        self._copy = copy
+        self._ratio = _FIRST_RATIO
+        self._light = False
+
+    async def pack(self, value: Any) -> Parcel:
+        """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
+        # What the last object was like tells whether a thread is worth its while for this one.
+        if self._light:
+            parcel, self._light = self._pack(value)
+            return parcel
+        packing = self._threads.submit(self._pack, value)
+        try:
+            parcel, self._light = await asyncio.wrap_future(packing)
+        except asyncio.CancelledError:
+            packing.add_done_callback(self._abandon)
+            raise
+        return parcel
+
+    async def unpack(self, parcel: Parcel, reply: Reply) -> Any:
+        """The object in a reply to this parcel; its arrays are writable."""
+        if len(reply.head) < _LIGHT_BYTES and not self._copies(reply):
+            return self._unpack(parcel, reply)
+        return await asyncio.wrap_future(self._threads.submit(self._unpack, parcel, reply))
+
+    def release(self, parcel: Parcel) -> None:
+        """Give up a parcel that no worker holds (any more)."""
+        if parcel.segment is not None:
+            self._bank.give(parcel.segment)
+
+    def discard(self, parcel: Parcel, reply: Reply) -> None:
+        """Give up a parcel whose reply nobody wants."""
+        if parcel.segment is not None and reply.kept:
+            self._bank.retire(parcel.segment)
+        else:
+            self.release(parcel)
+
+    def _abandon(self, packing: Future[tuple[Parcel, bool]]) -> None:
+        if not packing.cancelled() and packing.exception() is None:
+            self.release(packing.result()[0])
+
+    def _pack(self, value: Any) -> tuple[Parcel, bool]:
+        begun = time.perf_counter()
+        head, buffers = _slots.flatten(value)
+        size = _slots.room_for(buffers)
+        light = size + len(head) < _LIGHT_BYTES and time.perf_counter() - begun < _LIGHT_SECONDS
+        if not buffers:
+            return Parcel(head), light
+        segment = self._bank.take(int(size * self._ratio))
+        if segment is None:
+            return Parcel(_slots.pickled(value)), False
+        spans = _slots.lay(buffers, segment.memory)
+        return Parcel(head, size, segment, tuple(spans)), light
+
+    def _unpack(self, parcel: Parcel, reply: Reply) -> Any:
+        segment = parcel.segment
+        if segment is None:
+            return _slots.rebuild(reply.head)
+        if reply.needed:
+            self._ratio = max(self._ratio, 1.05 * reply.needed / parcel.size)
+        if not self._copies(reply):
+            return _slots.rebuild(reply.head, _slots.views(self._bank.lend(segment), reply.spans))
+        arrays = [array.copy() for array in _slots.views(segment.memory, reply.spans)]
+        self.discard(parcel, reply)
+        return _slots.rebuild(reply.head, arrays)
+
+    def _copies(self, reply: Reply) -> bool:
+        if not reply.spans:
+            return reply.kept
+        return self._copy or reply.kept or self._bank.free < self._reserve

@@ -1,0 +1,112 @@
+"""Keeps one worker process by an executor of its own. Everything here blocks: use threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from .. import _worker
+from ..errors import ClosedError
+
+# Seconds that a worker has to be gone after it hung up, before it is killed.
+_GRACE = 1.0
+
+
+class Keeper:
+    """A `ProcessPoolExecutor` of one worker that makes a single call: to serve a connection.
+
+    One executor for all workers would break as a whole when one of them dies, could not kill a
+    single one, and deadlocks on `max_tasks_per_child` in many releases of CPython.
+    """
+
+    def __init__(self, context: BaseContext) -> None:
+        self.exitcode: int | None = None  # of the last worker that ended
+        self._context = context
+        self._executor: ProcessPoolExecutor | None = None
+        self._process: BaseProcess | None = None
+        self._process_lock = threading.Lock()
+        self._stop_lock = threading.Lock()
+        self._killed = False
+
+    def spawn(self) -> socket.socket:
+        """Start a worker and return the parent's end of the connection to it."""
+        with self._process_lock:
+            if self._killed:
+                raise ClosedError("the engine was closed")
+            ours, theirs = socket.socketpair()
+            context: Any = _Watched(self._context)
+            executor = ProcessPoolExecutor(
+                1, mp_context=context, initializer=_worker.connect, initargs=(theirs,)
+            )
+            try:
+                executor.submit(_worker.serve)
+            except BaseException:
+                ours.close()
+                raise
+            finally:
+                theirs.close()
+            self._executor, self._process = executor, context.process
+        ours.setblocking(False)
+        return ours
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does, and start no other."""
+        self._killed = True
+        self._kill_process()
+        self.stop()
+
+    def stop(self) -> None:
+        """Wait until the worker is gone; its connection must have been closed."""
+        with self._stop_lock:
+            executor, self._executor = self._executor, None
+            if executor is not None:
+                impatience = threading.Timer(_GRACE, self._kill_process)
+                impatience.daemon = True
+                impatience.start()
+                executor.shutdown(wait=True, cancel_futures=True)
+                impatience.cancel()
+        with self._process_lock:
+            process, self._process = self._process, None
+            if process is not None:
+                # Read only now: of two who wait for a process, the later one reads nonsense.
+                self.exitcode = process.exitcode
+                process.close()
+
+    def _kill_process(self) -> None:
+        with self._process_lock:
+            if self._process is not None:
+                self._process.kill()
+
+
+class _Watched:
+    """A multiprocessing context that remembers the last process it made."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._context = context
+        self.process: BaseProcess | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:
+        self.process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
+        return self.process
+
+
+def context_for(start_method: str | None) -> BaseContext:
+    """The multiprocessing context for new workers: a fork server where there is one."""
+    known = multiprocessing.get_all_start_methods()
+    method = start_method or ("forkserver" if "forkserver" in known else "spawn")
+    if method == "fork" or method not in known:
+        # A fork of a process with threads and a running loop inherits locks that nobody frees.
+        choices = ", ".join(repr(name) for name in known if name != "fork")
+        raise ValueError(f"start_method must be one of {choices}, got {start_method!r}")
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["aioaug._preload"])
+    return context
