@@ -39,9 +39,10 @@ def run(example, **sizes):
     """What the example prints, if it ends well and says nothing on stderr."""
     process = start(example, **sizes)
     try:
-        out, err = process.communicate(timeout=50)
+        out, err = process.communicate(timeout=40)
     finally:
-        process.kill()
+        process.kill()  # its workers follow, if it is still there
+        process.communicate()
     assert (process.returncode, err) == (0, "")
     assert_nobody_left(process)
     return out

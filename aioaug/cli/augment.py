@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -95,11 +96,11 @@ class _Run:
 
     def _work(self, shift: Shift[plan.Job]) -> None:
         try:
-            with report.progress(self._total, self._before) as bar:
+            with report.progress(self._total, self._before) as advance:
 
                 async def each(job: plan.Job, result: Report) -> None:
                     await self._note(job, result)
-                    bar.update()
+                    advance()
 
                 run_interruptibly(shift.run(each))
         except Interrupted as signal:
@@ -109,14 +110,18 @@ class _Run:
             # A file that the manifest does not list would look like somebody else's.
             for job in shift.under_way.values():
                 for path in job.leftovers():
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        path.unlink()
 
     async def _note(self, job: plan.Job, result: Report) -> None:
         if result.problem:
             self._skipped.add(job.source, result.problem)
             return
         entry = self._entry(job, result.value)
-        await finish(in_thread(self._manifest.append, entry))  # half a line is no use
+        await finish(in_thread(self._list, entry))  # half a line is no use
+
+    def _list(self, entry: Entry) -> None:
+        self._manifest.append(entry)
         self._done += 1
 
     def _entry(self, job: plan.Job, written: Written) -> Entry:

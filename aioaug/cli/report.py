@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -51,7 +52,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def progress(total: int, done: int = 0) -> Any:
-    """A progress bar, if stderr is a terminal."""
-    bar = need("tqdm", extra="cli").tqdm
-    return bar(total=total, initial=done, unit=" pictures", file=sys.stderr, disable=None)
+@contextmanager
+def progress(total: int, done: int = 0) -> Iterator[Callable[[], object]]:
+    """A progress bar, if stderr is a terminal; what it gives is called once for each picture."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    tqdm = need("tqdm", extra="cli").tqdm
+    with tqdm(total=total, initial=done, unit=" pictures", dynamic_ncols=True) as bar:
+        yield bar.update

@@ -117,8 +117,7 @@ class Shift(Generic[T]):
             stream = pool.imap_batches_unordered(self._give(), batch_size, buffer)
             async with stream:
                 while (report := await self._next(stream)) is not None:
-                    await each(self.under_way[report.number], report)
-                    del self.under_way[report.number]
+                    await each(self.under_way.pop(report.number), report)
 
     async def _give(self) -> AsyncIterator[tuple[int, T]]:
         for numbered in enumerate(self._jobs):
