@@ -12,7 +12,7 @@ import pytest
 from aioaug import AsyncPool, ClosedError
 from aioaug.engines import InlineEngine, ProcessEngine, ThreadEngine
 from aioaug.engines.desk import Desk
-from aioaug.engines.lane import context_for
+from aioaug.engines.keeper import context_for
 
 ENGINES = {"process": ProcessEngine, "thread": ThreadEngine, "inline": InlineEngine}
 
@@ -113,14 +113,14 @@ async def test_a_thousand_cancels_at_random_points():
 async def test_a_worker_handed_over_in_the_moment_of_a_cancellation_is_not_lost():
     desk = Desk()
     desk.open(["worker"])
-    taken = await desk._take()
-    waiting = asyncio.create_task(desk._take())
+    taken = await desk.take()
+    waiting = asyncio.create_task(desk.take())
     await asyncio.sleep(0)
     desk._give(taken)  # the future is done, but the task has not run yet
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert await desk._take() == "worker"
+    assert await desk.take() == "worker"
 
 
 def test_fork_is_refused():
@@ -151,11 +151,11 @@ async def test_the_loop_ticks_while_batches_flow(engine):
 
 async def test_blocking_calls_would_be_noticed(no_blocking_calls):
     # The fixture watches the frames of aioaug: run the very check through one of its modules.
-    from aioaug import cpus
+    from aioaug import machine
     from blockbuster import BlockingError
 
     with pytest.raises(BlockingError):
-        cpus.quota()
+        machine.quota()
 
 
 def test_threads_end_with_their_executor():

@@ -13,8 +13,8 @@ from importlib import metadata
 
 import click
 
-from .. import __version__, cpus
-from ..engines.lane import context_for
+from .. import __version__, machine
+from ..engines.keeper import context_for
 from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
 from .work import Crew, Report, Shift
@@ -47,13 +47,13 @@ def doctor(as_json: bool) -> int:
 
 
 def _machine() -> dict[str, Fact]:
-    quota = cpus.quota()
+    quota = machine.quota()
     return {
         "aioaug": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "affinity": cpus.affinity(),
+        "affinity": machine.affinity(),
         "cgroup quota": None if quota is None else round(quota, 2),
         "shared memory": _shared_memory(),
         "libGL": ctypes.util.find_library("GL"),
@@ -68,7 +68,7 @@ def _libraries() -> dict[str, Fact]:
 def _decisions() -> dict[str, Fact]:
     loop = "uvloop" if _version("uvloop") else "asyncio"
     return {
-        "workers": cpus.available(),
+        "workers": machine.available(),
         "engine": "process",
         "start method": context_for(None).get_start_method(),
         "event loop": loop,

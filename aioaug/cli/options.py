@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from .. import recipes
-from ..cpus import worker_count
+from ..machine import worker_count
 from ..presets import PRESETS
 from ..seeding import SEED_LIMIT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .. import AsyncPool, BatchStream, WorkerDied, pictures, sidecars
-from ..cpus import worker_count
+from ..machine import worker_count
 from ..darkroom import Darkroom
 from ..recipes import RecipeError
 from .exits import Exit, Problem, one_line
