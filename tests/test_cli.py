@@ -86,6 +86,16 @@ def test_a_pipeline_that_does_not_load_is_4(folder, capsys):
         assert reason in line
 
 
+def test_a_module_of_the_current_folder_is_a_pipeline(folder, capsys):
+    (folder / "aioaug_test_module.py").write_text(
+        "class Pipelines:\n    same = staticmethod(list)\n"
+    )
+    pipeline = "aioaug_test_module:Pipelines.same"
+    assert main(["augment", "in", "out", "--pipeline", pipeline]) == 4  # list() makes a list
+    assert "callable, got list" in capsys.readouterr().err
+    assert main(["augment", "in", "out", "--pipeline", "same:same"]) == 0
+
+
 def test_sources_are_never_overwritten(folder, refused):
     Image.new("RGB", (9, 9)).save(folder / "a-0.png")
     (folder / "link").symlink_to(folder / "in")

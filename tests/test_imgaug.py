@@ -265,6 +265,15 @@ def test_warps_of_every_kind_of_number(augmenter, dtype):
     assert 0 < warped.mean() < 1
 
 
+def test_piecewise_affine_with_degenerate_triangles():
+    image = np.full((20, 20, 3), 255, np.uint8)
+    for seed in range(20):
+        warp = iaa.PiecewiseAffine(scale=0.7, nb_rows=5, nb_cols=5, cval=10, seed=seed)
+        warped = warp(image=image)
+        assert set(np.unique(warped)) <= set(range(10, 256))
+        assert (warped == 255).any()
+
+
 def test_polar_warping_of_points():
     points = imgaug.KeypointsOnImage.from_xy_array(np.float32([[5, 6], [30, 20]]), NOISE[0].shape)
     kept = iaa.WithPolarWarping(iaa.Identity())(keypoints=points)

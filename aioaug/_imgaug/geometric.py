@@ -76,13 +76,10 @@ def _piecewise_affine(transform: Any) -> Any:
             return np.nan_to_num(super().__call__(coords), nan=-1.0)
 
         def estimate(self, src: Any, dst: Any) -> bool:
-            # `estimate` is deprecated for `from_estimate`, which makes a new object.
-            if not hasattr(self, "from_estimate"):
-                return bool(super().estimate(src, dst))
-            estimated = type(self).from_estimate(src, dst)
-            if estimated:
-                self.__dict__.update(vars(estimated))
-            return bool(estimated)
+            # Deprecated for `from_estimate`, which gives up where a single triangle is degenerate.
+            base: Any = super()
+            estimate = base._estimate if hasattr(base, "_estimate") else base.estimate
+            return estimate(src, dst) in (None, True)
 
     return PiecewiseAffineTransform
 
