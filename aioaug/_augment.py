@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import forms
-from ._imgaug import private_rng
+from ._imgaug import private_rng, seed_augmenter
 from .outcomes import Outcome, attempt
 from .seeding import Seeds, batch_seeds, seeded_generators
 
@@ -48,7 +48,7 @@ class Augmentation:
 
     def _run_imgaug(self, batch: Any, seeds: Seeds) -> Any:
         with private_rng(seeds.library):
-            self.augmenter.seed_(seeds.augmenter)
+            seed_augmenter(self.augmenter, seeds.augmenter)
             if not self.private:
                 return forms.augment(batch, self.augmenter.augment_batch_)
             with seeded_generators(seeds, private=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -50,6 +50,22 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
         return task.result()
     failure = None if task.cancelled() else task.exception()
     raise cancelled from failure
+
+
+async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Run all at once. If one fails, or the caller is cancelled, end the others before going on."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await finish(_settled(tasks))
+        raise
+
+
+async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def in_thread(fn: Callable[..., T], *args: Any) -> T:

@@ -55,6 +55,9 @@ class AsyncPool(Lifecycle):
         engine: `"process"`, `"thread"` or `"inline"`, or a factory of `Engine`s.
         start_method: `"forkserver"` or `"spawn"`; `None` takes the first that there is.
         retries: how often a batch is tried again after its worker died.
+        copy: have results in memory of their own instead of views of recycled shared memory.
+        max_bytes: the most shared memory that worker processes may use, in bytes; `None` is a
+            quarter of what this process may use.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -76,6 +79,8 @@ class AsyncPool(Lifecycle):
         engine: str | EngineFactory = "process",
         start_method: str | None = None,
         retries: int = 2,
+        copy: bool = False,
+        max_bytes: int | None = None,
     ) -> None:
         _worker.refuse_nested_pool()
         check_augmenter(augseq)
@@ -88,10 +93,20 @@ class AsyncPool(Lifecycle):
         self.retries = whole("retries", retries, low=0)
         # Threads and the loop share this interpreter's global generators with everybody else.
         state = Augmentation(augseq, self.effective_seed, private=engine not in _SHARED)
-        options = {} if start_method is None else {"start_method": start_method}
+        options = {
+            "start_method": start_method,
+            "copy": copy or None,
+            "max_bytes": whole_or_none("max_bytes", max_bytes, low=0),
+        }
+        options = {name: value for name, value in options.items() if value is not None}
+        if options and engine in _SHARED:
+            raise ValueError(f"{', '.join(options)}: only for workers that are processes")
         super().__init__(
             engine_class(engine)(
-                state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
+                state,
+                workers=self.workers,
+                max_tasks=self.maxtasksperchild,
+                **options,
             )
         )
         self._dispatch = Dispatcher(self._engine, self.retries)

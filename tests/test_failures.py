@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import traceback
+import warnings
 
 import aioaug_testing as aug
 import pytest
@@ -229,3 +231,23 @@ async def test_callbacks_get_each_end_once():
         await asyncio.sleep(0)
     assert done == [[1, 2]]
     assert [type(error) for error in failed] == [ValueError]
+
+
+async def test_deaths_in_the_middle_of_large_answers():
+    """A worker that is killed while it writes its answer is noticed, every time."""
+    async with AsyncPool(aug.large, processes=2, retries=100, max_bytes=0) as pool:
+        killer = asyncio.create_task(_kill_workers_now_and_then())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of max_bytes
+            for _ in range(10):
+                results = await pool.map_batches([2_000_000] * 6, chunksize=1)
+                assert [len(result) for result in results] == [2_000_000] * 6
+        killer.cancel()
+
+
+async def _kill_workers_now_and_then():
+    while True:
+        await asyncio.sleep(0.02)
+        for child in multiprocessing.active_children():
+            child.kill()
+            break

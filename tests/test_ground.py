@@ -228,6 +228,24 @@ def test_run_uses_uvloop_where_it_is():
     assert aioaug.run(loop_module()).startswith("uvloop")
 
 
+@pytest.mark.parametrize("engine", ["process", "thread"])
+async def test_children_lists_that_imgaug_forgets_to_seed(engine):
+    import imgaug.augmenters as iaa
+
+    image = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
+    steps = [iaa.Add(20), iaa.Multiply(1.5), iaa.Invert(1.0), iaa.LinearContrast(0.5)]
+    augmenter = iaa.Sometimes(0.9, iaa.Sequential(steps, random_order=True))
+
+    async def run(workers):
+        pool = aioaug.AsyncPool(augmenter, processes=workers, seed=1, engine=engine)
+        async with pool:
+            return await pool.map_batches([image] * 24, chunksize=1)
+
+    alone = await run(1)
+    assert all((a == b).all() for a, b in zip(alone, await run(3), strict=True))
+    assert len({result.tobytes() for result in alone}) > 4
+
+
 def test_two_threads_augment_at_once_with_seeds_of_their_own():
     import imgaug.augmenters as iaa
     from aioaug._augment import Augmentation

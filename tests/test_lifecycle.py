@@ -304,6 +304,8 @@ async def test_the_pool_shortcut():
         ({"retries": -1}, ValueError, "retries"),
         ({"engine": "rocket"}, ValueError, "engine must be one of 'inline', 'process', 'thread'"),
         ({"start_method": "fork"}, ValueError, "start_method must be one of"),
+        ({"copy": True, "engine": "thread"}, ValueError, "copy: only for workers"),
+        ({"max_bytes": -1}, ValueError, "max_bytes must be at least 0, got -1"),
         ({"augseq": 3}, TypeError, "augseq must be an imgaug augmenter or a callable, got int"),
     ],
 )

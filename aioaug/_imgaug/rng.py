@@ -34,6 +34,28 @@ def private_rng(seed: int) -> Iterator[None]:
         _private.seed, _private.rng = outer
 
 
+def seed_augmenter(augmenter: Any, seed: int) -> None:
+    """``augmenter.seed_(seed)``, and for what that forgets.
+
+    imgaug seeds the members of a children list, but not the list where it is itself an augmenter,
+    as in ``Sometimes(0.5, Sequential([...], random_order=True))``: its RNG would go on from the
+    batches before. Augmenters that imgaug does seed get imgaug's own numbers.
+    """
+    from imgaug.random import RNG
+
+    augmenter.seed_(seed)
+    _seed_lists(augmenter, RNG(seed))
+
+
+def _seed_lists(augmenter: Any, rng: Any) -> None:
+    for children in augmenter.get_children_lists():
+        forgotten = children is not augmenter and hasattr(children, "seed_")
+        if forgotten and not children.deterministic:
+            children.random_state = rng.derive_rng_()
+        for child in children:
+            _seed_lists(child, rng)
+
+
 def patch(random: ModuleType) -> None:
     """Make every look at the global RNG see the private one, where this thread has one."""
     get_shared: Callable[[], Any] = random.get_global_rng

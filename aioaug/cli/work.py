@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .. import AsyncPool, BatchStream, WorkerDied, pictures, sidecars
-from ..machine import worker_count
 from ..darkroom import Darkroom
+from ..machine import worker_count
 from ..recipes import RecipeError
 from .exits import Exit, Problem, one_line
 from .plan import Job

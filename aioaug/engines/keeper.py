@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -38,6 +40,7 @@ class Keeper:
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
+            _shield_helpers_from_interrupts()
             ours, theirs = socket.socketpair()
             context: Any = _Watched(self._context)
             executor = ProcessPoolExecutor(
@@ -81,6 +84,17 @@ class Keeper:
         with self._process_lock:
             if self._process is not None:
                 self._process.kill()
+
+
+def _shield_helpers_from_interrupts() -> None:
+    """Have the fork server, if it starts now, start with SIGINT blocked, and so all its workers.
+
+    Else Ctrl-C in the first second of a program prints a traceback of the server's own imports.
+    It is for this thread only, and threads of `in_thread` end with their one call.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # it would unblock the signal again when it starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 class _Watched:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from multiprocessing.context import BaseContext
 
 from .. import _slots
-from .._tasks import in_thread
+from .._tasks import finish, in_thread
 from .._wire import Reply
 from ..errors import ClosedError, WorkerDied
 from ..outcomes import Failure
@@ -33,10 +33,7 @@ class Lane:
         if self._wire is not None and not self._wire.lost.done():
             return
         await self._stop()
-        connection = await in_thread(self._keeper.spawn)
-        _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
-        self._tasks = 0
-        self.attached.clear()
+        await finish(self._connect())
         started = _slots.rebuild((await self._ask(self._state, "starting")).head)
         if isinstance(started, Failure):
             await self._stop()
@@ -63,6 +60,12 @@ class Lane:
         self._closed = True
         await in_thread(self._keeper.kill)
         await self._stop()
+
+    async def _connect(self) -> None:
+        connection = await in_thread(self._keeper.spawn)
+        _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
+        self._tasks = 0
+        self.attached.clear()
 
     async def _ask(self, message: bytes, doing: str) -> Reply:
         if self._wire is None or self._closed:

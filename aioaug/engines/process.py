@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _slots, machine
-from .._tasks import finish, in_thread
+from .._tasks import finish, in_thread, together
 from .._threads import DaemonExecutor
 from .._wire import Reply
 from ..errors import ClosedError
@@ -107,7 +107,7 @@ class ProcessEngine(Engine):
     async def _start(self) -> None:
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))
         self._lanes = [Lane(self._context, state, self.max_tasks) for _ in range(self.workers)]
-        await asyncio.gather(*(lane.start() for lane in self._lanes))
+        await together(lane.start() for lane in self._lanes)
         self._desk.open(self._lanes)
 
     async def _end(self, kill: bool) -> None:

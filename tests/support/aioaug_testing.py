@@ -172,3 +172,7 @@ def rest(state, seconds):
 def touch(state, path):
     with open(path, "w"):
         pass
+
+
+def large(count):
+    return np.zeros(count, np.uint8)
