@@ -6,7 +6,7 @@ The modules, from the ground up; each imports only from those above it:
     far side    forms  _augment  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
     heart       dispatch  lifecycle  pool  shortcuts
-    doors       presets  recipes  pictures  sidecars  darkroom  sheets  cli
+    doors       presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 from . import forms
 from ._imgaug import private_rng, seed_augmenter
 from .outcomes import Outcome, attempt
-from .seeding import Seeds, batch_seeds, seeded_generators
+from .seeding import Seeds, batch_seeds, borrowed_generators, seed_generators
 
 Item = tuple[int, Any]
 
@@ -43,16 +43,19 @@ class Augmentation:
             batch = copy.deepcopy(batch)
         if self._takes_rng:
             return self._run_with_rng(batch, seeds)
-        with private_rng(seeds.library), seeded_generators(seeds, private=self.private):
-            return self.augmenter(batch)
+        with private_rng(seeds.library):
+            if self.private:
+                seed_generators(seeds)
+                return self.augmenter(batch)
+            with borrowed_generators(seeds):
+                return self.augmenter(batch)
 
     def _run_imgaug(self, batch: Any, seeds: Seeds) -> Any:
+        if self.private:
+            seed_generators(seeds)
         with private_rng(seeds.library):
             seed_augmenter(self.augmenter, seeds.augmenter)
-            if not self.private:
-                return forms.augment(batch, self.augmenter.augment_batch_)
-            with seeded_generators(seeds, private=True):
-                return forms.augment(batch, self.augmenter.augment_batch_)
+            return forms.augment(batch, self.augmenter.augment_batch_)
 
     def _run_with_rng(self, batch: Any, seeds: Seeds) -> Any:
         import numpy as np

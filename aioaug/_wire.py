@@ -15,7 +15,7 @@ HEADER = _LENGTH.size
 class Request(NamedTuple):
     """Work for a worker: the pickled `(fn, args)` and where its arrays lie.
 
-    `room` is where free memory of the segment begins; `dropped` are segments to let go of.
+    `dropped` are segments that the worker has to let go of.
     """
 
     head: bytes
@@ -27,12 +27,14 @@ class Request(NamedTuple):
 class Reply(NamedTuple):
     """A worker's answer: the pickled outcome and where its arrays lie.
 
-    `needed` is the size of a segment that would have held them, if this one did not. `kept` says
-    that something in the worker still refers to the segment.
+    `seconds` is how long the work took. `needed` is the size of a segment that would have held
+    the arrays, if this one did not. `kept` says that something in the worker still refers to
+    the segment.
     """
 
     head: bytes
     spans: tuple[Span, ...] = ()
+    seconds: float = 0.0
     needed: int = 0
     kept: bool = False
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -50,7 +51,11 @@ def serve() -> None:
         _send(connection, Reply(_head(outcome)))
         desk = _Desk(outcome.value if isinstance(outcome, Success) else None)
         while True:
-            _send(connection, desk.answer(Request(*pickle.loads(_wire.receive(connection)))))
+            request = Request(*pickle.loads(_wire.receive(connection)))
+            begun = time.perf_counter()
+            reply = desk.answer(request)
+            _send(connection, reply._replace(seconds=time.perf_counter() - begun))
+            del request, reply
     except (EOFError, ConnectionError):
         return
     finally:

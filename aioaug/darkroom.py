@@ -9,7 +9,7 @@ from . import recipes
 from ._augment import Augmentation
 from ._imgaug import private_rng
 from .pictures import Picture
-from .seeding import batch_seeds, seeded_generators
+from .seeding import batch_seeds, seed_generators
 from .sidecars import Annotations
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Darkroom:
     def _load(self) -> Augmentation:
         # A recipe may draw numbers while it is built; every worker has to draw the same.
         seeds = batch_seeds(self.seed, 0)
-        with private_rng(seeds.library), seeded_generators(seeds, private=True):
+        seed_generators(seeds)
+        with private_rng(seeds.library):
             augmenter = recipes.load(self.recipe)
         return Augmentation(augmenter, self.seed, private=True)
 

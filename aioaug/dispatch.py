@@ -19,15 +19,17 @@ class Dispatcher:
     is tried `retries` more times; it keeps its index, so the output is the same.
     """
 
-    def __init__(self, engine: Engine, retries: int) -> None:
+    def __init__(self, engine: Engine, retries: int, *, ordered: bool) -> None:
         self._engine = engine
+        # Out of order, no batch should wait for a slow one while another worker is idle.
+        self._ahead = ordered
         self._retries = retries
 
     async def __call__(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
         if len(chunk) == 1:
             return [await self._one(chunk[0])]
         try:
-            outcomes = await self._engine.submit(augment_chunk, chunk)
+            outcomes = await self._engine.submit(augment_chunk, chunk, ahead=self._ahead)
         except (WorkerDied, TransportError):
             return [await self._one(item) for item in chunk]
         return [_named(outcome, index) for outcome, (index, _) in zip(outcomes, chunk, strict=True)]
@@ -37,7 +39,7 @@ class Dispatcher:
         tries_left = self._retries
         while True:
             try:
-                (outcome,) = await self._engine.submit(augment_chunk, [item])
+                (outcome,) = await self._engine.submit(augment_chunk, [item], ahead=self._ahead)
             except WorkerDied as error:
                 if tries_left:
                     tries_left -= 1

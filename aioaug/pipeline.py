@@ -14,6 +14,9 @@ from .outcomes import Failure, Outcome
 from .seeding import Indices
 from .sources import Source
 
+# How many batches a source may be asked for at once; more would only be in memory for longer.
+_AT_ONCE = 16
+
 Item = tuple[int, Any]
 Call = Callable[[Sequence[Item]], Awaitable[list[Outcome[Any]]]]
 
@@ -56,6 +59,7 @@ class Pipeline:
         self._feeder: asyncio.Task[None] | None = None
         self._done: dict[int, Outcome[Any]] = {}  # by position, in order of completion
         self._owed: dict[int, int] = {}  # position -> index of what the consumer has not got
+        self._granted = 0  # permits of batches that the source may fetch, and has not returned
         self._pulled = 0
         self._next = 0
         self._held = False
@@ -149,14 +153,16 @@ class Pipeline:
         try:
             while True:
                 # Waiting for a permit with a half-filled chunk in hand would be waiting for ever.
-                if len(chunk) == self._chunksize or (chunk and self._permits.locked()):
+                if chunk and not self._granted and self._permits.locked():
                     await self._launch(chunk)
                     chunk = []
-                await self._permits.acquire()
-                batch = await self._source.pull()
-                index = self._owed[self._pulled] = self._indices.take()
-                self._pulled += 1
-                chunk.append((index, batch))
+                for batch in await self._pull():
+                    index = self._owed[self._pulled] = self._indices.take()
+                    self._pulled += 1
+                    chunk.append((index, batch))
+                    if len(chunk) == self._chunksize:
+                        await self._launch(chunk)
+                        chunk = []
         except StopAsyncIteration:
             await self._launch(chunk)
         except Exception as error:
@@ -164,6 +170,15 @@ class Pipeline:
             await self._launch(chunk)
         finally:
             await self._source.aclose()
+
+    async def _pull(self) -> list[Any]:
+        """Some batches, with a permit taken for each before the source may fetch it."""
+        while not self._granted or (self._granted < _AT_ONCE and not self._permits.locked()):
+            await self._permits.acquire()
+            self._granted += 1
+        batches = await self._source.pull(self._granted)
+        self._granted -= len(batches)
+        return batches
 
     async def _launch(self, chunk: list[Item]) -> None:
         if not chunk:

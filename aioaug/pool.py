@@ -16,13 +16,13 @@ from .engines import Engine, EngineFactory, engine_class
 from .lifecycle import Lifecycle, Phase
 from .machine import worker_count
 from .outcomes import Outcome
-from .pipeline import Pipeline
+from .pipeline import Call, Pipeline
 from .seeding import Indices, check_seed
 from .sources import open_source
 from .streams import BatchStream
 
-# Chunks under way per worker: one in its hands and one ready to follow, so that none ever waits.
-_CHUNKS_PER_WORKER = 2
+# Chunks under way per worker: enough for engines that send quick work ahead.
+_CHUNKS_PER_WORKER = 6
 # map_batches cuts its list into this many chunks per worker, as multiprocessing.Pool does.
 _CUTS_PER_WORKER = 4
 
@@ -109,7 +109,6 @@ class AsyncPool(Lifecycle):
                 **options,
             )
         )
-        self._dispatch = Dispatcher(self._engine, self.retries)
         self._indices = Indices()
 
     @property
@@ -210,7 +209,7 @@ class AsyncPool(Lifecycle):
     ) -> Pipeline:
         self._check_open()
         return Pipeline(
-            self._augment,
+            self._call(Dispatcher(self._engine, self.retries, ordered=ordered)),
             open_source(batches),
             indices,
             window=window,
@@ -219,10 +218,13 @@ class AsyncPool(Lifecycle):
             ordered=ordered,
         )
 
-    async def _augment(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
-        if self._phase is Phase.NEW:
-            self._phase = Phase.OPEN
-        return await self._dispatch(chunk)
+    def _call(self, dispatch: Dispatcher) -> Call:
+        async def call(chunk: Sequence[Item]) -> list[Outcome[Any]]:
+            if self._phase is Phase.NEW:
+                self._phase = Phase.OPEN
+            return await dispatch(chunk)
+
+        return call
 
     async def _collect(self, pipeline: Pipeline) -> list[Any]:
         try:

@@ -65,29 +65,25 @@ class Indices:
 
 
 @contextmanager
-def seeded_generators(seeds: Seeds, *, private: bool) -> Iterator[None]:
-    """Seed the generators that any augmenter may draw from: `random`, `numpy.random`, OpenCV's.
+def borrowed_generators(seeds: Seeds) -> Iterator[None]:
+    """Have the generators that other code of this interpreter uses, too, seeded for a while.
 
-    `private` says that no other code shares this interpreter, as in a worker process. Elsewhere
-    one caller at a time gets them, and the generators are put back as they were.
+    One caller at a time gets them, and they are put back as they were.
     """
-    if private:
-        _seed_generators(seeds)
-        yield
-        return
     import numpy as np
 
     with _the_generators:
         before, before_numpy = random.getstate(), np.random.get_state()
         try:
-            _seed_generators(seeds)
+            seed_generators(seeds)
             yield
         finally:
             random.setstate(before)
             np.random.set_state(before_numpy)
 
 
-def _seed_generators(seeds: Seeds) -> None:
+def seed_generators(seeds: Seeds) -> None:
+    """Seed the generators that any augmenter may draw from: `random`, `numpy.random`, OpenCV's."""
     import numpy as np
 
     random.seed(seeds.library)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, NoReturn, Protocol
 
 from anyio.lowlevel import checkpoint
 
@@ -14,14 +17,17 @@ from ._threads import DaemonExecutor
 
 # How long the end of a stream waits for a loader that is in the middle of a batch, in seconds.
 PATIENCE = 0.5
-_END = object()
 
 
 class Source(Protocol):
     """Batches one after the other. `pull` and `aclose` are called from the same task."""
 
-    async def pull(self) -> Any:
-        """The next batch; raises `StopAsyncIteration` after the last."""
+    async def pull(self, limit: int) -> list[Any]:
+        """The next batch, and those after it that are there already.
+
+        The source may go on to fetch until `limit` batches are there or returned by this call.
+        Raises `StopAsyncIteration` after the last.
+        """
 
     async def aclose(self) -> None:
         """Release what the source holds: a generator's `finally` runs now."""
@@ -49,11 +55,9 @@ class _ListSource:
     def __init__(self, batches: Iterable[Any]) -> None:
         self._batches = iter(batches)
 
-    async def pull(self) -> Any:
+    async def pull(self, limit: int) -> list[Any]:
         await checkpoint()
-        for batch in self._batches:
-            return batch
-        raise StopAsyncIteration
+        return list(islice(self._batches, limit)) or _end()
 
     async def aclose(self) -> None:
         self._batches = iter(())
@@ -66,11 +70,11 @@ class _AsyncSource:
         self._batches = batches
         self._iterator: AsyncIterator[Any] | None = None
 
-    async def pull(self) -> Any:
+    async def pull(self, limit: int) -> list[Any]:
         await checkpoint()
         if self._iterator is None:
             self._iterator = aiter(self._batches)
-        return await anext(self._iterator)
+        return [await anext(self._iterator)]
 
     async def aclose(self) -> None:
         close = getattr(self._iterator, "aclose", None)
@@ -88,14 +92,37 @@ class _ThreadSource:
         self._batches = batches
         self._iterator: Iterator[Any] | None = None
         self._thread = DaemonExecutor(1, "aioaug-source")
+        self._lock = threading.Lock()
+        self._ready: deque[Any] = deque()
+        self._allowed = 0  # how many batches may have been fetched in all
+        self._fetched = 0
+        self._returned = 0
+        self._fetching = False
+        self._over: BaseException | None = None
+        self._hungry = False
+        self._news = asyncio.Event()
 
-    async def pull(self) -> Any:
-        batch = await asyncio.wrap_future(self._thread.submit(self._next))
-        if batch is _END:
-            raise StopAsyncIteration
-        return batch
+    async def pull(self, limit: int) -> list[Any]:
+        with self._lock:
+            self._allowed = self._returned + limit
+            begin = not self._fetching and self._over is None and self._fetched < self._allowed
+            self._fetching = self._fetching or begin
+        if begin:
+            self._thread.submit(self._fetch, asyncio.get_running_loop())
+        while not self._ready:
+            if self._over is not None:
+                raise self._over
+            self._news.clear()
+            self._hungry = True
+            # The thread may have come between the look and the word; then there is no need to wait.
+            if not self._ready and self._over is None:
+                await self._news.wait()
+        batches = [self._ready.popleft() for _ in range(len(self._ready))]
+        self._returned += len(batches)
+        return batches
 
     async def aclose(self) -> None:
+        self._over = self._over or StopAsyncIteration()
         closing = asyncio.wrap_future(self._thread.submit(self._close))
         self._thread.shutdown(wait=False)
         await asyncio.wait((closing,), timeout=PATIENCE)
@@ -109,10 +136,26 @@ class _ThreadSource:
             stacklevel=2,
         )
 
-    def _next(self) -> Any:
-        if self._iterator is None:
-            self._iterator = iter(self._batches)
-        return next(self._iterator, _END)
+    def _fetch(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._may_fetch():
+            try:
+                if self._iterator is None:
+                    self._iterator = iter(self._batches)
+                self._ready.append(next(self._iterator))
+            except StopIteration:
+                self._over = StopAsyncIteration()
+            except BaseException as error:
+                self._over = error
+            if self._hungry:
+                self._hungry = False
+                with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+                    loop.call_soon_threadsafe(self._news.set)
+
+    def _may_fetch(self) -> bool:
+        with self._lock:
+            self._fetching = self._over is None and self._fetched < self._allowed
+            self._fetched += self._fetching
+            return self._fetching
 
     def _close(self) -> None:
         close = getattr(self._iterator, "close", None)
@@ -123,3 +166,7 @@ class _ThreadSource:
 def _forget(future: asyncio.Future[Any]) -> None:
     with suppress(BaseException):
         future.result()
+
+
+def _end() -> NoReturn:
+    raise StopAsyncIteration

@@ -103,9 +103,9 @@ def _held() -> dict[str, Counter]:
 
 
 def _shared_memory() -> Iterator[str]:
-    """What this program put into /dev/shm; semaphores of others come and go there."""
+    """What this program put into /dev/shm, where things of other programs come and go."""
     for name in os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []:
-        if not name.startswith("sem.") or SEMAPHORES in name:
+        if SEMAPHORES in name or f"aioaug-{os.getpid()}" in name:
             yield name
 
 

@@ -41,19 +41,22 @@ def seed_augmenter(augmenter: Any, seed: int) -> None:
     as in ``Sometimes(0.5, Sequential([...], random_order=True))``: its RNG would go on from the
     batches before. Augmenters that imgaug does seed get imgaug's own numbers.
     """
-    from imgaug.random import RNG
-
     augmenter.seed_(seed)
-    _seed_lists(augmenter, RNG(seed))
+    forgotten = list(_forgotten(augmenter))
+    if forgotten:
+        from imgaug.random import RNG
 
-
-def _seed_lists(augmenter: Any, rng: Any) -> None:
-    for children in augmenter.get_children_lists():
-        forgotten = children is not augmenter and hasattr(children, "seed_")
-        if forgotten and not children.deterministic:
+        rng = RNG(seed)
+        for children in forgotten:
             children.random_state = rng.derive_rng_()
+
+
+def _forgotten(augmenter: Any) -> Iterator[Any]:
+    for children in augmenter.get_children_lists():
+        if children is not augmenter and hasattr(children, "seed_") and not children.deterministic:
+            yield children
         for child in children:
-            _seed_lists(child, rng)
+            yield from _forgotten(child)
 
 
 def patch(random: ModuleType) -> None:

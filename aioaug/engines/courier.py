@@ -53,17 +53,17 @@ class Courier:
         self._reserve = reserve
         self._copy = copy
         self._ratio = _FIRST_RATIO
-        self._light = False
+        self.light = False
 
     async def pack(self, value: Any) -> Parcel:
         """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
         # What the last object was like tells whether a thread is worth its while for this one.
-        if self._light:
-            parcel, self._light = self._pack(value)
+        if self.light:
+            parcel, self.light = self._pack(value)
             return parcel
         packing = self._threads.submit(self._pack, value)
         try:
-            parcel, self._light = await asyncio.wrap_future(packing)
+            parcel, self.light = await asyncio.wrap_future(packing)
         except asyncio.CancelledError:
             packing.add_done_callback(self._abandon)
             raise
@@ -80,8 +80,14 @@ class Courier:
         if parcel.segment is not None:
             self._bank.give(parcel.segment)
 
-    def discard(self, parcel: Parcel, reply: Reply) -> None:
-        """Give up a parcel whose reply nobody wants."""
+    def discard(self, parcel: Parcel, work: asyncio.Future[Reply]) -> None:
+        """Give up a parcel whose reply nobody wants, or never came."""
+        if work.cancelled() or work.exception() is not None:
+            self.release(parcel)  # whoever held it is dead
+        else:
+            self._return(parcel, work.result())
+
+    def _return(self, parcel: Parcel, reply: Reply) -> None:
         if parcel.segment is not None and reply.kept:
             self._bank.retire(parcel.segment)
         else:
@@ -113,7 +119,7 @@ class Courier:
         if not self._copies(reply):
             return _slots.rebuild(reply.head, _slots.views(self._bank.lend(segment), reply.spans))
         arrays = [array.copy() for array in _slots.views(segment.memory, reply.spans)]
-        self.discard(parcel, reply)
+        self._return(parcel, reply)
         return _slots.rebuild(reply.head, arrays)
 
     def _copies(self, reply: Reply) -> bool:

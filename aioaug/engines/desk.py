@@ -15,12 +15,17 @@ T = TypeVar("T")
 
 
 class Desk(Generic[W]):
-    """Hands idle workers to calls. Used from the event loop only."""
+    """Hands workers to calls. Used from the event loop only.
 
-    def __init__(self) -> None:
-        self.busy: set[W] = set()
-        self._idle: deque[W] = deque()
+    A worker serves one call at a time. Calls that may go `ahead` can be given to a worker that
+    has up to `depth(worker) - 1` others, but idle workers go first.
+    """
+
+    def __init__(self, depth: Callable[[W], int] = lambda worker: 1) -> None:
+        self._depth = depth
+        self._load: dict[W, int] = {}
         self._waiting: deque[asyncio.Future[W]] = deque()
+        self._waiting_ahead: deque[asyncio.Future[W]] = deque()
         self._work: set[asyncio.Future[Any]] = set()
         self._answers: set[asyncio.Future[Any]] = set()
         self._calls = 0
@@ -28,10 +33,15 @@ class Desk(Generic[W]):
         self._closed = False
         self._ended = False
 
+    @property
+    def busy(self) -> set[W]:
+        """The workers that have something to do."""
+        return {worker for worker, load in self._load.items() if load}
+
     def open(self, workers: Iterable[W]) -> None:
         """Take these workers in, all of them idle."""
-        for worker in workers:
-            self._give(worker)
+        self._load.update(dict.fromkeys(workers, 0))
+        self._serve()
 
     @contextmanager
     def visit(self) -> Iterator[None]:
@@ -47,30 +57,39 @@ class Desk(Generic[W]):
             if not self._calls:
                 self._quiet.set()
 
-    async def take(self) -> W:
-        """Wait for an idle worker; `run` has to follow at once."""
+    async def take(self, *, ahead: bool = False) -> W:
+        """Wait for a worker; `run` or `give` has to follow."""
         if self._ended:
             raise ClosedError("the engine was closed")
-        if self._idle:
-            return self._idle.popleft()
+        worker = self._pick(ahead)
+        if worker is not None:
+            self._load[worker] += 1
+            return worker
         turn: asyncio.Future[W] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        (self._waiting_ahead if ahead else self._waiting).append(turn)
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._give(turn.result())  # it came in the moment of the cancellation
+                self.give(turn.result())  # it came in the moment of the cancellation
             raise
 
+    def give(self, worker: W) -> None:
+        """Hand a worker on that was taken."""
+        self._load[worker] -= 1
+        self._serve()
+
     async def run(
-        self, worker: W, work: asyncio.Future[T], unwanted: Callable[[T], None] | None = None
+        self,
+        worker: W,
+        work: asyncio.Future[T],
+        unwanted: Callable[[asyncio.Future[T]], None] | None = None,
     ) -> T:
         """Wait for work that a taken worker does; then the worker is handed on.
 
-        So it is if nobody waits any more, and `unwanted` gets the result.
+        So it is if nobody waits any more, and `unwanted` gets the work when it is done.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.busy.add(worker)
         self._work.add(work)
         self._answers.add(answer)
         work.add_done_callback(lambda work: self._end(worker, work, answer, unwanted))
@@ -85,7 +104,7 @@ class Desk(Generic[W]):
         if wait and self._calls:
             await self._quiet.wait()
         self._ended = True
-        for future in (*self._waiting, *self._answers):
+        for future in (*self._waiting, *self._waiting_ahead, *self._answers):
             if not future.done():
                 future.set_exception(ClosedError("the engine was closed"))
 
@@ -94,29 +113,37 @@ class Desk(Generic[W]):
         while self._work:
             await asyncio.wait(self._work)
 
-    def _give(self, worker: W) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(worker)
-                return
-        self._idle.append(worker)
+    def _pick(self, ahead: bool) -> W | None:
+        worker = min(self._load, key=self._load.__getitem__, default=None)
+        if worker is None or self._load[worker] >= (self._depth(worker) if ahead else 1):
+            return None
+        return worker
+
+    def _serve(self) -> None:
+        for queue, ahead in ((self._waiting, False), (self._waiting_ahead, True)):
+            while queue and (worker := self._pick(ahead)) is not None:
+                turn = queue.popleft()
+                if not turn.done():
+                    self._load[worker] += 1
+                    turn.set_result(worker)
 
     def _end(
         self,
         worker: W,
         work: asyncio.Future[T],
         answer: asyncio.Future[T],
-        unwanted: Callable[[T], None] | None,
+        unwanted: Callable[[asyncio.Future[T]], None] | None,
     ) -> None:
         self._work.discard(work)
-        self.busy.discard(worker)
-        self._give(worker)
-        error = ClosedError("the engine was closed") if work.cancelled() else work.exception()
-        if error is None and answer.done() and unwanted is not None:
-            unwanted(work.result())
-        elif not answer.done():
-            if error is None:
-                answer.set_result(work.result())
-            else:
-                answer.set_exception(error)
+        self.give(worker)
+        if answer.done():
+            if not work.cancelled():
+                work.exception()  # asked for, so that asyncio does not report it
+            if unwanted is not None:
+                unwanted(work)
+        elif work.cancelled():
+            answer.set_exception(ClosedError("the engine was closed"))
+        elif (error := work.exception()) is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(work.result())

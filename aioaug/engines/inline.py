@@ -29,7 +29,7 @@ class InlineEngine(Engine):
         if self._own is None:
             self._own = self._state.clone()
 
-    async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
         await checkpoint()  # other tasks get their turn between two calls
         await self.start()
         return attempt(fn, self._own, *args).unwrap()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .. import _slots, machine
 from .._tasks import finish, in_thread, together
 from .._threads import DaemonExecutor
-from .._wire import Reply
 from ..errors import ClosedError
 from .bank import Bank
 from .base import Engine, State
@@ -17,6 +17,7 @@ from .courier import Courier, Parcel
 from .desk import Desk
 from .keeper import context_for
 from .lane import Lane
+from .wire import Lost, NotBegun
 
 # Calls under way per worker: one in its hands, one ready to follow.
 _CALLS_PER_WORKER = 2
@@ -54,7 +55,8 @@ class ProcessEngine(Engine):
             reserve + _HELD, machine.memory() // 4 if max_bytes is None else max_bytes
         )
         self._courier = Courier(self._bank, self._threads, reserve=reserve, copy=copy)
-        self._desk: Desk[Lane] = Desk()
+        self._desk: Desk[Lane] = Desk(depth=lambda lane: lane.depth)
+        self._seats = asyncio.Semaphore(reserve)
         self._lanes: list[Lane] = []
         self._starting = asyncio.Lock()
         self._started = False
@@ -74,21 +76,14 @@ class ProcessEngine(Engine):
                     raise
                 self._started = True
 
-    async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
         with self._desk.visit():
             await self.start()
-            parcel = await self._courier.pack((fn, args))
-            try:
-                lane = await self._desk.take()
-            except BaseException:
-                self._courier.release(parcel)
-                raise
-            reply = await self._desk.run(
-                lane,
-                asyncio.ensure_future(self._carry(lane, parcel)),
-                unwanted=lambda reply: self._courier.discard(parcel, reply),
-            )
-            return (await self._courier.unpack(parcel, reply)).unwrap()
+            if self._courier.light:
+                return await self._submit(fn, args, ahead)
+            # What is large is not laid into shared memory long before a worker can take it.
+            async with self._seats:
+                return await self._submit(fn, args, False)
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True
@@ -97,12 +92,41 @@ class ProcessEngine(Engine):
         finally:
             await finish(self._end(kill))
 
-    async def _carry(self, lane: Lane, parcel: Parcel) -> Reply:
+    async def _submit(self, fn: Callable[..., Any], args: tuple[Any, ...], ahead: bool) -> Any:
+        parcel = await self._courier.pack((fn, args))
+        while True:
+            lane = await self._lane_for(parcel, ahead)
+            try:
+                work = lane.ask(parcel.request(lane.attached, self._bank.numbers))
+            except BaseException:
+                self._desk.give(lane)
+                self._courier.release(parcel)
+                raise
+            try:
+                reply = await self._desk.run(lane, work, partial(self._courier.discard, parcel))
+            except NotBegun:
+                continue
+            except Lost:
+                error = await lane.died("working")
+                self._courier.release(parcel)
+                if self._closed:
+                    raise ClosedError("the engine was closed") from None
+                raise error from None
+            lane.note(reply.seconds)
+            return (await self._courier.unpack(parcel, reply)).unwrap()
+
+    async def _lane_for(self, parcel: Parcel, ahead: bool) -> Lane:
         try:
-            return await lane.work(lambda: parcel.request(lane.attached, self._bank.numbers))
+            lane = await self._desk.take(ahead=ahead)
+            try:
+                await lane.start()
+            except BaseException:
+                self._desk.give(lane)
+                raise
         except BaseException:
-            self._courier.release(parcel)  # whoever held it is dead
+            self._courier.release(parcel)
             raise
+        return lane
 
     async def _start(self) -> None:
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))

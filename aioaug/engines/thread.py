@@ -37,7 +37,7 @@ class ThreadEngine(Engine):
                 self._desk.open(await in_thread(self._clones))
                 self._started = True
 
-    async def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
         with self._desk.visit():
             await self.start()
             state = await self._desk.take()

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections import deque
 from typing import cast
 
-from .._wire import HEADER, frame, length_of
+from .._wire import HEADER, Reply, frame, length_of
+
+
+class Lost(Exception):
+    """The worker at the other end is gone; what it was asked first may be what ended it."""
+
+
+class NotBegun(Lost):
+    """The worker is gone, and it was still busy with an earlier question."""
 
 
 class Wire(asyncio.Protocol):
-    """Sends messages and pairs each with the answer; answers come in the order of questions."""
+    """Sends messages and pairs each with the reply; replies come in the order of questions."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._questions: deque[asyncio.Future[bytes]] = deque()
+        self._questions: deque[asyncio.Future[Reply]] = deque()
         self._data = bytearray()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def ask(self, message: bytes) -> asyncio.Future[bytes]:
-        """Send a message; the future gets the answer, or `EOFError` if the worker is gone."""
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    def ask(self, message: bytes) -> asyncio.Future[Reply]:
+        """Send a message; the future gets the reply, or `Lost` if the worker is gone."""
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self._transport is None or self.lost.done():
-            answer.set_exception(EOFError())
+            answer.set_exception(NotBegun())
         else:
             self._questions.append(answer)
             self._transport.write(frame(message))
@@ -42,16 +51,18 @@ class Wire(asyncio.Protocol):
             end = HEADER + length_of(self._data)
             if len(self._data) < end:
                 return
-            message = bytes(memoryview(self._data)[HEADER:end])
+            reply = Reply(*pickle.loads(memoryview(self._data)[HEADER:end].tobytes()))
             del self._data[:end]
             answer = self._questions.popleft()
             if not answer.done():
-                answer.set_result(message)
+                answer.set_result(reply)
 
     def connection_lost(self, error: Exception | None) -> None:
+        reason: type[Lost] = Lost
         while self._questions:
             answer = self._questions.popleft()
             if not answer.done():
-                answer.set_exception(EOFError())
+                answer.set_exception(reason())
+            reason = NotBegun
         if not self.lost.done():
             self.lost.set_result(None)
