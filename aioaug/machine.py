@@ -40,6 +40,15 @@ def memory() -> int:
     return _MEMORY
 
 
+def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """The memory in bytes that could be had now; where the system does not tell, all of it."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = meminfo.read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kilobytes) << 10
+    return _MEMORY
+
+
 def worker_count(processes: int | None) -> int:
     """Resolve `processes` as `imgaug.multicore.Pool` means it.
 

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING
 
+from .. import machine
 from .._slots import Segment
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ class Bank:
         return True
 
     def _make(self, size: int) -> Segment | None:
+        # The kernel never refuses such memory: it kills processes, not always this one, to get it.
+        if size > machine.free_memory() // 2:
+            self._warn(size, "too little memory is free")
+            return None
         try:
             segment = Segment.create(next(self._numbers), size)
         except OSError as error:

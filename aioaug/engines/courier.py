@@ -17,8 +17,8 @@ from .bank import Bank
 # Work on the event loop's own thread may take so long, in seconds, and concern so many bytes.
 _LIGHT_SECONDS = 0.0003
 _LIGHT_BYTES = 1 << 15
-# A segment's size over that of what goes in: the results lie behind it, often as large again.
-_FIRST_RATIO = 2.1
+# Room for results that lie behind what goes in, as a share of its size, before any was seen.
+_ROOM = 1.1
 
 
 class Parcel(NamedTuple):
@@ -52,7 +52,7 @@ class Courier:
         self._threads = threads
         self._reserve = reserve
         self._copy = copy
-        self._ratio = _FIRST_RATIO
+        self._room = 0  # bytes that results needed behind what went in, at the most
         self.light = False
 
     async def pack(self, value: Any) -> Parcel:
@@ -104,7 +104,7 @@ class Courier:
         light = size + len(head) < _LIGHT_BYTES and time.perf_counter() - begun < _LIGHT_SECONDS
         if not buffers:
             return Parcel(head), light
-        segment = self._bank.take(int(size * self._ratio))
+        segment = self._bank.take(size + max(int(_ROOM * size), self._room))
         if segment is None:
             return Parcel(_slots.pickled(value)), False
         spans = _slots.lay(buffers, segment.memory)
@@ -115,7 +115,7 @@ class Courier:
         if segment is None:
             return _slots.rebuild(reply.head)
         if reply.needed:
-            self._ratio = max(self._ratio, 1.05 * reply.needed / parcel.size)
+            self._room = max(self._room, reply.needed - parcel.size)
         if not self._copies(reply):
             return _slots.rebuild(reply.head, _slots.views(self._bank.lend(segment), reply.spans))
         arrays = [array.copy() for array in _slots.views(segment.memory, reply.spans)]
