@@ -1,6 +1,7 @@
 # Every target sets up its own environment first: all it needs is Python 3.11 or newer and make.
 VENV ?= .venv
 PYTHON ?=
+NEEDS =
 bin = $(VENV)/bin
 
 help: ## list what there is to do
@@ -10,7 +11,7 @@ help: ## list what there is to do
 setup: ## make the environment ready; at once if it is
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	    if "$$python" -c "import sys; sys.exit(sys.version_info < (3, 6))" 2>/dev/null; then \
-	        exec "$$python" .ci/environment.py "$(VENV)" --python "$(PYTHON)"; \
+	        exec "$$python" .ci/environment.py "$(VENV)" $(NEEDS) --python "$(PYTHON)"; \
 	    fi; \
 	done; echo "aioaug: Python 3.11 or newer is needed, found none" >&2; exit 1
 
@@ -28,11 +29,16 @@ lint: setup ## check style and types
 	@$(bin)/ruff format --check .
 	@$(bin)/mypy
 
+bench: VENV = .venv-bench
+bench: NEEDS = 'aioaug[bench]' --group test
+bench: setup ## measure speed, beside other libraries: 20 minutes (ARGS=--help)
+	@$(bin)/aioaug bench $(ARGS)
+
 docs: setup ## build the documentation
 	@$(bin)/sphinx-build -W -n --keep-going -q docs docs/_build
 	@echo "docs/_build/index.html"
 
-clean: ## remove what was built, and the environment .venv
-	rm -rf .venv dist docs/_build .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove what was built, and the environments
+	rm -rf .venv .venv-bench dist docs/_build .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help setup demo test test-slow lint docs clean
+.PHONY: help setup demo test test-slow lint bench docs clean

@@ -12,6 +12,7 @@ import click
 from .. import MissingExtra, __version__
 from ..recipes import RecipeError
 from .augment import augment
+from .bench import bench
 from .doctor import doctor
 from .exits import EPILOG, Exit, Interrupted, Problem, one_line
 from .preview import preview
@@ -32,7 +33,7 @@ def aioaug(context: click.Context) -> int:
     return Exit.FINE
 
 
-for _command in (augment, remake, preview, doctor):
+for _command in (augment, remake, preview, bench, doctor):
     _command.epilog = EPILOG
     aioaug.add_command(_command)
 

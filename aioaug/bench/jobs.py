@@ -1,0 +1,40 @@
+"""What one trial has to know, and what it tells."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .workloads import WORKLOADS, Workload
+
+
+@dataclass(frozen=True)
+class Job:
+    """One round of one way to augment."""
+
+    way: str
+    workload: str
+    workers: int = 2
+    seconds: float = 2.0
+    batches: int | None = None
+
+    @property
+    def what(self) -> Workload:
+        """The workload itself."""
+        return WORKLOADS[self.workload]
+
+    @property
+    def lookahead(self) -> int:
+        """How many batches may exist at once: two calls a worker, and as many finished ones."""
+        return 4 * self.workers * self.what.chunksize
+
+    def dumps(self) -> str:
+        """As an argument of a program."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loads(cls, text: str) -> Job:
+        """The reverse of `dumps`."""
+        fields: dict[str, Any] = json.loads(text)
+        return cls(**fields)

@@ -1,0 +1,151 @@
+"""All rounds of a run, interleaved, each in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, machine
+from .figures import judged, summaries
+from .jobs import Job
+from .peers import PEERS
+from .workloads import WORKLOADS
+
+# How long a trial may take, beside the seconds that it is to measure: one that hangs must end.
+_PATIENCE = 180.0
+
+Heard = Callable[[int, Job, dict[str, Any]], object]
+Done = Callable[[str, dict[str, Any]], object]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run consists of; `peers` are those that are installed."""
+
+    workloads: Sequence[str]
+    peers: Sequence[str]
+    rounds: int = 5
+    workers: int = 2
+    seconds: float = 2.0
+    batches: int | None = None
+
+    def jobs(self, workload: str) -> list[Job]:
+        """The trials of one round with one workload."""
+        return [
+            Job(peer, workload, self.workers, self.seconds, self.batches)
+            for peer in self.peers
+            if PEERS[peer].chunks or WORKLOADS[workload].chunksize == 1
+        ]
+
+    @property
+    def trials(self) -> int:
+        """How many trials there are in all."""
+        return self.rounds * sum(len(self.jobs(workload)) for workload in self.workloads)
+
+
+async def measure(settings: Settings, heard: Heard, done: Done) -> dict[str, Any]:
+    """Do all rounds; `heard` is told of every trial, `done` of every workload.
+
+    Returns everything that JSON can hold of it.
+    """
+    document: dict[str, Any] = {
+        "aioaug": __version__,
+        "machine": this_machine(),
+        "settings": asdict(settings),
+        "peers": {
+            peer.name: {
+                "title": peer.title,
+                "version": peer.version,
+                "install": peer.install if peer.missing else None,
+            }
+            for peer in PEERS.values()
+        },
+        "workloads": {},
+    }
+    for name in settings.workloads:
+        rounds: dict[str, list[dict[str, Any]]] = {job.way: [] for job in settings.jobs(name)}
+        for number in range(1, settings.rounds + 1):
+            for job in settings.jobs(name):
+                figures = await trial(job)
+                rounds[job.way].append(figures)
+                heard(number, job, figures)
+        workload = WORKLOADS[name]
+        document["workloads"][name] = {
+            "title": workload.title,
+            "megabytes": workload.megabytes,
+            "chunksize": workload.chunksize,
+            "ways": summaries(rounds),
+        }
+        done(name, document)
+    document["targets"] = judged(document["workloads"])
+    return document
+
+
+async def trial(job: Job) -> dict[str, Any]:
+    """Run one trial as a program; its figures, or the error that it ended with."""
+    command = [sys.executable, "-m", "aioaug.bench.trial", job.dumps()]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
+    try:
+        patience = _PATIENCE + 5 * job.seconds
+        out, err = await asyncio.wait_for(process.communicate(), patience)
+    except TimeoutError:
+        return {"error": f"took longer than {patience:.0f} s"}
+    finally:
+        if process.returncode != 0:
+            await _kill(process)
+    if process.returncode:
+        lines = err.decode(errors="replace").strip().splitlines()
+        return {"error": lines[-1] if lines else f"exit code {process.returncode}"}
+    figures: dict[str, Any] = json.loads(out.decode().splitlines()[-1])
+    return figures
+
+
+async def _kill(process: Process) -> None:
+    """End a trial and all that it has started."""
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    await process.wait()
+
+
+def this_machine() -> dict[str, Any]:
+    """What the figures depend on, in words."""
+    return {
+        "cpu": _cpu(),
+        "cpus": machine.available(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        **{name: _version(name) for name in ("numpy", "imgaug", "uvloop")},
+        "opencv": _version("opencv-python-headless") or _version("opencv-python"),
+    }
+
+
+def _cpu() -> str | None:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

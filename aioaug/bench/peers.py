@@ -1,0 +1,55 @@
+"""The ways to augment that are compared, and what has to be installed for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata, util
+
+OURS = "aioaug"
+SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One way to augment: `module` is what it needs, in the distribution `package`."""
+
+    name: str
+    title: str
+    module: str
+    package: str
+    install: str = "pip install 'aioaug[bench]'"
+    chunks: bool = True
+
+    @property
+    def version(self) -> str | None:
+        """The version that is installed, or `None`."""
+        try:
+            return metadata.version(self.package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is not there, and `install` would help."""
+        return util.find_spec(self.package) is None
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(OURS, "aioaug", "aioaug", "aioaug"),
+        Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
+        Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
+        Peer(
+            TORCH,
+            "PyTorch DataLoader",
+            "torch.utils.data",
+            "torch",
+            "pip install torch (its CPU build is enough, and small; pytorch.org tells how)",
+            chunks=False,
+        ),
+        Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
+        Peer("grain", "Grain", "grain", "grain", chunks=False),
+        Peer("joblib", "joblib, loky", "joblib", "joblib"),
+    )
+}

@@ -1,0 +1,170 @@
+"""One round of one way, as a program: a job as its argument, figures as JSON on stdout.
+
+A trial starts the way's workers and takes results without a pause: some to warm up, some against
+the clock, some beside an event loop whose lag is measured, and a few more between looks at the
+memory. The source never ends in between, so the clock starts and stops with the pipeline full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from .. import AsyncPool, run
+from .._optional import need
+from . import memory
+from .jobs import Job
+from .lag import Ticker
+from .peers import OURS, PEERS
+from .ways import WAYS
+from .workloads import Source, augmenter, touch
+
+_LOOKS = 4  # at the memory
+
+
+class Stretch(NamedTuple):
+    """How long results are taken: for so many seconds, and until there are so many."""
+
+    seconds: float
+    batches: int
+
+
+class Plan:
+    """The stretches of a trial."""
+
+    def __init__(self, job: Job) -> None:
+        calls = job.workers * job.what.chunksize
+        self.warm = Stretch(min(0.3, job.seconds), 2 * calls)
+        self.timed = Stretch(job.seconds, 4 * calls)
+        if job.batches is not None:
+            self.timed = Stretch(0, job.batches)
+        self.lag = Stretch(job.seconds / 2, 1)
+        self.look = Stretch(0.05, 1)
+
+
+def main() -> None:
+    """Do the job in the argument."""
+    warnings.simplefilter("ignore")
+    job = Job.loads(sys.argv[1])
+    source = Source(job.what)
+    augmenter(job.workload)
+    need(PEERS[job.way].module, extra="bench")
+    figures = run(_asynchronous(job, source)) if job.way == OURS else _synchronous(job, source)
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+async def _asynchronous(job: Job, source: Source) -> dict[str, Any]:
+    plan = Plan(job)
+    chunksize = job.what.chunksize
+    began = perf_counter()
+    async with AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool:
+        stream = pool.imap_batches(_without_waiting(source), chunksize, job.lookahead)
+        async with stream:
+            take = partial(_take, stream, chunksize)
+            await _take(stream, 1, Stretch(0, 1))
+            first = perf_counter() - began
+            await take(plan.warm)
+            clock = await take(plan.timed)
+            ticker = Ticker()
+            await take(plan.lag)
+            late = ticker.stop()
+            looks = []
+            for _ in range(_LOOKS):
+                await take(plan.look)
+                looks.append(memory.held())
+    return _figures(first, clock, late, looks)
+
+
+def _synchronous(job: Job, source: Source) -> dict[str, Any]:
+    plan = Plan(job)
+    began = perf_counter()
+    with WAYS[job.way](job, source) as results:
+        take = partial(_take_now, results, job.what.chunksize)
+        _take_now(results, 1, Stretch(0, 1))
+        first = perf_counter() - began
+        take(plan.warm)
+        clock = take(plan.timed)
+        late = run(_beside(partial(take, plan.lag)))
+        looks = []
+        for _ in range(_LOOKS):
+            take(plan.look)
+            looks.append(memory.held())
+    return _figures(first, clock, late, looks)
+
+
+async def _beside(take: partial[Any]) -> list[float]:
+    """The lag of a loop while a thread beside it takes results, as the loop itself cannot."""
+    ticker = Ticker()
+    await asyncio.to_thread(take)
+    return ticker.stop()
+
+
+async def _without_waiting(source: Source) -> AsyncIterator[Any]:
+    for batch in source:
+        yield batch
+
+
+class Clock:
+    """Counts results, and tells when a stretch is over."""
+
+    def __init__(self, stretch: Stretch, chunksize: int) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        self._stretch = stretch
+        self._chunksize = chunksize
+        self._began = perf_counter()
+
+    def enough(self, result: Any) -> bool:
+        """Take a result; a chunk that has begun to come is taken whole."""
+        touch(result)
+        self.count += 1
+        self.seconds = perf_counter() - self._began
+        if self.count % self._chunksize:
+            return False
+        return self.count >= self._stretch.batches and self.seconds >= self._stretch.seconds
+
+
+async def _take(results: AsyncIterator[Any], chunksize: int, stretch: Stretch) -> Clock:
+    clock = Clock(stretch, chunksize)
+    async for result in results:
+        if clock.enough(result):
+            return clock
+    raise RuntimeError("the results ended early")
+
+
+def _take_now(results: Iterator[Any], chunksize: int, stretch: Stretch) -> Clock:
+    clock = Clock(stretch, chunksize)
+    for result in results:
+        if clock.enough(result):
+            return clock
+    raise RuntimeError("the results ended early")
+
+
+def _figures(
+    first: float, clock: Clock, late: list[float], looks: list[tuple[str, float] | None]
+) -> dict[str, Any]:
+    import numpy as np
+
+    seen = [look for look in looks if look is not None]
+    return {
+        "first_s": first,
+        "batches": clock.count,
+        "seconds": clock.seconds,
+        "batches_per_s": clock.count / clock.seconds,
+        "lag_p50_ms": float(np.percentile(late, 50)) * 1e3 if late else None,
+        "lag_p99_ms": float(np.percentile(late, 99)) * 1e3 if late else None,
+        "lag_max_ms": max(late) * 1e3 if late else None,
+        "ticks": len(late),
+        "peak_mib": max(size for _, size in seen) if seen else None,
+        "memory": seen[0][0] if seen else None,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""How each library is used: a source of batches in, augmented batches out.
+
+Every way is a context that gives an iterator over the results. The workers of all of them run one
+native thread each, as those of imgaug and aioaug do.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from .._optional import need
+from .jobs import Job
+from .workloads import Shelf, Source, augmented, augmenter
+
+Way = Callable[[Job, Source], AbstractContextManager[Iterator[Any]]]
+
+
+@contextmanager
+def serial(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """imgaug without anything around it; OpenCV may use threads of its own."""
+    augment = augmenter(job.workload).augment_batch_
+    yield (augment(batch) for batch in source)
+
+
+@contextmanager
+def imgaug_pool(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """imgaug.multicore.Pool."""
+    from imgaug import multicore
+
+    with multicore.Pool(augmenter(job.workload), processes=job.workers, seed=1) as pool:
+        results = pool.imap_batches(
+            iter(source), chunksize=job.what.chunksize, output_buffer_size=job.lookahead
+        )
+        yield results
+        source.stop()
+        for _ in results:  # it hangs if it is left early
+            pass
+
+
+@contextmanager
+def torch(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """A DataLoader whose workers make the batches themselves: nothing is sent to them."""
+    data = need("torch.utils.data", extra="bench")
+    loader = data.DataLoader(
+        Shelf(job.workload),
+        batch_size=None,
+        sampler=range(len(Shelf(job.workload))),
+        num_workers=job.workers,
+        prefetch_factor=max(1, job.lookahead // job.workers),
+        worker_init_fn=one_native_thread,
+    )
+    yield (tensor.numpy() for tensor in loader)
+
+
+@contextmanager
+def spdl(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """A pipeline with one stage that runs in processes."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    pipeline = need("spdl.pipeline", extra="bench")
+    chunks = job.what.chunksize > 1
+    executor = ProcessPoolExecutor(
+        job.workers, multiprocessing.get_context("forkserver"), one_native_thread
+    )
+    builder = pipeline.PipelineBuilder().add_source(iter(source))
+    if chunks:
+        builder = builder.aggregate(job.what.chunksize)
+    builder = builder.pipe(
+        AugmentAll(job.workload) if chunks else Augment(job.workload),
+        executor=executor,
+        concurrency=2 * job.workers,
+        output_order="input",
+    )
+    if chunks:
+        builder = builder.disaggregate()
+    line = builder.add_sink(job.lookahead - 2 * job.workers).build(num_threads=1)
+    with executor, line.auto_stop():
+        yield line.get_iterator()
+        source.stop()
+
+
+@contextmanager
+def grain(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """`mp_prefetch`: the workers make the batches themselves, nothing is sent to them."""
+    lib = need("grain", extra="bench")
+    options = lib.multiprocessing.MultiprocessingOptions(
+        num_workers=job.workers, per_worker_buffer_size=max(1, job.lookahead // job.workers)
+    )
+    numbers = lib.MapDataset.range(len(Shelf(job.workload)))
+    # Threads within the workers, and 500 batches ahead in each, are the default.
+    alone = lib.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    dataset = numbers.map(Make(job.workload)).to_iter_dataset(alone)
+    results = iter(dataset.mp_prefetch(options, worker_init_fn=one_native_thread))
+    yield results
+    results.close()
+
+
+@contextmanager
+def joblib(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """`Parallel` with loky's processes, its results as a generator."""
+    lib = need("joblib", extra="bench")
+    parallel = lib.Parallel(
+        n_jobs=job.workers,
+        return_as="generator",
+        batch_size=job.what.chunksize,
+        pre_dispatch=job.lookahead,
+        max_nbytes=None,  # otherwise every batch becomes a file, all kept until the end
+    )
+    results = parallel(lib.delayed(Augment(job.workload))(batch) for batch in source)
+    yield results
+    source.stop()
+    for _ in results:
+        pass
+
+
+WAYS: dict[str, Way] = {
+    "serial": serial,
+    "imgaug": imgaug_pool,
+    "torch": torch,
+    "spdl": spdl,
+    "grain": grain,
+    "joblib": joblib,
+}
+
+
+class Augment:
+    """Augments batches of a workload; what goes to a worker is the workload's name."""
+
+    def __init__(self, workload: str) -> None:
+        self.workload = workload
+
+    def __call__(self, batch: Any) -> Any:
+        one_native_thread()
+        return augmenter(self.workload).augment_batch_(batch)
+
+
+class AugmentAll(Augment):
+    """Augments a list of batches."""
+
+    def __call__(self, batches: list[Any]) -> list[Any]:
+        return list(map(super().__call__, batches))
+
+
+class Make(Augment):
+    """Makes the batch with a number, already augmented."""
+
+    def __call__(self, number: int) -> Any:
+        return augmented(self.workload, number)
+
+
+def one_native_thread(*_: object) -> None:
+    """OpenCV's threads would only be in each other's way."""
+    import cv2
+
+    cv2.setNumThreads(0)

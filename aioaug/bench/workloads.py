@@ -1,0 +1,176 @@
+"""What is augmented: real pictures in batches of several sizes, and the augmenters for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .. import presets
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Images = NDArray[np.uint8]
+
+# Different batches of one workload: more than a processor's cache holds, less than would hurt.
+_POOL_BYTES = 96 << 20
+_FEWEST, _MOST = 4, 64
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One kind of batch and what is done to it."""
+
+    name: str
+    shape: tuple[int, int, int, int]
+    make: Callable[[], Any]
+    about: str
+    chunksize: int = 1
+
+    @property
+    def megabytes(self) -> float:
+        """The size of one batch, of bytes without a sign."""
+        n, height, width, channels = self.shape
+        return n * height * width * channels / 1e6
+
+    @property
+    def title(self) -> str:
+        """Name, shape and augmenter in a line."""
+        chunks = f", {self.chunksize} batches a call" if self.chunksize > 1 else ""
+        return f"{self.name}: {'x'.join(map(str, self.shape))} uint8{chunks}, {self.about}"
+
+
+def _identity() -> Any:
+    import imgaug.augmenters as iaa
+
+    return iaa.Identity()
+
+
+def _flip() -> Any:
+    import imgaug.augmenters as iaa
+
+    return iaa.Fliplr(0.5)
+
+
+def _typical() -> Any:
+    import imgaug.augmenters as iaa
+
+    return iaa.Sequential(
+        [
+            iaa.Fliplr(0.5),
+            iaa.Affine(rotate=(-20, 20), scale=(0.9, 1.1)),
+            iaa.Multiply((0.8, 1.2)),
+            iaa.AdditiveGaussianNoise(scale=5),
+        ]
+    )
+
+
+_USUAL = (64, 224, 224, 3)
+_TINY = (1, 32, 32, 3)
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("identity", _USUAL, _identity, "nothing done"),
+        Workload("flip", _USUAL, _flip, "half of the pictures flipped"),
+        Workload("typical", _USUAL, _typical, "flip, affine, multiply, noise"),
+        Workload("tutorial", (16, 224, 224, 3), presets.tutorial, "piecewise affine, flip, crop"),
+        Workload("tiny", _TINY, _identity, "nothing done"),
+        Workload("tiny-16", _TINY, _identity, "nothing done", chunksize=16),
+        Workload("large", (256, 224, 224, 3), _identity, "nothing done"),
+    )
+}
+
+
+@cache
+def augmenter(name: str) -> Any:
+    """The augmenter of a workload; each process makes its own."""
+    return WORKLOADS[name].make()
+
+
+@cache
+def pictures(name: str) -> list[Images]:
+    """Different batches of a workload: crops of photographs, tiled where they are too small."""
+    import numpy as np
+
+    n, height, width, _ = WORKLOADS[name].shape
+    tiled = [_tiled(photograph, height, width) for photograph in _photographs()]
+    number = int(min(_MOST, max(_FEWEST, _POOL_BYTES // (WORKLOADS[name].megabytes * 1e6))))
+    rng = np.random.default_rng(0)
+    batches = []
+    for _ in range(number):
+        batch = np.empty(WORKLOADS[name].shape, np.uint8)
+        for place in range(n):
+            whole = tiled[place % len(tiled)]
+            top = rng.integers(0, whole.shape[0] - height + 1)
+            left = rng.integers(0, whole.shape[1] - width + 1)
+            batch[place] = whole[top : top + height, left : left + width]
+        batches.append(batch)
+    return batches
+
+
+def touch(result: Any) -> int:
+    """What every consumer does with a result: read its first and its last byte."""
+    images = getattr(result, "images_aug", result)
+    return int(images[0][0, 0, 0]) + int(images[-1][-1, -1, -1])
+
+
+class Source:
+    """Batches without end, until `stop`; the pictures are there before the first is asked for."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._pictures = pictures(workload.name)
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let the source end."""
+        self._stopped = True
+
+    def __iter__(self) -> Iterator[Any]:
+        from imgaug.augmentables.batches import UnnormalizedBatch
+
+        # A view each time: nobody can know an array again that went through before.
+        while True:
+            for images in self._pictures:
+                if self._stopped:
+                    return
+                yield UnnormalizedBatch(images=images[:])
+
+
+class Shelf:
+    """The batches as a data set whose items the workers make themselves, already augmented."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __len__(self) -> int:
+        return 1 << 40
+
+    def __getitem__(self, index: Any) -> Images:
+        return augmented(self._name, int(index))
+
+
+def augmented(name: str, index: int) -> Images:
+    """One batch of a workload, augmented here."""
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    images = pictures(name)[index % len(pictures(name))]
+    result: Images = augmenter(name).augment_batch_(UnnormalizedBatch(images=images)).images_aug
+    return result
+
+
+def _photographs() -> list[Images]:
+    import imgaug
+    from skimage import data
+
+    return [data.astronaut(), data.coffee(), data.chelsea(), imgaug.quokka()]
+
+
+def _tiled(photograph: Images, height: int, width: int) -> Images:
+    import numpy as np
+
+    tall, wide, _ = photograph.shape
+    return np.tile(photograph, (-(-height // tall), -(-width // wide), 1))

@@ -1,0 +1,168 @@
+"""`aioaug bench`: how fast aioaug is here, and how fast the others are."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import machine
+from .._optional import need
+from ..bench import tables
+from ..bench.jobs import Job
+from ..bench.measure import Settings, measure
+from ..bench.peers import OURS, PEERS, POOL, SERIAL
+from ..bench.workloads import WORKLOADS
+from .exits import Exit, Problem
+from .interrupts import run_interruptibly
+from .options import PATH, POSITIVE
+from .report import say
+
+_QUICK = Settings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
+_USUAL = Settings(tuple(WORKLOADS), tuple(PEERS))
+
+
+def _split_peers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    names = tuple(name for name in (value or "").split(",") if name)
+    for name in names:
+        if name not in PEERS:
+            raise click.BadParameter(f"no peer {name!r}; there are {', '.join(PEERS)}")
+    return names
+
+
+@click.command(short_help="Measure how fast it is, beside others.")
+@click.argument("workload", nargs=-1, type=click.Choice(tuple(WORKLOADS)))
+@click.option("--peers", callback=_split_peers, metavar="A,B",
+              help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
+@click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
+@click.option("--workers", type=POSITIVE, default=2, show_default=True, help="Of each way.")
+@click.option("--seconds", type=click.FloatRange(min=0.01), help="A round.  [default: 2]")
+@click.option("--batches", type=POSITIVE, help="A round takes so many in place of seconds.")
+@click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write every figure.")
+@click.option("--plot", type=PATH, metavar="DIR", help="Write charts.")
+@click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
+@click.option("--load", type=PATH, metavar="FILE", help="Run nothing, show what --json wrote.")
+@click.option("--quick", is_flag=True, help="A few seconds: does it work at all?")
+def bench(
+    workload: tuple[str, ...],
+    peers: tuple[str, ...],
+    rounds: int | None,
+    workers: int,
+    seconds: float | None,
+    batches: int | None,
+    json_file: Path | None,
+    plot: Path | None,
+    markdown: bool,
+    load: Path | None,
+    quick: bool,
+) -> int:
+    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all of them.
+
+    Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
+    """
+    if load is not None:
+        document = _read(load)
+    else:
+        default = _QUICK if quick else _USUAL
+        settings = Settings(
+            workload or default.workloads,
+            _installed(peers or default.peers),
+            rounds or default.rounds,
+            workers,
+            seconds or default.seconds,
+            batches,
+        )
+        document = _run(settings, markdown)
+    if load is not None or markdown:
+        click.echo(tables.whole(document, markdown))
+    elif document["targets"]:
+        click.echo(tables.targets(document))
+    if json_file is not None:
+        _write(json_file, json.dumps(document, indent=1) + "\n")
+    if plot is not None:
+        _plot(document, plot)
+    return Exit.FINE
+
+
+def _run(settings: Settings, quiet: bool) -> dict[str, Any]:
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
+    if load > machine.available() / 2:
+        say(f"this machine is busy (load {load:.1f}); the figures will be worse, and less certain")
+
+    def done(name: str, document: dict[str, Any]) -> None:
+        if not quiet:
+            click.echo(tables.workload(document, name) + "\n")
+
+    with _progress(settings) as heard:
+        return run_interruptibly(measure(settings, heard, done))
+
+
+def _installed(names: Sequence[str]) -> tuple[str, ...]:
+    """Ourselves and those of the peers that are there; says how to get the others."""
+    for name in names:
+        peer = PEERS[name]
+        if peer.missing:
+            say(f"{peer.title} is not installed; run: {peer.install}")
+    return (OURS, *(name for name in names if name != OURS and not PEERS[name].missing))
+
+
+@contextmanager
+def _progress(settings: Settings) -> Iterator[Callable[[int, Job, dict[str, Any]], object]]:
+    """A progress bar where stderr is a terminal, otherwise a line for each trial."""
+    bar = None
+    if sys.stderr.isatty():
+        bar = need("tqdm", extra="cli").tqdm(
+            total=settings.trials, unit=" trials", dynamic_ncols=True, leave=False
+        )
+
+    def heard(number: int, job: Job, figures: dict[str, Any]) -> None:
+        told = figures.get("error") or f"{tables.number(figures['batches_per_s'])} batches/s"
+        line = f"{job.workload}, round {number} of {settings.rounds}, {job.way}: {told}"
+        if bar is None:
+            say(line)
+        else:
+            bar.set_postfix_str(line)
+            bar.update()
+
+    try:
+        yield heard
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        document["workloads"], document["targets"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Problem(f"{path} holds no figures of `aioaug bench`") from error
+    return document
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise Problem(f"{path} cannot be written: {error.strerror}", Exit.OUTPUT) from error
+
+
+def _plot(document: dict[str, Any], folder: Path) -> None:
+    need("matplotlib", extra="bench")
+    from ..bench import charts
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in charts.draw(document, folder):
+            say(f"wrote {path}")
+    except OSError as error:
+        raise Problem(f"{folder} cannot be written: {error.strerror}", Exit.OUTPUT) from error
