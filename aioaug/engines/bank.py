@@ -6,6 +6,8 @@ import itertools
 import threading
 import warnings
 import weakref
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import machine
@@ -32,15 +34,17 @@ class Bank:
         self._numbers = itertools.count(1)
         self._free: list[Segment] = []
         self._all: dict[int, Segment] = {}
-        # A finalizer may run at any point of this thread, even while it holds the lock.
-        self._lock = threading.RLock()
+        # Where finalizers leave what comes back: they run at any point of any thread, even of one
+        # that holds the lock, so they must not ask for it.
+        self._returned: deque[Segment] = deque()
+        self._lock = threading.Lock()
         self._closed = False
         self._warned = False
 
     @property
     def free(self) -> int:
         """How many segments could be taken now."""
-        return self.count - len(self._all) + len(self._free)
+        return self.count - len(self._all) + len(self._free) + len(self._returned)
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -50,6 +54,7 @@ class Bank:
     def take(self, size: int) -> Segment | None:
         """A segment of at least `size` bytes, or `None`."""
         with self._lock:
+            self._collect()
             fitting = [segment for segment in self._free if segment.size >= size]
             if fitting:
                 segment = min(fitting, key=lambda segment: segment.size)
@@ -62,11 +67,9 @@ class Bank:
 
     def give(self, segment: Segment) -> None:
         """Take a segment back, to be used again."""
-        with self._lock:
-            if self._closed or segment.number not in self._all:
-                self._drop(segment)
-            else:
-                self._free.append(segment)
+        self._returned.append(segment)
+        if self._closed:
+            self._release_returned()
 
     def retire(self, segment: Segment) -> None:
         """Take a segment back that somebody may still look at: it is never used again."""
@@ -83,8 +86,23 @@ class Bank:
         """Drop all segments; what is lent out stays readable for as long as somebody has it."""
         with self._lock:
             self._closed = True
+            self._collect()
             while self._free:
                 self._drop(self._free.pop())
+        self._release_returned()
+
+    def _collect(self) -> None:
+        while self._returned:
+            segment = self._returned.popleft()
+            if segment.number in self._all:
+                self._free.append(segment)
+            else:
+                segment.release()  # retired while somebody still had a view of it
+
+    def _release_returned(self) -> None:
+        with suppress(IndexError):  # other threads may do the same
+            while True:
+                self._returned.popleft().release()
 
     def _make_way(self, size: int) -> bool:
         """Drop free segments, the smallest first, until one of `size` may be made."""
