@@ -52,7 +52,7 @@ class AsyncPool(Lifecycle):
             (affinity and cgroup quota), a negative number that many fewer, at least one.
         maxtasksperchild: replace a worker process after so many chunks; `None` is never.
         seed: 0 to 2**31 - 1; `None` draws one, readable as `effective_seed`.
-        engine: `"process"`, `"thread"` or `"inline"`, or a factory of `Engine`s.
+        engine: `"process"`, `"thread"` or `"inline"`, or a callable that makes an `Engine`.
         start_method: `"forkserver"` or `"spawn"`; `None` takes the first that there is.
         retries: how often a batch is tried again after its worker died.
         copy: have results in memory of their own instead of views of recycled shared memory.

@@ -89,6 +89,7 @@ class Bank:
             self._collect()
             while self._free:
                 self._drop(self._free.pop())
+            self._all.clear()  # what is lent out is let go of when it comes back
         self._release_returned()
 
     def _collect(self) -> None:
