@@ -2,7 +2,7 @@
 
 The modules, from the ground up; each imports only from those above it:
 
-    ground      errors  outcomes  arguments  seeding  machine  _optional  _imgaug
+    ground      errors  outcomes  arguments  seeding  machine  stats  _optional  _imgaug
     far side    forms  _augment  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
     heart       dispatch  lifecycle  pool  shortcuts
@@ -24,6 +24,7 @@ from .errors import (
 )
 from .pool import AsyncPool
 from .shortcuts import augment_batches, pool, run
+from .stats import Stats
 from .streams import BatchStream
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "MissingExtra",
     "RemoteError",
     "RemoteTraceback",
+    "Stats",
     "TransportError",
     "WorkerDied",
     "augment_batches",

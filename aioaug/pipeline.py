@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
+from time import perf_counter
 from typing import Any
 
 from ._tasks import finish
@@ -13,6 +14,7 @@ from .errors import ClosedError
 from .outcomes import Failure, Outcome
 from .seeding import Indices
 from .sources import Source
+from .stats import Meter
 
 # How many batches a source may be asked for at once; more would only be in memory for longer.
 _AT_ONCE = 16
@@ -47,12 +49,14 @@ class Pipeline:
         chunksize: int,
         flying: int,
         ordered: bool,
+        meter: Meter,
     ) -> None:
         self._call = call
         self._source = source
         self._indices = indices
         self._chunksize = chunksize
         self._ordered = ordered
+        self._meter = meter
         self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
         self._flying = asyncio.Semaphore(flying)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,6 +67,7 @@ class Pipeline:
         self._pulled = 0
         self._next = 0
         self._held = False
+        self._handed = 0.0  # when the consumer got what it holds
         self._asking = False
         self._news = asyncio.Event()
         self._source_error: BaseException | None = None
@@ -113,6 +118,7 @@ class Pipeline:
         if self._held:
             self._held = False
             self._permits.release()
+            self._meter.since(self._handed, "consumer")
         self._start()
         while (position := self._ready()) is None:
             if self._phase is Phase.CLOSED:
@@ -126,11 +132,16 @@ class Pipeline:
         self._held = True
         self._next = position + 1
         del self._owed[position]
-        return self._done.pop(position)
+        outcome = self._done.pop(position)
+        self._meter.batches += 1
+        self._meter.failures += isinstance(outcome, Failure)
+        self._handed = perf_counter()
+        return outcome
 
     def _start(self) -> None:
         if self._phase is Phase.NEW:
             self._phase = Phase.RUNNING
+            self._meter.begin()
             self._feeder = asyncio.create_task(self._feed())
             self._feeder.add_done_callback(self._fed)
 
@@ -176,7 +187,9 @@ class Pipeline:
         while not self._granted or (self._granted < _AT_ONCE and not self._permits.locked()):
             await self._permits.acquire()
             self._granted += 1
+        begun = perf_counter()
         batches = await self._source.pull(self._granted)
+        self._meter.since(begun, "source")
         self._granted -= len(batches)
         return batches
 
@@ -211,4 +224,6 @@ class Pipeline:
             self._done.clear()
             while self._owed:
                 self._indices.give_back(self._owed.popitem()[1])
+            if self._feeder is not None:
+                self._meter.end()
             self.ended.set()

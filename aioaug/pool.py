@@ -19,6 +19,7 @@ from .outcomes import Outcome
 from .pipeline import Call, Pipeline
 from .seeding import Indices, check_seed
 from .sources import open_source
+from .stats import Stats
 from .streams import BatchStream
 
 # Chunks under way per worker: enough for engines that send quick work ahead.
@@ -116,6 +117,10 @@ class AsyncPool(Lifecycle):
         """The engine that does the work; raises `ClosedError` once the pool is closed."""
         self._check_open()
         return self._engine
+
+    def stats(self) -> Stats:
+        """What the pool has done so far, and which stage holds it up; at any time, cheaply."""
+        return self._engine.meter.stats(self.workers, *self._engine.segments)
 
     async def map_batches(self, batches: list[Any], chunksize: int | None = None) -> list[Any]:
         """Augment a list of batches; the results come in the same order.
@@ -216,6 +221,7 @@ class AsyncPool(Lifecycle):
             chunksize=chunksize,
             flying=_CHUNKS_PER_WORKER * self.workers,
             ordered=ordered,
+            meter=self._engine.meter,
         )
 
     def _call(self, dispatch: Dispatcher) -> Call:

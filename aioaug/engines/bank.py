@@ -47,6 +47,11 @@ class Bank:
         return self.count - len(self._all) + len(self._free) + len(self._returned)
 
     @property
+    def used(self) -> int:
+        """How many segments somebody has."""
+        return len(self._all) - len(self._free) - len(self._returned)
+
+    @property
     def numbers(self) -> frozenset[int]:
         """The segments that exist."""
         return frozenset(self._all)

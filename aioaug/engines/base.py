@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 from .._tasks import AsyncResource
+from ..stats import Meter
 
 
 class State(Protocol):
@@ -27,7 +28,13 @@ class Engine(AsyncResource, ABC):
     def __init__(self, state: State, *, workers: int, max_tasks: int | None = None) -> None:
         self.workers = workers
         self.max_tasks = max_tasks
+        self.meter = Meter()
         self._state = state
+
+    @property
+    def segments(self) -> tuple[int, int]:
+        """How many pieces of shared memory are in use, and how many there may be."""
+        return 0, 0
 
     @abstractmethod
     async def start(self) -> None:

@@ -69,8 +69,8 @@ class Courier:
             raise
         return parcel
 
-    async def unpack(self, parcel: Parcel, reply: Reply) -> Any:
-        """The object in a reply to this parcel; its arrays are writable."""
+    async def unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
+        """The object in a reply to this parcel, its arrays writable, and whether it was copied."""
         if len(reply.head) < _LIGHT_BYTES and not self._copies(reply):
             return self._unpack(parcel, reply)
         return await asyncio.wrap_future(self._threads.submit(self._unpack, parcel, reply))
@@ -110,17 +110,18 @@ class Courier:
         spans = _slots.lay(buffers, segment.memory)
         return Parcel(head, size, segment, tuple(spans)), light
 
-    def _unpack(self, parcel: Parcel, reply: Reply) -> Any:
+    def _unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
         segment = parcel.segment
         if segment is None:
-            return _slots.rebuild(reply.head)
+            return _slots.rebuild(reply.head), False
         if reply.needed:
             self._room = max(self._room, reply.needed - parcel.size)
         if not self._copies(reply):
-            return _slots.rebuild(reply.head, _slots.views(self._bank.lend(segment), reply.spans))
+            views = _slots.views(self._bank.lend(segment), reply.spans)
+            return _slots.rebuild(reply.head, views), False
         arrays = [array.copy() for array in _slots.views(segment.memory, reply.spans)]
         self._return(parcel, reply)
-        return _slots.rebuild(reply.head, arrays)
+        return _slots.rebuild(reply.head, arrays), True
 
     def _copies(self, reply: Reply) -> bool:
         if not reply.spans:

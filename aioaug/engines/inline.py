@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -32,7 +33,10 @@ class InlineEngine(Engine):
     async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
         await checkpoint()  # other tasks get their turn between two calls
         await self.start()
-        return attempt(fn, self._own, *args).unwrap()
+        begun = perf_counter()
+        outcome = attempt(fn, self._own, *args)
+        self.meter.since(begun, "worker")
+        return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from .. import _slots, machine
@@ -62,6 +63,10 @@ class ProcessEngine(Engine):
         self._started = False
         self._closed = False
 
+    @property
+    def segments(self) -> tuple[int, int]:
+        return self._bank.used, self._bank.count
+
     async def start(self) -> None:
         if self._started and not self._closed:
             return
@@ -93,9 +98,14 @@ class ProcessEngine(Engine):
             await finish(self._end(kill))
 
     async def _submit(self, fn: Callable[..., Any], args: tuple[Any, ...], ahead: bool) -> Any:
+        meter = self.meter
+        begun = perf_counter()
         parcel = await self._courier.pack((fn, args))
+        meter.since(begun, "staging")
         while True:
+            begun = perf_counter()
             lane = await self._lane_for(parcel, ahead)
+            meter.since(begun, "queue")
             try:
                 work = lane.ask(parcel.request(lane.attached, self._bank.numbers))
             except BaseException:
@@ -113,7 +123,13 @@ class ProcessEngine(Engine):
                     raise ClosedError("the engine was closed") from None
                 raise error from None
             lane.note(reply.seconds)
-            return (await self._courier.unpack(parcel, reply)).unwrap()
+            meter.seconds["worker"] += reply.seconds
+            meter.bytes += parcel.size + sum(length for _, length in reply.spans)
+            begun = perf_counter()
+            outcome, copied = await self._courier.unpack(parcel, reply)
+            meter.since(begun, "result")
+            meter.copies += copied
+            return outcome.unwrap()
 
     async def _lane_for(self, parcel: Parcel, ahead: bool) -> Lane:
         try:

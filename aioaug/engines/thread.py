@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from .._tasks import finish, in_thread
@@ -40,9 +41,14 @@ class ThreadEngine(Engine):
     async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
         with self._desk.visit():
             await self.start()
+            begun = perf_counter()
             state = await self._desk.take()
+            self.meter.since(begun, "queue")
+            begun = perf_counter()
             work = self._threads.submit(attempt, fn, state, *args)
-            return (await self._desk.run(state, asyncio.wrap_future(work))).unwrap()
+            outcome = await self._desk.run(state, asyncio.wrap_future(work))
+            self.meter.since(begun, "worker")
+            return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True

@@ -1,0 +1,69 @@
+"""pool.stats(): counts, and the name of the stage that holds up the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import aioaug_testing as aug
+import numpy as np
+import pytest
+from aioaug import AsyncPool
+
+
+@pytest.fixture(params=["process", "thread", "inline"])
+def engine(request):
+    return request.param
+
+
+async def test_counts(engine):
+    async with AsyncPool(aug.Failing(), processes=2, engine=engine) as pool:
+        assert pool.stats().batches == 0
+        await pool.map_batches([1, 2, 3])
+        stream = pool.imap_batches([1, "value_error", 3])
+        await anext(stream)
+        with pytest.raises(ValueError, match="spoilt"):
+            await anext(stream)
+        await stream.aclose()
+        stats = pool.stats()
+    assert (stats.batches, stats.failures) == (5, 1)
+    assert stats.elapsed > 0
+    assert set(stats.seconds) == {"source", "staging", "queue", "worker", "result", "consumer"}
+
+
+async def test_bytes_copies_and_segments():
+    arrays = [np.zeros(1 << 20, np.uint8) for _ in range(20)]
+    async with AsyncPool(aug.nothing, processes=1) as pool:
+        kept = await pool.map_batches(arrays, chunksize=1)
+        stats = pool.stats()
+        assert stats.bytes == 40 << 20
+        assert stats.segments + stats.copies == 20
+        assert 0 < stats.segments < stats.segments_at_most
+        del kept
+        assert pool.stats().segments == 0
+
+
+async def test_a_slow_source_is_named(engine):
+    def source():
+        for number in range(5):
+            time.sleep(0.05)
+            yield number
+
+    async with AsyncPool(aug.nothing, processes=2, engine=engine) as pool:
+        assert [n async for n in pool.imap_batches(source())] == list(range(5))
+        assert pool.stats().bottleneck == "source"
+
+
+@pytest.mark.parametrize("engine", ["process", "thread"])
+async def test_slow_workers_are_named(engine):
+    async with AsyncPool(aug.slow, processes=2, engine=engine) as pool:
+        await pool.map_batches(list(range(20)))
+        assert pool.stats().bottleneck == "worker"
+        assert pool.stats().seconds["worker"] >= 20 * 0.02
+
+
+async def test_a_slow_consumer_is_named(engine):
+    async with AsyncPool(aug.nothing, processes=2, engine=engine) as pool:
+        async for _ in pool.imap_batches(range(5), output_buffer_size=3):
+            await asyncio.sleep(0.05)
+        assert pool.stats().bottleneck == "consumer"
