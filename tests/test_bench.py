@@ -144,6 +144,21 @@ def test_what_was_written_can_be_shown_again(quick, capsys):
     assert "holds no figures" in capsys.readouterr().err
 
 
+def test_tables_in_a_page_are_renewed(quick, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("above\n<!-- aioaug bench -->\nold\n<!-- end -->\nbelow\n")
+    for _ in range(2):
+        assert main(["bench", "--load", str(quick), "--into", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("above\n<!-- aioaug bench -->\n\n")
+    assert text.endswith("\n\n<!-- end -->\nbelow\n")
+    assert text.count("| serial imgaug ") == 2
+    assert "old" not in text
+    page.write_text("no marks")
+    assert main(["bench", "--load", str(quick), "--into", str(page)]) == 4
+    assert page.read_text() == "no marks"
+
+
 def test_a_way_that_fails_is_told_and_the_rest_goes_on(document):
     ways = document["workloads"]["tiny"]["ways"]
     ways["imgaug"] = figures.summary([{"error": "it exploded"}], [])

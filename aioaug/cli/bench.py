@@ -27,6 +27,8 @@ from .report import say
 _QUICK = Settings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
 _USUAL = Settings(tuple(WORKLOADS), tuple(PEERS))
 
+_BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
+
 
 def _split_peers(
     context: click.Context, parameter: click.Parameter, value: str | None
@@ -49,6 +51,7 @@ def _split_peers(
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write every figure.")
 @click.option("--plot", type=PATH, metavar="DIR", help="Write charts.")
 @click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
+@click.option("--into", type=PATH, metavar="FILE.md", help="Renew the tables in FILE.md.")
 @click.option("--load", type=PATH, metavar="FILE", help="Run nothing, show what --json wrote.")
 @click.option("--quick", is_flag=True, help="A few seconds: does it work at all?")
 def bench(
@@ -61,6 +64,7 @@ def bench(
     json_file: Path | None,
     plot: Path | None,
     markdown: bool,
+    into: Path | None,
     load: Path | None,
     quick: bool,
 ) -> int:
@@ -87,6 +91,8 @@ def bench(
         click.echo(tables.targets(document))
     if json_file is not None:
         _write(json_file, json.dumps(document, indent=1) + "\n")
+    if into is not None:
+        _write(into, _renewed(into, tables.whole(document, markdown=True)))
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
@@ -146,6 +152,18 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Problem(f"{path} holds no figures of `aioaug bench`") from error
     return document
+
+
+def _renewed(path: Path, text: str) -> str:
+    """The page with what stands between its marks replaced."""
+    try:
+        before, _, rest = path.read_text("utf-8").partition(_BEGIN)
+    except (OSError, ValueError) as error:
+        raise Problem(f"{path} cannot be read") from error
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise Problem(f"{path} has no {_BEGIN} ... {_END}")
+    return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
 
 
 def _write(path: Path, text: str) -> None:
