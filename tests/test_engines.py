@@ -76,6 +76,18 @@ async def test_kill_fails_what_is_awaited(kind):
     assert time.monotonic() - started < 1.4
 
 
+async def test_kill_fails_large_calls_that_wait_for_a_seat():
+    engine = ProcessEngine(aug.Counter(), workers=1)
+    await engine.start()
+    array = np.zeros(1 << 20, np.uint8)
+    calls = [asyncio.create_task(engine.submit(aug.rest_with, array, 1.5)) for _ in range(9)]
+    await asyncio.sleep(0.2)
+    await engine.aclose(kill=True)
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(result) for result in results} == {ClosedError}
+    assert engine.segments[0] == 0
+
+
 async def test_queued_calls_that_are_cancelled_never_run(tmp_path):
     async with ProcessEngine(aug.Counter(), workers=1) as engine:
         first = asyncio.create_task(engine.submit(aug.rest, 0.3))

@@ -57,10 +57,14 @@ class Desk(Generic[W]):
             if not self._calls:
                 self._quiet.set()
 
-    async def take(self, *, ahead: bool = False) -> W:
-        """Wait for a worker; `run` or `give` has to follow."""
+    def check(self) -> None:
+        """Raise `ClosedError` if no call can be served any more."""
         if self._ended:
             raise ClosedError("the engine was closed")
+
+    async def take(self, *, ahead: bool = False) -> W:
+        """Wait for a worker; `run` or `give` has to follow."""
+        self.check()
         worker = self._pick(ahead)
         if worker is not None:
             self._load[worker] += 1

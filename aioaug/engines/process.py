@@ -98,6 +98,7 @@ class ProcessEngine(Engine):
             await finish(self._end(kill))
 
     async def _submit(self, fn: Callable[..., Any], args: tuple[Any, ...], ahead: bool) -> Any:
+        self._desk.check()
         meter = self.meter
         begun = perf_counter()
         parcel = await self._courier.pack((fn, args))
@@ -117,8 +118,8 @@ class ProcessEngine(Engine):
             except NotBegun:
                 continue
             except Lost:
-                error = await lane.died("working")
                 self._courier.release(parcel)
+                error = await lane.died("working")
                 if self._closed:
                     raise ClosedError("the engine was closed") from None
                 raise error from None

@@ -169,6 +169,11 @@ def rest(state, seconds):
     return seconds
 
 
+def rest_with(state, array, seconds):
+    time.sleep(seconds)
+    return array
+
+
 def touch(state, path):
     with open(path, "w"):
         pass
