@@ -1,0 +1,431 @@
+"""Objects in shared memory: taken apart, laid down, rebuilt; segments handed out and given back."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import pickle
+import random
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from aioaug import TransportError, _slots
+from aioaug._slots import Segment
+from aioaug.engines.bank import Bank
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transport_testing import in_a_segment, mapped, same
+
+MB = 1 << 20
+STEP = 1 << 16
+
+
+@pytest.fixture
+def segment():
+    segment = Segment.create(1, MB)
+    yield segment
+    segment.release()
+    segment.memory = segment._map = None  # pytest itself refers to the segment for longer
+
+
+@pytest.fixture
+def bank():
+    bank = Bank(3, MB)
+    yield bank
+    bank.close()
+
+
+def array(size, start=0):
+    return (np.arange(size) + start).astype(np.uint8)
+
+
+# Taking apart and rebuilding
+
+
+def test_only_large_buffers_leave_the_head():
+    small, large = array(4095), array(4096)
+    head, buffers = _slots.flatten([small, large, "text", b"x" * 10000])
+    assert [buffer.nbytes for buffer in buffers] == [4096]
+    assert np.shares_memory(np.frombuffer(buffers[0], np.uint8), large)
+    rebuilt = _slots.rebuild(head, buffers)
+    assert same(rebuilt, [small, large, "text", b"x" * 10000])
+    assert np.shares_memory(rebuilt[1], large)
+
+
+@settings(deadline=None, max_examples=200, database=None)
+@given(
+    sizes=st.lists(st.integers(0, 20000), max_size=8),
+    start=st.integers(0, 1000).map(lambda number: number * 64),
+)
+def test_what_is_laid_down_is_what_is_rebuilt(sizes, start):
+    value = [array(size, number) for number, size in enumerate(sizes)]
+    head, buffers = _slots.flatten(value)
+    memory = np.full(MB // 2, 255, np.uint8)
+    spans = _slots.lay(buffers, memory, start)
+    assert same(_slots.rebuild(head, _slots.views(memory, spans)), value)
+    assert [offset % 64 for offset, _ in spans] == [0] * len(spans)
+    ends = [start, *(offset + length for offset, length in spans)]
+    assert all(offset >= end for end, (offset, _) in zip(ends, spans, strict=False))
+    assert (memory[:start] == 255).all()
+    end = _slots.end_of(spans)
+    assert (memory[end:] == 255).all()
+    assert end == (start + _slots.room_for(buffers) if spans else 0)
+
+
+def test_no_room_is_told_before_anything_is_copied():
+    _, buffers = _slots.flatten([array(5000), array(6000)])
+    memory = np.full(10000, 255, np.uint8)
+    with pytest.raises(_slots.NoRoom) as caught:
+        _slots.lay(buffers, memory, 128)
+    assert caught.value.needed == 128 + 5056 + 6016
+    assert (memory == 255).all()
+    assert _slots.lay(buffers, np.zeros(128 + 5056 + 6016, np.uint8), 128)
+
+
+def test_what_lies_in_the_memory_stays_there():
+    memory = np.zeros(20000, np.uint8)
+    head, buffers = _slots.flatten([array(5000)])
+    spans = _slots.lay(buffers, memory)
+    (first,) = _slots.rebuild(head, _slots.views(memory, spans))
+    first += 1
+    whole, part, new = first, first[10:4500], array(4096)
+    head, buffers = _slots.flatten([whole, part, new])
+    spans = _slots.lay(buffers, memory, _slots.end_of(spans))
+    assert spans == [(0, 5000), (10, 4490), (5056, 4096)]
+    rebuilt = _slots.rebuild(head, _slots.views(memory, spans))
+    assert same(rebuilt, [array(5000, 1), array(5000, 1)[10:4500], new])
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda a: a,
+        np.asfortranarray,
+        lambda a: a[::-1],
+        lambda a: a[:, ::2],
+        lambda a: a.T[1:],
+        lambda a: np.broadcast_to(a[:1], a.shape),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["u1", "f2", "i8", "c16", "?", "M8[s]", "S3", "O"])
+def test_arrays_of_every_layout(layout, dtype, segment):
+    value = layout(np.arange(100 * 101).reshape(100, 101).astype(dtype))
+    head, buffers = _slots.flatten(value)
+    spans = _slots.lay(buffers, segment.memory)
+    rebuilt = _slots.rebuild(head, _slots.views(segment.memory, spans))
+    assert same(rebuilt, value)
+    for flag in ("C_CONTIGUOUS", "F_CONTIGUOUS"):
+        if value.flags[flag]:
+            assert rebuilt.flags[flag]
+    if value.flags.writeable:
+        assert rebuilt.flags.writeable
+
+
+@pytest.mark.parametrize("take_apart", [_slots.flatten, _slots.pickled])
+def test_what_cannot_be_pickled(take_apart):
+    with pytest.raises(TransportError, match="cannot be pickled"):
+        take_apart(lambda: None)
+
+
+def test_what_cannot_be_unpickled():
+    with pytest.raises(TransportError, match="cannot be unpickled"):
+        _slots.rebuild(pickle.dumps(1)[:-1])
+
+
+# Segments
+
+
+def test_a_segment_is_one_memory_for_all_who_attach(segment):
+    other = Segment.attach(segment.address)
+    assert other.address[:1] + other.address[3:] == (1, MB)
+    segment.memory[5] = 7
+    assert other.memory[5] == 7
+    other.memory[6] = 8
+    assert segment.memory[6] == 8
+    assert len(set(mapped(os.getpid()))) == 1
+    assert len(list(mapped(os.getpid()))) == 2
+
+
+def test_memory_outlives_its_segment():
+    segment = Segment.create(1, MB)
+    segment.memory[:] = 3
+    loan = segment.loan()
+    segment.release()
+    segment.release()
+    del segment
+    assert (loan == 3).all()
+    assert len(list(mapped(os.getpid()))) == 1
+    del loan
+    assert not list(mapped(os.getpid()))
+
+
+def test_a_loan_lives_as_long_as_any_array_made_of_it(segment):
+    import weakref
+
+    loan = segment.loan()
+    gone = weakref.ref(loan)
+    view = loan[10:20][2:].reshape(2, 4).view("u4")
+    del loan
+    assert gone() is not None
+    del view
+    assert gone() is None
+
+
+def test_a_segment_has_no_name_and_no_child_inherits_it(segment):
+    assert not os.get_inheritable(segment.fd)
+    assert os.readlink(f"/proc/self/fd/{segment.fd}") == "/memfd:aioaug (deleted)"
+    assert "aioaug" not in " ".join(os.listdir("/dev/shm"))
+
+
+@pytest.mark.parametrize("call", ["os.posix_fallocate", "mmap.mmap"])
+def test_memory_that_there_is_not(monkeypatch, call):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(call, full)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="no space left"):
+        Segment.create(1, MB)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# The bank
+
+
+def test_segments_are_used_again(bank):
+    first = bank.take(1000)
+    assert first.size == STEP
+    assert bank.free == 2
+    bank.give(first)
+    assert bank.free == 3
+    assert bank.take(STEP) is first
+    second = bank.take(1)
+    assert second is not first
+    assert bank.numbers == {first.number, second.number}
+    bank.give(first)
+    bank.give(second)
+
+
+def test_the_smallest_that_fits_is_taken(bank):
+    segments = [bank.take(size) for size in (3 * STEP, STEP, 2 * STEP)]
+    for segment in segments:
+        bank.give(segment)
+    assert bank.take(STEP + 1) is segments[2]
+    assert bank.take(1) is segments[1]
+    assert bank.take(1) is segments[0]
+    assert bank.take(1) is None
+    for segment in segments:
+        bank.give(segment)
+
+
+def test_a_bound_on_the_count(bank):
+    segments = [bank.take(STEP) for _ in range(3)]
+    assert bank.free == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # this is as it should be, not worth a warning
+        assert bank.take(1) is None
+    bank.give(segments.pop())
+    larger = bank.take(2 * STEP)  # in the place of the free one
+    assert larger.size == 2 * STEP
+    assert len(bank.numbers) == 3
+    for segment in (*segments, larger):
+        bank.give(segment)
+
+
+def test_a_bound_on_the_bytes():
+    bank = Bank(100, 10 * STEP)
+    taken = [bank.take(4 * STEP), bank.take(4 * STEP)]
+    assert bank.take(4 * STEP) is None
+    taken.append(bank.take(2 * STEP))
+    assert bank.take(1) is None
+    for segment in taken:
+        bank.give(segment)
+    whole = bank.take(10 * STEP)
+    assert bank.numbers == {whole.number}
+    with pytest.warns(RuntimeWarning, match=f"of {11 * STEP} bytes .*max_bytes={10 * STEP}"):
+        assert bank.take(10 * STEP + 1) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bank.take(20 * STEP) is None
+    bank.give(whole)
+    bank.close()
+
+
+def test_a_system_that_has_no_memory_to_give(bank, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    with pytest.warns(RuntimeWarning, match=f"{STEP} bytes .*no memfd_create"):
+        assert bank.take(1) is None
+    assert bank.free == 3
+
+
+def test_a_retired_segment_is_never_used_again(bank):
+    segment = bank.take(1)
+    number = segment.number
+    bank.retire(segment)
+    assert bank.free == 3
+    assert bank.numbers == frozenset()
+    bank.give(segment)  # by a view that died later
+    another = bank.take(1)
+    assert another.number != number
+    bank.give(another)
+
+
+def lent(bank):
+    view = bank.lend(bank.take(1))[10:20]
+    assert in_a_segment(view)
+    return view
+
+
+def test_the_last_view_gives_a_segment_back(bank):
+    view = lent(bank)
+    other = view[:3].reshape(3, 1)
+    del view
+    assert bank.free == 2
+    del other
+    assert bank.free == 3
+
+
+def test_a_view_that_dies_in_another_thread(bank):
+    views = [lent(bank)]
+    thread = threading.Thread(target=views.clear)
+    thread.start()
+    thread.join()
+    assert bank.free == 3
+
+
+def test_a_view_that_dies_in_a_cycle(bank):
+    cycle = [lent(bank)]
+    cycle.append(cycle)
+    del cycle
+    assert bank.free == 2
+    gc.collect()
+    assert bank.free == 3
+
+
+def test_a_view_that_dies_while_its_thread_is_in_the_bank(bank):
+    """The collector runs finalizers at any point, also where the lock is held."""
+    view = [lent(bank)]
+    first = bank.take(1)
+    bank.give(first)
+
+    class Segments(list):
+        def __iter__(self):
+            view.clear()
+            return super().__iter__()
+
+    bank._free = Segments(bank._free)
+    assert bank.take(1) is first
+    assert bank.free == 2
+    bank._free = list(bank._free)
+    bank.give(first)
+    assert bank.free == 3
+
+
+def test_a_view_that_dies_while_its_thread_looks_for_room(bank):
+    view = [lent(bank)]
+    others = [bank.take(1), bank.take(1)]
+    for segment in others:
+        bank.give(segment)
+    looks = []
+
+    class Dropping(Segment):
+        @property
+        def size(self):
+            looks.append(self)
+            if len(looks) > 2:  # none of the two fits: now it is about making way
+                view.clear()
+            return STEP
+
+    for segment in others:
+        del segment.__dict__["size"]
+        segment.__class__ = Dropping
+    taken = bank.take(2 * STEP)
+    assert bank.free == 2
+    bank.give(taken)
+
+
+def test_views_outlive_the_bank(bank):
+    view = lent(bank)
+    view[:] = 9
+    bank.close()
+    assert (view == 9).all()
+    assert bank.take(1) is None
+    before = len(os.listdir("/proc/self/fd"))
+    del view
+    assert len(os.listdir("/proc/self/fd")) == before - 2  # the bank's and the mapping's own
+    assert not list(mapped(os.getpid()))
+
+
+def test_a_view_dies_at_once_while_a_large_segment_is_made(monkeypatch):
+    """Views die on the event loop's thread, which cannot wait for the kernel to clear memory."""
+    bank = Bank(4, 1 << 30)
+    view = bank.lend(bank.take(1))
+    begun, create = threading.Event(), Segment.create
+
+    def slow(number, size):
+        begun.set()
+        time.sleep(0.3)
+        return create(number, size)
+
+    monkeypatch.setattr(Segment, "create", slow)
+    segments = []
+    maker = threading.Thread(target=lambda: segments.append(bank.take(MB)))
+    maker.start()
+    begun.wait()
+    started = time.monotonic()
+    del view
+    seconds = time.monotonic() - started
+    maker.join()
+    bank.give(segments.pop())
+    bank.close()
+    assert seconds < 0.1
+
+
+def test_many_threads():
+    """What is taken is taken by one, and the bounds hold at every moment."""
+    bank = Bank(6, 12 * STEP)
+    wrong, used = [], []
+    make = bank._make
+
+    def watch(size):
+        segment = make(size)
+        used.append(bank._used())
+        return segment
+
+    bank._make = watch
+
+    def work(seed):
+        dice = random.Random(seed)
+        views = []
+        for turn in range(400):
+            segment = bank.take(dice.choice([1, STEP, 2 * STEP, 3 * STEP]))
+            if segment is None:
+                views.clear()
+                continue
+            mark = (seed * 400 + turn) % 251
+            segment.memory[:100] = mark
+            if dice.random() < 0.5:
+                views.append(bank.lend(segment))
+                if len(views) > 2:
+                    views.pop(dice.randrange(3))
+            elif dice.random() < 0.1:
+                bank.retire(segment)
+            else:
+                if (segment.memory[:100] != mark).any():
+                    wrong.append((seed, turn))
+                bank.give(segment)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert bank.free == 6
+    assert max(used) <= 12 * STEP
+    bank.close()
+    assert not list(mapped(os.getpid()))
