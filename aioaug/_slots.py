@@ -105,13 +105,13 @@ class Segment:
             os.close(fd)
 
 
-def flatten(value: Any) -> tuple[bytes, list[memoryview]]:
-    """Pickle `value` but for its large buffers, which are returned beside it, uncopied."""
+def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
     buffers: list[memoryview] = []
 
     def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < _SMALL:
+        if raw.nbytes < small:
             return True
         buffers.append(raw)
         return False

@@ -29,7 +29,7 @@ class Reply(NamedTuple):
 
     `seconds` is how long the work took. `needed` is the size of a segment that would have held
     the arrays, if this one did not. `kept` says that something in the worker still refers to
-    the segment.
+    the segment. `refused` says why the worker could not open the segment, and that it did nothing.
     """
 
     head: bytes
@@ -37,6 +37,7 @@ class Reply(NamedTuple):
     seconds: float = 0.0
     needed: int = 0
     kept: bool = False
+    refused: str = ""
 
 
 def frame(message: bytes) -> bytes:

@@ -98,8 +98,7 @@ class _Desk:
         try:
             segment = self._open(request)
         except OSError as error:
-            failure = TransportError(f"a worker cannot open the shared memory: {error}")
-            return Reply(_head(Failure(failure)))
+            return Reply(b"", refused=f"a worker cannot open it: {error}")
         if segment is None:
             return Reply(_head(attempt(self._run, request.head, ())))
         # Dies with the last array of the request: nobody may keep one when the memory is reused.

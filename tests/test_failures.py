@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import random
 import traceback
 import warnings
 
@@ -236,18 +237,17 @@ async def test_callbacks_get_each_end_once():
 async def test_deaths_in_the_middle_of_large_answers():
     """A worker that is killed while it writes its answer is noticed, every time."""
     async with AsyncPool(aug.large, processes=2, retries=100, max_bytes=0) as pool:
-        killer = asyncio.create_task(_kill_workers_now_and_then())
+        killer = asyncio.create_task(_kill_a_worker_now_and_then())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of max_bytes
-            for _ in range(10):
+            for _ in range(30):
                 results = await pool.map_batches([2_000_000] * 6, chunksize=1)
                 assert [len(result) for result in results] == [2_000_000] * 6
         killer.cancel()
 
 
-async def _kill_workers_now_and_then():
+async def _kill_a_worker_now_and_then():
+    choose = random.Random(0).choice
     while True:
-        await asyncio.sleep(0.02)
-        for child in multiprocessing.active_children():
-            child.kill()
-            break
+        await asyncio.sleep(0.1)
+        choose(multiprocessing.active_children()).kill()

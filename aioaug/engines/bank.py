@@ -39,12 +39,18 @@ class Bank:
         self._returned: deque[Segment] = deque()
         self._lock = threading.Lock()
         self._closed = False
+        self._refused = False
         self._warned = False
 
     @property
     def free(self) -> int:
         """How many segments could be taken now."""
         return self.count - len(self._all) + len(self._free) + len(self._returned)
+
+    def has_room(self, count: int, size: int) -> bool:
+        """Whether, beside what somebody has, there could be so many segments of this size."""
+        idle = sum(segment.size for segment in (*self._free, *self._returned))
+        return self.free >= count and self._used() - idle + count * size <= self.max_bytes
 
     @property
     def used(self) -> int:
@@ -61,12 +67,12 @@ class Bank:
         with self._lock:
             self._collect()
             fitting = [segment for segment in self._free if segment.size >= size]
-            if fitting:
+            if fitting and not self._refused:
                 segment = min(fitting, key=lambda segment: segment.size)
                 self._free.remove(segment)
                 return segment
             size = -(-size // _STEP) * _STEP
-            if self._closed or not self._make_way(size):
+            if self._closed or self._refused or not self._make_way(size):
                 return None
             return self._make(size)
 
@@ -78,8 +84,12 @@ class Bank:
 
     def retire(self, segment: Segment) -> None:
         """Take a segment back that somebody may still look at: it is never used again."""
-        with self._lock:
-            self._drop(segment)
+        self._drop(segment)  # takes no lock: the event loop calls this
+
+    def refuse(self, size: int, reason: str) -> None:
+        """Hand out no more segments, since workers cannot open them."""
+        self._refused = True
+        self._warn(size, reason)
 
     def lend(self, segment: Segment) -> Memory:
         """The segment's memory; it is given back when the last array made from it is gone."""
@@ -140,7 +150,7 @@ class Bank:
         segment.release()
 
     def _used(self) -> int:
-        return sum(segment.size for segment in self._all.values())
+        return sum(segment.size for segment in tuple(self._all.values()))
 
     def _warn(self, size: int, reason: str) -> None:
         if not self._warned:

@@ -58,9 +58,9 @@ class Courier:
     async def pack(self, value: Any) -> Parcel:
         """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
         # What the last object was like tells whether a thread is worth its while for this one.
-        if self.light:
-            parcel, self.light = self._pack(value)
-            return parcel
+        small = self._pack_light(value) if self.light else None
+        if small is not None:
+            return small
         packing = self._threads.submit(self._pack, value)
         try:
             parcel, self.light = await asyncio.wrap_future(packing)
@@ -71,14 +71,25 @@ class Courier:
 
     async def unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
         """The object in a reply to this parcel, its arrays writable, and whether it was copied."""
-        if len(reply.head) < _LIGHT_BYTES and not self._copies(reply):
+        if len(reply.head) < _LIGHT_BYTES and not self._copies(parcel, reply):
             return self._unpack(parcel, reply)
-        return await asyncio.wrap_future(self._threads.submit(self._unpack, parcel, reply))
+        unpacking = self._threads.submit(self._unpack, parcel, reply)
+        try:
+            return await asyncio.wrap_future(unpacking)
+        except asyncio.CancelledError:
+            if unpacking.cancelled():  # before a thread got to it
+                self._return(parcel, reply)
+            raise
 
     def release(self, parcel: Parcel) -> None:
         """Give up a parcel that no worker holds (any more)."""
         if parcel.segment is not None:
             self._bank.give(parcel.segment)
+
+    def refuse(self, parcel: Parcel, reply: Reply) -> None:
+        """Use no shared memory any more: a worker could not open this parcel's."""
+        self.release(parcel)
+        self._bank.refuse(parcel.size, reply.refused)
 
     def discard(self, parcel: Parcel, work: asyncio.Future[Reply]) -> None:
         """Give up a parcel whose reply nobody wants, or never came."""
@@ -97,6 +108,14 @@ class Courier:
         if not packing.cancelled() and packing.exception() is None:
             self.release(packing.result()[0])
 
+    def _pack_light(self, value: Any) -> Parcel | None:
+        """Pack what is small on the loop itself, without shared memory; `None` if it is not."""
+        begun = time.perf_counter()
+        head, buffers = _slots.flatten(value, small=_LIGHT_BYTES)
+        seconds = time.perf_counter() - begun
+        self.light = not buffers and len(head) < _LIGHT_BYTES and seconds < _LIGHT_SECONDS
+        return None if buffers else Parcel(head)
+
     def _pack(self, value: Any) -> tuple[Parcel, bool]:
         begun = time.perf_counter()
         head, buffers = _slots.flatten(value)
@@ -106,7 +125,7 @@ class Courier:
             return Parcel(head), light
         segment = self._bank.take(size + max(int(_ROOM * size), self._room))
         if segment is None:
-            return Parcel(_slots.pickled(value)), False
+            return Parcel(_slots.pickled(value)), light
         spans = _slots.lay(buffers, segment.memory)
         return Parcel(head, size, segment, tuple(spans)), light
 
@@ -116,14 +135,15 @@ class Courier:
             return _slots.rebuild(reply.head), False
         if reply.needed:
             self._room = max(self._room, reply.needed - parcel.size)
-        if not self._copies(reply):
+        if not self._copies(parcel, reply):
             views = _slots.views(self._bank.lend(segment), reply.spans)
             return _slots.rebuild(reply.head, views), False
         arrays = [array.copy() for array in _slots.views(segment.memory, reply.spans)]
         self._return(parcel, reply)
         return _slots.rebuild(reply.head, arrays), True
 
-    def _copies(self, reply: Reply) -> bool:
-        if not reply.spans:
+    def _copies(self, parcel: Parcel, reply: Reply) -> bool:
+        if not reply.spans or parcel.segment is None:
             return reply.kept
-        return self._copy or reply.kept or self._bank.free < self._reserve
+        scarce = not self._bank.has_room(self._reserve, parcel.segment.size)
+        return self._copy or reply.kept or scarce

@@ -99,6 +99,12 @@ class Desk(Generic[W]):
         work.add_done_callback(lambda work: self._end(worker, work, answer, unwanted))
         try:
             return await answer
+        except asyncio.CancelledError:
+            # It may have come in the moment of the cancellation.
+            came = answer.done() and not answer.cancelled() and work.done()
+            if came and unwanted is not None and answer.exception() is work.exception():
+                unwanted(work)
+            raise
         finally:
             self._answers.discard(answer)
 

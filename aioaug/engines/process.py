@@ -123,6 +123,9 @@ class ProcessEngine(Engine):
                 if self._closed:
                     raise ClosedError("the engine was closed") from None
                 raise error from None
+            if reply.refused:
+                self._courier.refuse(parcel, reply)
+                return await self._submit(fn, args, ahead)
             lane.note(reply.seconds)
             meter.seconds["worker"] += reply.seconds
             meter.bytes += parcel.size + sum(length for _, length in reply.spans)
