@@ -10,6 +10,7 @@ from ._slots import Address, Span
 
 _LENGTH = struct.Struct("!Q")
 HEADER = _LENGTH.size
+_AT_ONCE = 1 << 16
 
 
 class Request(NamedTuple):
@@ -51,17 +52,25 @@ def length_of(header: bytes | bytearray | memoryview) -> int:
     return length
 
 
-def receive(connection: socket.socket) -> bytearray:
-    """Wait for the next message; `EOFError` when the other side is gone."""
-    return _exactly(connection, length_of(_exactly(connection, HEADER)))
+class Inbox:
+    """Takes whole messages off a blocking socket, with as few calls as they come in."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._data = bytearray()
 
-def _exactly(connection: socket.socket, count: int) -> bytearray:
-    data = bytearray(count)
-    rest = memoryview(data)
-    while rest:
-        received = connection.recv_into(rest)
-        if not received:
-            raise EOFError
-        rest = rest[received:]
-    return data
+    def receive(self) -> bytes:
+        """Wait for the next message; `EOFError` when the other side is gone."""
+        self._fill(HEADER)
+        end = HEADER + length_of(self._data)
+        self._fill(end)
+        message = bytes(memoryview(self._data)[HEADER:end])
+        del self._data[:end]
+        return message
+
+    def _fill(self, count: int) -> None:
+        while len(self._data) < count:
+            received = self._connection.recv(max(_AT_ONCE, count - len(self._data)))
+            if not received:
+                raise EOFError
+            self._data += received

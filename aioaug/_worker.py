@@ -46,12 +46,13 @@ def serve() -> None:
     connection = _connection
     if connection is None:
         raise RuntimeError("serve() needs connect() first")
+    inbox = _wire.Inbox(connection)
     try:
-        outcome = attempt(_hold, bytes(_wire.receive(connection)))
+        outcome = attempt(_hold, inbox.receive())
         _send(connection, Reply(_head(outcome)))
         desk = _Desk(outcome.value if isinstance(outcome, Success) else None)
         while True:
-            request = Request(*pickle.loads(_wire.receive(connection)))
+            request = Request(*pickle.loads(inbox.receive()))
             begun = time.perf_counter()
             reply = desk.answer(request)
             _send(connection, reply._replace(seconds=time.perf_counter() - begun))
