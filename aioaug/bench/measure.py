@@ -57,7 +57,7 @@ class Settings:
 async def measure(settings: Settings, heard: Heard, done: Done) -> dict[str, Any]:
     """Do all rounds; `heard` is told of every trial, `done` of every workload.
 
-    Returns everything that JSON can hold of it.
+    Returns a document of everything, fit for JSON; `done` gets it as it is so far.
     """
     document: dict[str, Any] = {
         "aioaug": __version__,
@@ -87,8 +87,8 @@ async def measure(settings: Settings, heard: Heard, done: Done) -> dict[str, Any
             "chunksize": workload.chunksize,
             "ways": summaries(rounds),
         }
+        document["targets"] = judged(document["workloads"])
         done(name, document)
-    document["targets"] = judged(document["workloads"])
     return document
 
 

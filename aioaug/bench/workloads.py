@@ -77,7 +77,7 @@ WORKLOADS = {
         Workload("identity", _USUAL, _identity, "nothing done"),
         Workload("flip", _USUAL, _flip, "half of the pictures flipped"),
         Workload("typical", _USUAL, _typical, "flip, affine, multiply, noise"),
-        Workload("tutorial", (16, 224, 224, 3), presets.tutorial, "piecewise affine, flip, crop"),
+        Workload("tutorial", (4, 224, 224, 3), presets.tutorial, "piecewise affine, flip, crop"),
         Workload("tiny", _TINY, _identity, "nothing done"),
         Workload("tiny-16", _TINY, _identity, "nothing done", chunksize=16),
         Workload("large", (256, 224, 224, 3), _identity, "nothing done"),

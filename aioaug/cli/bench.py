@@ -84,13 +84,11 @@ def bench(
             seconds or default.seconds,
             batches,
         )
-        document = _run(settings, markdown)
+        document = _run(settings, markdown, json_file)
     if load is not None or markdown:
         click.echo(tables.whole(document, markdown))
     elif document["targets"]:
         click.echo(tables.targets(document))
-    if json_file is not None:
-        _write(json_file, json.dumps(document, indent=1) + "\n")
     if into is not None:
         _write(into, _renewed(into, tables.whole(document, markdown=True)))
     if plot is not None:
@@ -98,12 +96,14 @@ def bench(
     return Exit.FINE
 
 
-def _run(settings: Settings, quiet: bool) -> dict[str, Any]:
+def _run(settings: Settings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     if load > machine.available() / 2:
         say(f"this machine is busy (load {load:.1f}); the figures will be worse, and less certain")
 
     def done(name: str, document: dict[str, Any]) -> None:
+        if json_file is not None:  # now: who stops the run half-way keeps the first half
+            _write(json_file, json.dumps(document, indent=1) + "\n")
         if not quiet:
             click.echo(tables.workload(document, name) + "\n")
 
