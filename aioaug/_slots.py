@@ -54,10 +54,12 @@ class Segment:
         self.number = number
         self.fd = fd
         self.size = size
-        # Page tables are filled now, not by a fault for each page of the first batch.
-        flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
-        self._map = mmap.mmap(fd, size, flags=flags)
+        self._map = mmap.mmap(fd, size)
         self.memory = self.loan()
+        # Page tables are filled now, not by a fault for each page of the first batch; and by
+        # NumPy, which lets the event loop run meanwhile, as MAP_POPULATE would not.
+        pages = self.memory[:: mmap.PAGESIZE]
+        pages |= 0
 
     @classmethod
     def create(cls, number: int, size: int) -> Segment:

@@ -26,8 +26,11 @@ class Job:
 
     @property
     def lookahead(self) -> int:
-        """How many batches may exist at once: two calls a worker, and as many finished ones."""
-        return 4 * self.workers * self.what.chunksize
+        """How many batches may exist at once, in every way that has such a bound.
+
+        Two calls a worker and as many finished ones, or what makes up a megabyte.
+        """
+        return max(4 * self.workers * self.what.chunksize, int(1 / self.what.megabytes))
 
     def dumps(self) -> str:
         """As an argument of a program."""

@@ -7,6 +7,7 @@ from importlib import metadata, util
 
 OURS = "aioaug"
 SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
+PREINSTALLED = (OURS, SERIAL, "serial-threads", POOL)  # aioaug needs no more than these
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ PEERS = {
     for peer in (
         Peer(OURS, "aioaug", "aioaug", "aioaug"),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
+        Peer("serial-threads", "serial imgaug, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
         Peer(
             TORCH,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .peers import OURS
+from .peers import OURS, PREINSTALLED
 
 Document = Mapping[str, Any]
 Rows = Sequence[Sequence[str]]
@@ -59,7 +59,7 @@ def about(document: Document) -> str:
     peers = ", ".join(
         f"{peer['title']} {peer['version']}"
         for name, peer in document["peers"].items()
-        if name in settings["peers"] and peer["version"] and name not in (OURS, "serial", "imgaug")
+        if name in settings["peers"] and peer["version"] and name not in PREINSTALLED
     )
     took = f"{settings['batches']} batches" if settings["batches"] else f"{settings['seconds']:g} s"
     words = [

@@ -1,7 +1,7 @@
 """How each library is used: a source of batches in, augmented batches out.
 
 Every way is a context that gives an iterator over the results. The workers of all of them run one
-native thread each, as those of imgaug and aioaug do.
+native thread each, as those of imgaug and aioaug do, and `serial` does; `serial-threads` does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ Way = Callable[[Job, Source], AbstractContextManager[Iterator[Any]]]
 
 @contextmanager
 def serial(job: Job, source: Source) -> Iterator[Iterator[Any]]:
-    """imgaug without anything around it; OpenCV may use threads of its own."""
+    """imgaug without anything around it, on one core."""
+    one_native_thread()
+    with serial_threads(job, source) as results:
+        yield results
+
+
+@contextmanager
+def serial_threads(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+    """imgaug without anything around it; OpenCV uses threads of its own, on every core."""
     augment = augmenter(job.workload).augment_batch_
     yield (augment(batch) for batch in source)
 
@@ -118,6 +126,7 @@ def joblib(job: Job, source: Source) -> Iterator[Iterator[Any]]:
 
 WAYS: dict[str, Way] = {
     "serial": serial,
+    "serial-threads": serial_threads,
     "imgaug": imgaug_pool,
     "torch": torch,
     "spdl": spdl,
