@@ -2,10 +2,10 @@
 
 The modules, from the ground up; each imports only from those above it:
 
-    ground      errors  outcomes  arguments  seeding  machine  stats  _optional  _imgaug
+    ground      errors  outcomes  arguments  seeding  progress  machine  stats  _optional  _imgaug
     far side    forms  _augment  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
-    heart       dispatch  lifecycle  pool  shortcuts
+    heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
     doors       presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
 """
 
@@ -15,6 +15,7 @@ from ._imgaug import install as _install_imgaug
 from .engines import Engine
 from .errors import (
     AioaugError,
+    BatchTimeout,
     ClosedError,
     MissingExtra,
     RemoteError,
@@ -31,6 +32,7 @@ __all__ = [
     "AioaugError",
     "AsyncPool",
     "BatchStream",
+    "BatchTimeout",
     "ClosedError",
     "Engine",
     "MissingExtra",

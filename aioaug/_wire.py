@@ -16,13 +16,14 @@ _AT_ONCE = 1 << 16
 class Request(NamedTuple):
     """Work for a worker: the pickled `(fn, args)` and where its arrays lie.
 
-    `dropped` are segments that the worker has to let go of.
+    `dropped` are segments that the worker has to let go of. `weigh` asks for its memory.
     """
 
     head: bytes
     segment: Address | None = None
     spans: tuple[Span, ...] = ()
     dropped: tuple[int, ...] = ()
+    weigh: bool = False
 
 
 class Reply(NamedTuple):
@@ -31,6 +32,7 @@ class Reply(NamedTuple):
     `seconds` is how long the work took. `needed` is the size of a segment that would have held
     the arrays, if this one did not. `kept` says that something in the worker still refers to
     the segment. `refused` says why the worker could not open the segment, and that it did nothing.
+    `memory` is what the worker has for itself, in bytes, 0 if nobody asked or nobody knows.
     """
 
     head: bytes
@@ -39,6 +41,7 @@ class Reply(NamedTuple):
     needed: int = 0
     kept: bool = False
     refused: str = ""
+    memory: int = 0
 
 
 def frame(message: bytes) -> bytes:

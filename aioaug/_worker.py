@@ -18,6 +18,7 @@ from typing import Any
 from . import _slots, _wire
 from ._wire import Reply, Request
 from .errors import TransportError
+from .machine import own_memory
 from .outcomes import Failure, Outcome, Success, attempt
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
@@ -66,7 +67,8 @@ def serve() -> None:
             request = Request(*pickle.loads(inbox.receive()))
             begun = time.perf_counter()
             reply = desk.answer(request)
-            _send(connection, reply._replace(seconds=time.perf_counter() - begun))
+            memory = own_memory() if request.weigh else 0
+            _send(connection, reply._replace(seconds=time.perf_counter() - begun, memory=memory))
             del request, reply
     except (EOFError, ConnectionError):
         return

@@ -7,47 +7,70 @@ from typing import Any
 
 from ._augment import Item, augment_chunk
 from .engines import Engine
-from .errors import TransportError, WorkerDied
-from .outcomes import Failure, Outcome
+from .errors import BatchTimeout, TransportError, WorkerDied
+from .outcomes import Failure, Outcome, Verdict
+from .policy import Policy
 
 
 class Dispatcher:
-    """Augments chunks of (index, batch) pairs on an engine; every batch gets an outcome.
+    """Augments chunks of (index, batch) pairs on an engine; every batch gets a verdict.
 
-    A chunk that fails as a whole, because its worker died or it could not be carried, is done
-    again batch by batch, so that only the guilty one fails. A batch on its own whose worker died
-    is tried `retries` more times; it keeps its index, so the output is the same.
+    A chunk that fails as a whole, because its worker died, it took too long or it could not be
+    carried, is done again batch by batch, so that only the guilty one fails. A batch on its own
+    whose worker died, or was killed since the batch took more than `timeout` seconds, is tried
+    `retries` more times; it keeps its index, so the output is the same. What becomes of batches
+    that failed is up to the policy.
     """
 
-    def __init__(self, engine: Engine, retries: int, *, ordered: bool) -> None:
+    def __init__(
+        self, engine: Engine, policy: Policy, *, retries: int, timeout: float | None, ordered: bool
+    ) -> None:
         self._engine = engine
-        # Out of order, no batch should wait for a slow one while another worker is idle.
-        self._ahead = ordered
+        self._policy = policy
         self._retries = retries
+        self._timeout = timeout
+        # Out of order, no batch should wait for a slow one while another worker is idle; and the
+        # time that a batch takes has to begin when it is sent.
+        self._ahead = ordered and timeout is None
 
-    async def __call__(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
-        if len(chunk) == 1:
-            return [await self._one(chunk[0])]
-        try:
-            outcomes = await self._engine.submit(augment_chunk, chunk, ahead=self._ahead)
-        except (WorkerDied, TransportError):
-            return [await self._one(item) for item in chunk]
-        return [_named(outcome, index) for outcome, (index, _) in zip(outcomes, chunk, strict=True)]
+    async def __call__(self, chunk: Sequence[Item]) -> Sequence[Verdict[Any]]:
+        outcomes = [
+            _named(outcome, index)
+            for outcome, (index, _) in zip(await self._outcomes(chunk), chunk, strict=True)
+        ]
+        return await self._policy.judge(chunk, outcomes)
+
+    async def _outcomes(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+        if len(chunk) > 1:
+            try:
+                return await self._submit(chunk)
+            except (WorkerDied, BatchTimeout, TransportError):
+                pass
+        return [await self._one(item) for item in chunk]
 
     async def _one(self, item: Item) -> Outcome[Any]:
-        index = item[0]
         tries_left = self._retries
+        doing = f"augmenting batch {item[0]}"
         while True:
             try:
-                (outcome,) = await self._engine.submit(augment_chunk, [item], ahead=self._ahead)
-            except WorkerDied as error:
+                (outcome,) = await self._submit([item])
+            except (WorkerDied, BatchTimeout) as error:
                 if tries_left:
                     tries_left -= 1
                     continue
-                outcome = Failure(WorkerDied(error.exitcode, f"augmenting batch {index}", index))
+                if isinstance(error, WorkerDied):
+                    return Failure(WorkerDied(error.exitcode, doing, item[0]))
+                return Failure(BatchTimeout(error.seconds, doing, item[0]))
             except TransportError as error:
-                outcome = Failure(error)
-            return _named(outcome, index)
+                return Failure(error)
+            return outcome
+
+    async def _submit(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+        limit = None if self._timeout is None else self._timeout * len(chunk)
+        outcomes: list[Outcome[Any]] = await self._engine.submit(
+            augment_chunk, chunk, ahead=self._ahead, limit=limit
+        )
+        return outcomes
 
 
 def _named(outcome: Outcome[Any], index: int) -> Outcome[Any]:

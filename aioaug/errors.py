@@ -3,6 +3,7 @@
     AioaugError
     +-- ClosedError         something was used after it had been closed
     +-- WorkerDied          a worker process vanished while it held a batch
+    +-- BatchTimeout        a batch took longer than it may (a TimeoutError, too)
     +-- TransportError      an object could not be carried to or from a worker
     +-- RemoteError         stands for an exception that cannot cross a process border
     MissingExtra            an optional dependency is not installed (an ImportError)
@@ -48,6 +49,23 @@ class WorkerDied(AioaugError):
 
     def __str__(self) -> str:
         return f"a worker process {_how(self.exitcode)} while {self.doing}"
+
+
+class BatchTimeout(AioaugError, TimeoutError):
+    """A batch took longer than `timeout`, and its worker was killed for it.
+
+    `seconds` is how long it had, `index` the index of the batch, `None` if it was the augmenter
+    that took so long to be unpickled.
+    """
+
+    def __init__(self, seconds: float, doing: str, index: int | None = None) -> None:
+        super().__init__(seconds, doing, index)
+        self.seconds = seconds
+        self.doing = doing
+        self.index = index
+
+    def __str__(self) -> str:
+        return f"a worker process took more than {self.seconds:g} s {self.doing}, and was killed"
 
 
 class RemoteError(AioaugError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 import weakref
 from enum import Enum
@@ -33,6 +34,7 @@ class Lifecycle(AsyncResource):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._pid = os.getpid()
         self._streams: weakref.WeakSet[Pipeline] = weakref.WeakSet()
         self._lists: weakref.WeakSet[Pipeline] = weakref.WeakSet()
         self._futures: set[asyncio.Task[list[Any]]] = set()
@@ -104,7 +106,7 @@ class Lifecycle(AsyncResource):
         await (self.close() if error is None else self.terminate())
 
     def __del__(self) -> None:
-        if getattr(self, "_phase", None) is Phase.OPEN:
+        if getattr(self, "_phase", None) is Phase.OPEN and self._pid == os.getpid():
             warnings.warn(
                 "an AsyncPool was dropped while it was open; leave it by 'async with' or close()",
                 ResourceWarning,
@@ -129,5 +131,10 @@ class Lifecycle(AsyncResource):
             self._ended.set()
 
     def _check_open(self) -> None:
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                f"this pool belongs to process {self._pid}; a process that was forked from it has "
+                "to build a pool of its own"
+            )
         if self._phase in (Phase.CLOSING, Phase.CLOSED):
             raise ClosedError("the pool is closed")

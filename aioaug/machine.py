@@ -49,6 +49,17 @@ def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
     return _MEMORY
 
 
+def own_memory(statm: Path = Path("/proc/self/statm")) -> int:
+    """The memory in bytes that this process shares with no other; 0 where the system does not tell.
+
+    Pages of a file or of shared memory are not counted.
+    """
+    with suppress(OSError, ValueError, AttributeError):
+        _, resident, shared, *_ = map(int, statm.read_text().split())
+        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def worker_count(processes: int | None) -> int:
     """Resolve `processes` as `imgaug.multicore.Pool` means it.
 

@@ -51,7 +51,14 @@ class Failure:
         return _from_afar, (_portable(self.error), text)
 
 
+class Skipped:
+    """Stands where a batch failed and was left out."""
+
+    __slots__ = ()
+
+
 Outcome = Success[T] | Failure
+Verdict = Success[T] | Failure | Skipped
 
 
 def attempt(fn: Callable[..., T], *args: Any) -> Outcome[T]:

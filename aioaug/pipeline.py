@@ -11,16 +11,17 @@ from typing import Any
 
 from ._tasks import finish
 from .errors import ClosedError
-from .outcomes import Failure, Outcome
-from .seeding import Indices
+from .outcomes import Failure, Skipped, Verdict
+from .progress import Progress
 from .sources import Source
 from .stats import Meter
 
 # How many batches a source may be asked for at once; more would only be in memory for longer.
 _AT_ONCE = 16
 
-Item = tuple[int, Any]
-Call = Callable[[Sequence[Item]], Awaitable[list[Outcome[Any]]]]
+Item = tuple[int, Any]  # index and batch
+Placed = tuple[int, Item]  # by its position in the source
+Call = Callable[[Sequence[Item]], Awaitable[Sequence[Verdict[Any]]]]
 
 
 class Phase(Enum):
@@ -43,7 +44,7 @@ class Pipeline:
         self,
         call: Call,
         source: Source,
-        indices: Indices,
+        progress: Progress,
         *,
         window: int | None,
         chunksize: int,
@@ -53,7 +54,7 @@ class Pipeline:
     ) -> None:
         self._call = call
         self._source = source
-        self._indices = indices
+        self.progress = progress
         self._chunksize = chunksize
         self._ordered = ordered
         self._meter = meter
@@ -61,11 +62,9 @@ class Pipeline:
         self._flying = asyncio.Semaphore(flying)
         self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
-        self._done: dict[int, Outcome[Any]] = {}  # by position, in order of completion
-        self._owed: dict[int, int] = {}  # position -> index of what the consumer has not got
+        self._done: dict[int, Verdict[Any]] = {}  # by position, in order of completion
         self._granted = 0  # permits of batches that the source may fetch, and has not returned
-        self._pulled = 0
-        self._next = 0
+        self._next = progress.wanted_from(0)
         self._held = False
         self._handed = 0.0  # when the consumer got what it holds
         self._asking = False
@@ -90,7 +89,9 @@ class Pipeline:
             raise RuntimeError("another task is waiting for this stream's next batch")
         self._asking = True
         try:
-            return (await self._next_outcome()).unwrap()
+            while isinstance(verdict := await self._next_verdict(), Skipped):
+                pass
+            return verdict.unwrap()
         finally:
             self._asking = False
 
@@ -114,7 +115,7 @@ class Pipeline:
         if failure is not None:
             raise failure
 
-    async def _next_outcome(self) -> Outcome[Any]:
+    async def _next_verdict(self) -> Verdict[Any]:
         if self._held:
             self._held = False
             self._permits.release()
@@ -129,14 +130,21 @@ class Pipeline:
                 raise error or StopAsyncIteration
             self._news.clear()
             await self._news.wait()
-        self._held = True
-        self._next = position + 1
-        del self._owed[position]
-        outcome = self._done.pop(position)
-        self._meter.batches += 1
-        self._meter.failures += isinstance(outcome, Failure)
-        self._handed = perf_counter()
-        return outcome
+        return self._hand_over(position)
+
+    def _hand_over(self, position: int) -> Verdict[Any]:
+        verdict = self._done.pop(position)
+        skipped = isinstance(verdict, Skipped)
+        self.progress.deliver(position, skipped=skipped)
+        self._next = self.progress.wanted_from(position + 1)
+        if skipped:
+            self._meter.skipped.append(self.progress.skipped[-1])
+            self._permits.release()
+        else:
+            self._meter.batches += 1
+            self._held = True
+            self._handed = perf_counter()
+        return verdict
 
     def _start(self) -> None:
         if self._phase is Phase.NEW:
@@ -155,12 +163,12 @@ class Pipeline:
         return (self._feeder is None or self._feeder.done()) and not self._tasks
 
     def _last_word(self) -> BaseException | None:
-        if self._source_error is None and self._owed:
+        if self._source_error is None and not self.progress.complete:
             return ClosedError("the stream's work was cancelled from outside")
         return self._source_error
 
     async def _feed(self) -> None:
-        chunk: list[Item] = []
+        chunk: list[Placed] = []
         try:
             while True:
                 # Waiting for a permit with a half-filled chunk in hand would be waiting for ever.
@@ -168,9 +176,11 @@ class Pipeline:
                     await self._launch(chunk)
                     chunk = []
                 for batch in await self._pull():
-                    index = self._owed[self._pulled] = self._indices.take()
-                    self._pulled += 1
-                    chunk.append((index, batch))
+                    position, index = self.progress.pulled, self.progress.pull()
+                    if index is None:
+                        self._permits.release()
+                        continue
+                    chunk.append((position, (index, batch)))
                     if len(chunk) == self._chunksize:
                         await self._launch(chunk)
                         chunk = []
@@ -193,20 +203,22 @@ class Pipeline:
         self._granted -= len(batches)
         return batches
 
-    async def _launch(self, chunk: list[Item]) -> None:
+    async def _launch(self, chunk: list[Placed]) -> None:
         if not chunk:
             return
         await self._flying.acquire()
-        task = asyncio.create_task(self._run(self._pulled - len(chunk), chunk))
+        task = asyncio.create_task(self._run(chunk))
         self._tasks.add(task)
         task.add_done_callback(self._landed)
 
-    async def _run(self, first: int, chunk: list[Item]) -> None:
+    async def _run(self, chunk: list[Placed]) -> None:
+        positions, items = zip(*chunk, strict=True)
+        verdicts: Sequence[Verdict[Any]]
         try:
-            outcomes = await self._call(chunk)
+            verdicts = await self._call(items)
         except Exception as error:
-            outcomes = [Failure(error)] * len(chunk)
-        self._done.update(enumerate(outcomes, first))
+            verdicts = [Failure(error)] * len(chunk)
+        self._done.update(zip(positions, verdicts, strict=True))
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -222,8 +234,7 @@ class Pipeline:
         self._news.set()
         if self._phase is Phase.CLOSED and self._idle() and not self.ended.is_set():
             self._done.clear()
-            while self._owed:
-                self._indices.give_back(self._owed.popitem()[1])
+            self.progress.end()
             if self._feeder is not None:
                 self._meter.end()
             self.ended.set()

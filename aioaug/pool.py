@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import _worker, forms
-from ._augment import Augmentation, Item, check_augmenter, is_imgaug
+from ._augment import Augmentation, check_augmenter, is_imgaug
 from ._tasks import notify
-from .arguments import whole, whole_or_none
-from .dispatch import Dispatcher
+from .arguments import seconds_or_none, whole, whole_or_none
+from .assembly import Assembly, Rules, StreamOptions
 from .engines import Engine, EngineFactory, engine_class
 from .lifecycle import Lifecycle, Phase
 from .machine import worker_count
-from .outcomes import Outcome
-from .pipeline import Call, Pipeline
+from .pipeline import Pipeline
+from .policy import OnError, check_on_error
 from .seeding import Indices, check_seed
-from .sources import open_source
 from .stats import Stats
 from .streams import BatchStream
 
-# Chunks under way per worker: enough for engines that send quick work ahead.
-_CHUNKS_PER_WORKER = 6
-# map_batches cuts its list into this many chunks per worker, as multiprocessing.Pool does.
-_CUTS_PER_WORKER = 4
-
-
 # The engines whose workers share this interpreter.
 _SHARED = ("inline", "thread")
+# An engine's options that have other names as arguments of a pool.
+_ARGUMENTS = {"max_memory": "max_worker_memory", "start_limit": "timeout"}
+# Beside `timeout`, what a worker has for its start: what the augmenter imports may come from a cold
+# disk.
+_START_SECONDS = 20.0
 
 
 class AsyncPool(Lifecycle):
@@ -55,10 +52,18 @@ class AsyncPool(Lifecycle):
         seed: 0 to 2**31 - 1; `None` draws one, readable as `effective_seed`.
         engine: `"process"`, `"thread"` or `"inline"`, or a callable that makes an `Engine`.
         start_method: `"forkserver"` or `"spawn"`; `None` takes the first that there is.
-        retries: how often a batch is tried again after its worker died.
+        retries: how often a batch is tried again after its worker died, or took too long.
         copy: have results in memory of their own instead of views of recycled shared memory.
         max_bytes: the most shared memory that worker processes may use, in bytes; `None` is a
             quarter of what this process may use.
+        timeout: how many seconds a worker process may take for a batch, times its length for a
+            chunk, before it is killed and replaced; `None` is for ever.
+        on_error: what to do about a batch whose augmentation failed, retries included: `"raise"`
+            its error in its place, `"skip"` it, or a function, async or not, of the batch's index,
+            the batch and the exception. What that returns takes the batch's place, `None` skips
+            it, and what it raises is raised in the batch's place. Skipped indices are listed by
+            `stats` and by the stream.
+        max_worker_memory: replace a worker process that has more than so many bytes for itself.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -82,6 +87,9 @@ class AsyncPool(Lifecycle):
         retries: int = 2,
         copy: bool = False,
         max_bytes: int | None = None,
+        timeout: float | None = None,
+        on_error: OnError = "raise",
+        max_worker_memory: int | None = None,
     ) -> None:
         _worker.refuse_nested_pool()
         check_augmenter(augseq)
@@ -92,16 +100,22 @@ class AsyncPool(Lifecycle):
         self.effective_seed = check_seed(seed)
         self.workers = worker_count(processes)
         self.retries = whole("retries", retries, low=0)
+        self.timeout = seconds_or_none("timeout", timeout)
+        check_on_error(on_error)
+        self.on_error = on_error
         # Threads and the loop share this interpreter's global generators with everybody else.
         state = Augmentation(augseq, self.effective_seed, private=engine not in _SHARED)
         options = {
             "start_method": start_method,
             "copy": copy or None,
             "max_bytes": whole_or_none("max_bytes", max_bytes, low=0),
+            "max_memory": whole_or_none("max_worker_memory", max_worker_memory, low=1),
+            "start_limit": None if self.timeout is None else self.timeout + _START_SECONDS,
         }
         options = {name: value for name, value in options.items() if value is not None}
         if options and engine in _SHARED:
-            raise ValueError(f"{', '.join(options)}: only for workers that are processes")
+            names = ", ".join(_ARGUMENTS.get(name, name) for name in options)
+            raise ValueError(f"{names}: only for workers that are processes")
         super().__init__(
             engine_class(engine)(
                 state,
@@ -110,7 +124,12 @@ class AsyncPool(Lifecycle):
                 **options,
             )
         )
-        self._indices = Indices()
+        self._assembly = Assembly(
+            self._engine,
+            Indices(),
+            Rules(self.effective_seed, self.retries, self.timeout, on_error),
+            begin=self._begin,
+        )
 
     @property
     def pool(self) -> Engine:
@@ -156,7 +175,13 @@ class AsyncPool(Lifecycle):
         return future
 
     def imap_batches(
-        self, batches: Any, chunksize: int | None = 1, output_buffer_size: int | None = None
+        self,
+        batches: Any,
+        chunksize: int | None = 1,
+        output_buffer_size: int | None = None,
+        *,
+        state: Mapping[str, Any] | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> BatchStream:
         """Augment the batches of a source as they are asked for; the order is kept.
 
@@ -168,69 +193,54 @@ class AsyncPool(Lifecycle):
             output_buffer_size: the number of batches that may exist at once between the source
                 and the consumer, counting the one that the consumer holds; `None` and 0 are no
                 limit.
+            state: go on where a stream was when its `state()` was taken, in this program or another
+                one. The source has to begin anew; what was delivered is read, but not augmented.
+            shard: `(rank, world_size)`, for programs that work side by side on one source: this
+                one gets every `world_size`-th batch, and no rank gets more of them than others.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range or of the wrong type, or `state` does
+                not fit the pool's seed, the shard or what the pool has augmented before.
         """
-        return BatchStream(self._stream(batches, chunksize, output_buffer_size, ordered=True))
+        options = StreamOptions(chunksize, output_buffer_size, state, shard)
+        return BatchStream(self._stream(batches, options, ordered=True))
 
     def imap_batches_unordered(
-        self, batches: Any, chunksize: int | None = 1, output_buffer_size: int | None = None
+        self,
+        batches: Any,
+        chunksize: int | None = 1,
+        output_buffer_size: int | None = None,
+        *,
+        state: Mapping[str, Any] | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> BatchStream:
         """Like `imap_batches`, but each batch comes as soon as it is ready."""
-        return BatchStream(self._stream(batches, chunksize, output_buffer_size, ordered=False))
+        options = StreamOptions(chunksize, output_buffer_size, state, shard)
+        return BatchStream(self._stream(batches, options, ordered=False))
 
     def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self)
+        options = StreamOptions(1, output_buffer_size)
+        return BatchStream(self._stream(batches, options, ordered=True), self)
 
-    def _list(self, batches: list[Any], chunksize: int | None) -> Pipeline:
-        if not isinstance(batches, list):
-            raise TypeError(
-                f"batches must be a list, got {type(batches).__name__}; "
-                "imap_batches takes generators and other iterables"
-            )
-        if is_imgaug(self.augseq):
-            for batch in batches:
-                forms.check(batch)
-        if chunksize is None:
-            chunksize = max(1, math.ceil(len(batches) / (_CUTS_PER_WORKER * self.workers)))
-        chunksize = whole("chunksize", chunksize, low=1)
-        # The indices of the whole list are taken now: what comes after does not depend on how
-        # far this call gets.
-        indices = Indices(self._indices.take(len(batches)))
-        pipeline = self._pipeline(batches, indices, chunksize, None, ordered=True)
-        self._lists.add(pipeline)
-        return pipeline
-
-    def _stream(
-        self, batches: Any, chunksize: int | None, window: int | None, *, ordered: bool
-    ) -> Pipeline:
-        window = whole_or_none("output_buffer_size", window, low=0) or None
-        chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
-        pipeline = self._pipeline(batches, self._indices, chunksize, window, ordered=ordered)
+    def _stream(self, batches: Any, options: StreamOptions, *, ordered: bool) -> Pipeline:
+        self._check_open()
+        pipeline = self._assembly.stream(batches, options, ordered=ordered)
         self._streams.add(pipeline)
         return pipeline
 
-    def _pipeline(
-        self, batches: Any, indices: Indices, chunksize: int, window: int | None, *, ordered: bool
-    ) -> Pipeline:
+    def _list(self, batches: list[Any], chunksize: int | None) -> Pipeline:
         self._check_open()
-        return Pipeline(
-            self._call(Dispatcher(self._engine, self.retries, ordered=ordered)),
-            open_source(batches),
-            indices,
-            window=window,
-            chunksize=chunksize,
-            flying=_CHUNKS_PER_WORKER * self.workers,
-            ordered=ordered,
-            meter=self._engine.meter,
-        )
+        if isinstance(batches, list) and is_imgaug(self.augseq):
+            for batch in batches:
+                forms.check(batch)
+        pipeline = self._assembly.list(batches, chunksize)
+        self._lists.add(pipeline)
+        return pipeline
 
-    def _call(self, dispatch: Dispatcher) -> Call:
-        async def call(chunk: Sequence[Item]) -> list[Outcome[Any]]:
-            if self._phase is Phase.NEW:
-                self._phase = Phase.OPEN
-            return await dispatch(chunk)
-
-        return call
+    def _begin(self) -> None:
+        if self._phase is Phase.NEW:
+            self._phase = Phase.OPEN
 
     async def _collect(self, pipeline: Pipeline) -> list[Any]:
         try:

@@ -54,14 +54,14 @@ class Indices:
         self.next += count
         return first
 
-    def give_back(self, index: int) -> None:
-        """Return an index whose batch nobody got.
+    def give_back(self, first: int, count: int = 1) -> None:
+        """Return indices in a row whose batches nobody got.
 
-        It counts only for the newest one. Without it the index after an early exit would
+        It counts only for the newest ones. Without it the index after an early exit would
         depend on how far ahead the stream had read, that is on timing.
         """
-        if index == self.next - 1:
-            self.next = index
+        if first == self.next - count:
+            self.next = first
 
 
 @contextmanager

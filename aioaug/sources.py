@@ -49,6 +49,36 @@ def open_source(batches: Any) -> Source:
     )
 
 
+class ShardedSource:
+    """One batch out of every `world_size` of another source.
+
+    A last group that is short is left out, so every rank gets the same number of batches. A rank
+    reads its whole group before it hands out its own, and holds no more than that one meanwhile.
+    """
+
+    def __init__(self, source: Source, rank: int, world_size: int) -> None:
+        self._source = source
+        self._rank = rank
+        self._world_size = world_size
+        self._seen = 0
+        self._own: list[Any] = []
+
+    async def pull(self, limit: int) -> list[Any]:
+        ready: list[Any] = []
+        while not ready:
+            for batch in await self._source.pull(limit):
+                place, self._seen = self._seen % self._world_size, self._seen + 1
+                if place == self._rank:
+                    self._own.append(batch)
+                if place == self._world_size - 1:
+                    ready += self._own
+                    self._own = []
+        return ready
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+
 class _ListSource:
     """What is in memory already needs no thread."""
 

@@ -17,13 +17,15 @@ class Stats:
     `worker` being augmented, `result` unpacking, `consumer` in the hands of whoever iterates.
     `elapsed` is the time during which there was a stream or list under way. `bytes` are those of
     arrays that went through shared memory, in both directions; `copies` counts results that were
-    copied out of it, `segments` those pieces of it that are in use, out of `segments_at_most`.
+    copied out of it, `skipped` are the indices of batches that failed and were left out,
+    `segments` those pieces of it that are in use, out of `segments_at_most`.
     """
 
     batches: int
     failures: int
     bytes: int
     copies: int
+    skipped: tuple[int, ...]
     segments: int
     segments_at_most: int
     workers: int
@@ -45,6 +47,7 @@ class Meter:
     failures: int = 0
     bytes: int = 0
     copies: int = 0
+    skipped: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     _under_way: int = 0
     _since: float = 0.0
@@ -74,6 +77,7 @@ class Meter:
             failures=self.failures,
             bytes=self.bytes,
             copies=self.copies,
+            skipped=tuple(self.skipped),
             segments=segments,
             segments_at_most=segments_at_most,
             workers=workers,

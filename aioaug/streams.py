@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from contextlib import suppress
 from typing import Any, Protocol, Self
@@ -50,9 +51,24 @@ class BatchStream(AsyncResource):
         self._pipeline = pipeline
         self._owner: Owner = pipeline if owner is None else owner
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
 
     def __aiter__(self) -> Self:
         return self
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """The indices of batches that failed and were left out, so far."""
+        return tuple(self._pipeline.progress.skipped)
+
+    def state(self) -> dict[str, Any]:
+        """Where the stream is, to go on from there in another run; at any time, also after its end.
+
+        It is for `imap_batches(source, state=...)`, and ready for JSON. Batches count as delivered
+        when they have been handed out, or left out; what was read ahead does not. Raises
+        `RuntimeError` if other batches of the same pool were augmented at the same time.
+        """
+        return self._pipeline.progress.state()
 
     async def __anext__(self) -> Any:
         self._loop = asyncio.get_running_loop()
@@ -73,6 +89,8 @@ class BatchStream(AsyncResource):
         # Not built fully if __init__ raised.
         pipeline = getattr(self, "_pipeline", None)
         if pipeline is None or pipeline.phase is not Phase.RUNNING or self._loop is None:
+            return
+        if self._pid != os.getpid():  # it was forked; the stream is another process's
             return
         with suppress(RuntimeError):  # the loop is gone, and everything of the stream with it
             self._loop.call_soon_threadsafe(self._owner.stop)

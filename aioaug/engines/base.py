@@ -41,16 +41,27 @@ class Engine(AsyncResource, ABC):
         """Start all workers at once and wait until they are ready. Idempotent."""
 
     @abstractmethod
-    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
+    async def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        ahead: bool = False,
+        limit: float | None = None,
+    ) -> Any:
         """Run `fn(state, *args)` on one worker and return what it returns.
 
         Calls are begun in the order of submission. Cancelled while it waits, a call never runs;
         cancelled while it runs, its result is dropped and its worker serves others as soon as it
         is done. With `ahead`, a call may be given to a worker that is still busy, if calls have
         been quick of late; it then waits for that worker alone, and runs even if it is cancelled
-        meanwhile. Raises what `fn` raises, `WorkerDied` if the worker vanished (another one takes
-        its place), `TransportError` if arguments or result cannot be carried, and `ClosedError`
-        after `aclose`.
+        meanwhile. With `limit`, a worker that takes more than so many seconds is killed, also if
+        nobody awaits the call any more; only engines whose workers are processes can do that, and
+        not together with `ahead`.
+
+        Raises what `fn` raises, `WorkerDied` if the worker vanished and `BatchTimeout` if it was
+        killed (another one takes its place), `TransportError` if arguments or result cannot be
+        carried, and `ClosedError` after `aclose`.
         """
 
     @abstractmethod

@@ -29,7 +29,7 @@ class Parcel(NamedTuple):
     segment: Segment | None = None
     spans: tuple[Span, ...] = ()
 
-    def request(self, attached: set[int], existing: frozenset[int]) -> bytes:
+    def request(self, attached: set[int], existing: frozenset[int], *, weigh: bool) -> bytes:
         """The message for a worker that has these segments open; updates `attached`."""
         dropped = tuple(attached - existing)
         attached.difference_update(dropped)
@@ -37,7 +37,8 @@ class Parcel(NamedTuple):
         if self.segment is not None:
             attached.add(self.segment.number)
             address = self.segment.address
-        return pickle.dumps(tuple(Request(self.head, address, self.spans, dropped)), protocol=5)
+        request = Request(self.head, address, self.spans, dropped, weigh)
+        return pickle.dumps(tuple(request), protocol=5)
 
 
 class Courier:

@@ -30,7 +30,14 @@ class InlineEngine(Engine):
         if self._own is None:
             self._own = self._state.clone()
 
-    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
+    async def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        ahead: bool = False,
+        limit: float | None = None,
+    ) -> Any:
         await checkpoint()  # other tasks get their turn between two calls
         await self.start()
         begun = perf_counter()

@@ -60,7 +60,7 @@ class Keeper:
     def kill(self) -> None:
         """End the worker at once, whatever it does, and start no other."""
         self._killed = True
-        self._kill_process()
+        self.expel()
         self.stop()
 
     def stop(self) -> None:
@@ -68,7 +68,7 @@ class Keeper:
         with self._stop_lock:
             executor, self._executor = self._executor, None
             if executor is not None:
-                impatience = threading.Timer(_GRACE, self._kill_process)
+                impatience = threading.Timer(_GRACE, self.expel)
                 impatience.daemon = True
                 impatience.start()
                 executor.shutdown(wait=True, cancel_futures=True)
@@ -80,7 +80,8 @@ class Keeper:
                 self.exitcode = process.exitcode
                 process.close()
 
-    def _kill_process(self) -> None:
+    def expel(self) -> None:
+        """Kill the process that runs now, if one does."""
         with self._process_lock:
             if self._process is not None:
                 self._process.kill()
@@ -124,3 +125,12 @@ def context_for(start_method: str | None) -> BaseContext:
     if method == "forkserver":
         context.set_forkserver_preload(["aioaug._preload"])
     return context
+
+
+def refuse_daemons() -> None:
+    """Raise `RuntimeError` in a daemonic process, which multiprocessing lets have no children."""
+    if multiprocessing.current_process().daemon:
+        raise RuntimeError(
+            "this process is daemonic, as those of multiprocessing.Pool and Celery are, so it "
+            "cannot have worker processes; use engine='thread', or a process that is not daemonic"
+        )

@@ -1,17 +1,12 @@
-"""One worker, supervised from the event loop: started, asked, replaced, ended."""
+"""A place for one worker at a time, supervised from the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from multiprocessing.context import BaseContext
 
-from .. import _slots
-from .._tasks import finish, in_thread
 from .._wire import Reply
-from ..errors import ClosedError, WorkerDied
-from ..outcomes import Failure
-from .keeper import Keeper
-from .wire import Lost, Wire
+from ..errors import ClosedError
+from .worker import Recipe, Worker
 
 # Work shorter than this, in seconds, is sent ahead, so many pieces of it, to a worker that is
 # still busy: to wake it up for each would take longer than the work.
@@ -20,19 +15,37 @@ _AHEAD = 4
 
 
 class Lane:
-    """A worker process that is replaced when it dies or has done its share."""
+    """A worker that is replaced when it dies, has done its share or has grown too big.
 
-    def __init__(self, context: BaseContext, state: bytes, max_tasks: int | None) -> None:
-        self.attached: set[int] = set()  # the shared segments that the worker has open
-        self.depth = 1  # how many pieces of work it may have at once
-        self._state = state
+    One that has to leave goes on until the next one is ready: `max_tasks` is exact, so there the
+    next one is started along with the last task; `max_memory`, in bytes, may be exceeded meanwhile.
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, max_tasks: int | None = None, max_memory: int | None = None
+    ) -> None:
+        self.depth = 1  # how many pieces of work the worker may have at once
+        self._recipe = recipe
         self._max_tasks = max_tasks
-        self._tasks = 0
-        self._keeper = Keeper(context)
-        self._wire: Wire | None = None
-        self._ready = False
+        self._max_memory = max_memory
+        self._worker: Worker | None = None
+        self._next: Worker | None = None
+        self._coming: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._closed = False
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that is there now; there is one after `start`."""
+        if self._worker is None:
+            raise ClosedError("the engine was closed")
+        return self._worker
+
+    @property
+    def weighs(self) -> bool:
+        """Whether replies have to say how big the worker is."""
+        return self._max_memory is not None
 
     async def start(self) -> None:
         """Make sure that there is a worker which holds the state and may do more work."""
@@ -40,67 +53,72 @@ class Lane:
             return
         async with self._changing:
             if not self._usable():
-                await self._stop()
-                await finish(self._connect())
-                await self._send_state()
+                await self._replace()
 
-    def ask(self, message: bytes) -> asyncio.Future[Reply]:
+    def ask(self, message: bytes, timeout: float | None = None) -> asyncio.Future[Reply]:
         """Have the worker answer a message; the future fails with `Lost` if the worker is gone."""
-        if self._wire is None or self._closed:
-            raise ClosedError("the engine was closed")
-        self._tasks += 1
-        return self._wire.ask(message)
+        worker = self.worker
+        work = worker.ask(message, timeout)
+        if worker.tasks == self._max_tasks:
+            self._prepare()
+        return work
 
-    def note(self, seconds: float) -> None:
-        """Take note of how long the last piece of work took."""
-        self.depth = _AHEAD if seconds < _QUICK and self._max_tasks is None else 1
-
-    async def died(self, doing: str) -> WorkerDied:
-        """The error to raise for work that ended with `Lost`."""
-        async with self._changing:
-            if not self._usable():
-                await self._stop()
-        return WorkerDied(self._keeper.exitcode, doing)
+    def note(self, reply: Reply) -> None:
+        """Take note of what the last piece of work took."""
+        stays = self._max_tasks is None and self._max_memory is None
+        self.depth = _AHEAD if stays and reply.seconds < _QUICK else 1
+        if self._max_memory is not None and reply.memory > self._max_memory:
+            self._prepare()
 
     async def close(self) -> None:
         """Let the worker leave in good order; it must be idle."""
         self._closed = True
-        await self._stop()
+        await self._end_all(kill=False)
 
     async def kill(self) -> None:
         """End the worker at once, whatever it does; what it was asked fails with `Lost`."""
         self._closed = True
-        await in_thread(self._keeper.kill)
-        await self._stop()
+        await self._end_all(kill=True)
 
     def _usable(self) -> bool:
-        lost = self._wire is None or self._wire.lost.done()
-        return self._ready and not lost and self._tasks != self._max_tasks
+        worker = self._worker
+        worn = worker is not None and worker.tasks == self._max_tasks
+        return worker is not None and worker.usable and not worn and not self._relieved()
 
-    async def _connect(self) -> None:
-        connection = await in_thread(self._keeper.spawn)
-        _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
+    def _relieved(self) -> bool:
+        return self._next is not None and self._next.usable
 
-    async def _send_state(self) -> None:
+    def _prepare(self) -> None:
+        """Start the next worker beside the one that is there."""
+        if self._next is None and not self._closed:
+            self._next = Worker(self._recipe)
+            self._coming = asyncio.ensure_future(self._start_next(self._next))
+
+    async def _start_next(self, worker: Worker) -> None:
         try:
-            reply = await self.ask(self._state)
-        except Lost:
-            await self._stop()
-            if self._closed:
-                raise ClosedError("the engine was closed") from None
-            raise WorkerDied(self._keeper.exitcode, "starting") from None
-        started = _slots.rebuild(reply.head)
-        if isinstance(started, Failure):
-            await self._stop()
-            started.unwrap()
-        self._tasks = 0
-        self.attached.clear()
-        self._ready = True
+            await worker.start()
+        except Exception:
+            # It is tried again when there is somebody to tell what is wrong with it.
+            self._next = None
 
-    async def _stop(self) -> None:
-        self._ready = False
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close()
-            await wire.lost
-            await in_thread(self._keeper.stop)
+    async def _replace(self) -> None:
+        if self._coming is not None:
+            await asyncio.wait((self._coming,))
+        old, self._worker, self._next = self._worker, self._next, None
+        self._coming = None
+        if old is not None:
+            leaving = asyncio.ensure_future(old.close())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        if self._closed:
+            raise ClosedError("the engine was closed")
+        if self._worker is None or not self._worker.usable:
+            self._worker = Worker(self._recipe)
+            await self._worker.start()
+
+    async def _end_all(self, *, kill: bool) -> None:
+        workers = [worker for worker in (self._worker, self._next) if worker is not None]
+        await asyncio.gather(*(worker.kill() if kill else worker.close() for worker in workers))
+        await asyncio.gather(*self._leaving)
+        if self._coming is not None:
+            await asyncio.wait((self._coming,))

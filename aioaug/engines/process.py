@@ -16,9 +16,10 @@ from .bank import Bank
 from .base import Engine, State
 from .courier import Courier, Parcel
 from .desk import Desk
-from .keeper import context_for
+from .keeper import context_for, refuse_daemons
 from .lane import Lane
 from .wire import Lost, NotBegun
+from .worker import Recipe
 
 # Calls under way per worker: one in its hands, one ready to follow.
 _CALLS_PER_WORKER = 2
@@ -34,6 +35,10 @@ class ProcessEngine(Engine):
     copied out, as all are with `copy`. `max_bytes` is the most shared memory there may be, by
     default a quarter of the machine's; where it does not do, objects are pickled whole.
 
+    A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
+    the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
+    seconds.
+
     Pickling, copying and every wait happen in threads. A call that is cancelled while it runs
     is abandoned: its worker finishes it and the result is dropped, unless `aclose` kills it first.
     """
@@ -47,9 +52,13 @@ class ProcessEngine(Engine):
         start_method: str | None = None,
         max_bytes: int | None = None,
         copy: bool = False,
+        max_memory: int | None = None,
+        start_limit: float | None = None,
     ) -> None:
         super().__init__(state, workers=workers, max_tasks=max_tasks)
         self._context = context_for(start_method)
+        self._max_memory = max_memory
+        self._start_limit = start_limit
         self._threads = DaemonExecutor(2, "aioaug-engine")
         reserve = _CALLS_PER_WORKER * workers
         self._bank = Bank(
@@ -74,6 +83,7 @@ class ProcessEngine(Engine):
             if self._closed:
                 raise ClosedError("the engine is closed")
             if not self._started:
+                refuse_daemons()
                 try:
                     await self._start()
                 except BaseException:
@@ -81,14 +91,21 @@ class ProcessEngine(Engine):
                     raise
                 self._started = True
 
-    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
+    async def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        ahead: bool = False,
+        limit: float | None = None,
+    ) -> Any:
         with self._desk.visit():
             await self.start()
             if self._courier.light:
-                return await self._submit(fn, args, ahead)
+                return await self._submit((fn, args), ahead, limit)
             # What is large is not laid into shared memory long before a worker can take it.
             async with self._seats:
-                return await self._submit(fn, args, False)
+                return await self._submit((fn, args), False, limit)
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True
@@ -97,18 +114,21 @@ class ProcessEngine(Engine):
         finally:
             await finish(self._end(kill))
 
-    async def _submit(self, fn: Callable[..., Any], args: tuple[Any, ...], ahead: bool) -> Any:
+    async def _submit(self, call: Any, ahead: bool, limit: float | None) -> Any:
         self._desk.check()
         meter = self.meter
         begun = perf_counter()
-        parcel = await self._courier.pack((fn, args))
+        parcel = await self._courier.pack(call)
         meter.since(begun, "staging")
         while True:
             begun = perf_counter()
             lane = await self._lane_for(parcel, ahead)
             meter.since(begun, "queue")
             try:
-                work = lane.ask(parcel.request(lane.attached, self._bank.numbers))
+                worker = lane.worker
+                work = lane.ask(
+                    parcel.request(worker.attached, self._bank.numbers, weigh=lane.weighs), limit
+                )
             except BaseException:
                 self._desk.give(lane)
                 self._courier.release(parcel)
@@ -119,14 +139,14 @@ class ProcessEngine(Engine):
                 continue
             except Lost:
                 self._courier.release(parcel)
-                error = await lane.died("working")
+                error = await worker.post_mortem("working")
                 if self._closed:
                     raise ClosedError("the engine was closed") from None
                 raise error from None
             if reply.refused:
                 self._courier.refuse(parcel, reply)
-                return await self._submit(fn, args, ahead)
-            lane.note(reply.seconds)
+                return await self._submit(call, ahead, limit)
+            lane.note(reply)
             meter.seconds["worker"] += reply.seconds
             meter.bytes += parcel.size + sum(length for _, length in reply.spans)
             begun = perf_counter()
@@ -150,7 +170,11 @@ class ProcessEngine(Engine):
 
     async def _start(self) -> None:
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))
-        self._lanes = [Lane(self._context, state, self.max_tasks) for _ in range(self.workers)]
+        recipe = Recipe(self._context, state, self._start_limit)
+        self._lanes = [
+            Lane(recipe, max_tasks=self.max_tasks, max_memory=self._max_memory)
+            for _ in range(self.workers)
+        ]
         await together(lane.start() for lane in self._lanes)
         self._desk.open(self._lanes)
 

@@ -38,7 +38,14 @@ class ThreadEngine(Engine):
                 self._desk.open(await in_thread(self._clones))
                 self._started = True
 
-    async def submit(self, fn: Callable[..., Any], /, *args: Any, ahead: bool = False) -> Any:
+    async def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        ahead: bool = False,
+        limit: float | None = None,
+    ) -> Any:
         with self._desk.visit():
             await self.start()
             begun = perf_counter()

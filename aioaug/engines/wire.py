@@ -39,7 +39,11 @@ class Wire(asyncio.Protocol):
 
     def close(self) -> None:
         """Hang up, upon which the worker leaves."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
+            # A process that was forked from this one may have the descriptor, too; then closing
+            # ours would not tell the worker anything.
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

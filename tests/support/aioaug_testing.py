@@ -181,3 +181,68 @@ def touch(state, path):
 
 def large(count):
     return np.zeros(count, np.uint8)
+
+
+def pid_of_or_sleep(batch):
+    time.sleep(batch)
+    return os.getpid()
+
+
+def pid_and_batch(batch):
+    return os.getpid(), batch
+
+
+def sleep_and_tell(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def rest_a_little(batch):
+    time.sleep(0.002)
+    return batch
+
+
+def with_rng_and_rest(batch, rng):
+    value = float(rng.random())
+    time.sleep(value * 0.002)
+    return batch, value
+
+
+class LateOnce:
+    """Takes too long for batch 1 until there is a file at the path."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, batch, rng):
+        if batch == 1 and not os.path.exists(self.path):
+            with open(self.path, "w"):
+                pass
+            time.sleep(60)
+        return batch, float(rng.random())
+
+
+class Hoarder:
+    """Keeps 20 MB of every batch, and tells how often it has."""
+
+    def __init__(self):
+        self.kept = []
+
+    def __call__(self, batch):
+        self.kept.append(np.ones(20 << 20, np.uint8))
+        return os.getpid(), batch, len(self.kept)
+
+
+class BreaksLater:
+    """Cannot be unpickled while there is a file at the path."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, batch):
+        return batch
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if os.path.exists(self.path):
+            raise ValueError("broken meanwhile")

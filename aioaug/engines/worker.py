@@ -1,0 +1,118 @@
+"""One worker process seen from the event loop, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from multiprocessing.context import BaseContext
+from typing import Any, NamedTuple
+
+from .. import _slots
+from .._tasks import finish, in_thread
+from .._wire import Reply
+from ..errors import BatchTimeout, ClosedError, WorkerDied
+from ..outcomes import Failure
+from .keeper import Keeper
+from .wire import Lost, Wire
+
+
+class Recipe(NamedTuple):
+    """What every worker of an engine is made from."""
+
+    context: BaseContext
+    state: bytes
+    start_limit: float | None = None  # seconds to unpickle the state
+
+
+class Worker:
+    """A process that holds the state, started once; to replace it is up to `Lane`."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.attached: set[int] = set()  # the shared segments that the process has open
+        self.tasks = 0
+        self.memory = 0  # bytes of its own, as it said last
+        self._recipe = recipe
+        self._keeper = Keeper(recipe.context)
+        self._wire: Wire | None = None
+        self._ready = False
+        self._closed = False
+        self._ending = asyncio.Lock()
+        self._overdue: float | None = None  # the limit that it exceeded
+        self._expulsion: asyncio.Future[Any] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be asked."""
+        return self._ready and self._wire is not None and not self._wire.lost.done()
+
+    async def start(self) -> None:
+        """Start the process and give it the state; raises what unpickling that raised."""
+        try:
+            await finish(self._connect())
+            await self._send_state()
+        except BaseException:
+            await self.kill()
+            raise
+
+    def ask(self, message: bytes, timeout: float | None = None) -> asyncio.Future[Reply]:
+        """Have it answer a message; the future fails with `Lost` if the process is gone.
+
+        It is killed if the answer does not come within `timeout` seconds.
+        """
+        if self._wire is None or self._closed:
+            raise ClosedError("the engine was closed")
+        self.tasks += 1
+        work = self._wire.ask(message)
+        if timeout is not None:
+            timer = asyncio.get_running_loop().call_later(timeout, self._expel, timeout)
+            work.add_done_callback(lambda _: timer.cancel())
+        return work
+
+    async def post_mortem(self, doing: str) -> WorkerDied | BatchTimeout:
+        """The error to raise for work that ended with `Lost`."""
+        await self.close()
+        if self._overdue is not None:
+            return BatchTimeout(self._overdue, doing)
+        return WorkerDied(self._keeper.exitcode, doing)
+
+    async def close(self) -> None:
+        """Let it leave in good order, for which it must be idle, and wait until it is gone."""
+        self._closed = True
+        await finish(self._end())
+
+    async def kill(self) -> None:
+        """End it at once, whatever it does; what it was asked fails with `Lost`."""
+        self._closed = True
+        await finish(in_thread(self._keeper.kill))
+        await self.close()
+
+    async def _connect(self) -> None:
+        connection = await in_thread(self._keeper.spawn)
+        _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
+
+    async def _send_state(self) -> None:
+        try:
+            reply = await self.ask(self._recipe.state, self._recipe.start_limit)
+        except Lost:
+            if self._closed:
+                raise ClosedError("the engine was closed") from None
+            raise await self.post_mortem("starting") from None
+        started = _slots.rebuild(reply.head)
+        if isinstance(started, Failure):
+            started.unwrap()
+        self.tasks = 0
+        self._ready = True
+
+    def _expel(self, limit: float) -> None:
+        self._overdue, self._ready = limit, False
+        self._expulsion = asyncio.ensure_future(in_thread(self._keeper.expel))
+
+    async def _end(self) -> None:
+        async with self._ending:
+            self._ready = False
+            if self._expulsion is not None:
+                await self._expulsion
+            wire, self._wire = self._wire, None
+            if wire is not None:
+                wire.close()
+                await wire.lost
+            await in_thread(self._keeper.stop)

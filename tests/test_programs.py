@@ -1,0 +1,339 @@
+"""Programs that end, are ended, fork or are forked: no orphan, no hang, a clear word."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+SUPPORT = Path(__file__).parent / "support"
+PATIENCE = 20.0  # seconds that a program may take to get somewhere on a busy machine
+
+HEAD = """
+import asyncio, os, signal, sys, time
+import aioaug
+import aioaug_testing as aug
+
+def endless():
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+"""
+
+
+def start(folder, body, **options):
+    script = Path(folder) / "script.py"
+    script.write_text(HEAD + textwrap.dedent(body))
+    path = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "default"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run(folder, body):
+    """Runs a program to its end: what it printed, and whether it left processes behind."""
+    program = start(folder, body)
+    out, err = program.communicate(timeout=PATIENCE)
+    assert_gone(session_of(program.pid))
+    return program.returncode, out, err
+
+
+def session_of(pid):
+    """All processes of the session that a program leads."""
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            pass
+    return members
+
+
+def assert_gone(processes):
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert not alive
+
+
+STREAMING = """
+async def main():
+    async with aioaug.AsyncPool(aug.slow, processes=2) as pool:
+        async with pool.imap_batches(endless(), output_buffer_size=4) as stream:
+            async for batch in stream:
+                if batch == 5:
+                    print("streaming", flush=True)
+
+if __name__ == "__main__":
+    {run}(main())
+"""
+
+
+@pytest.mark.parametrize("run", ["asyncio.run", "aioaug.run"])
+def test_one_interrupt_of_the_whole_group(tmp_path, run):
+    program = start(tmp_path, STREAMING.format(run=run))
+    assert program.stdout.readline() == "streaming\n"
+    family = session_of(program.pid)
+    assert len(family) >= 3
+    begun = time.monotonic()
+    os.killpg(program.pid, signal.SIGINT)
+    out, err = program.communicate(timeout=PATIENCE)
+    took = time.monotonic() - begun
+    assert program.returncode == -signal.SIGINT or program.returncode == 130
+    assert err.count("Traceback") == 1
+    assert err.strip().endswith("KeyboardInterrupt")
+    assert_gone(family)
+    print(f"{took:.2f} s from SIGINT to the end")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_that_is_killed(tmp_path, number):
+    program = start(tmp_path, STREAMING.format(run="aioaug.run"))
+    assert program.stdout.readline() == "streaming\n"
+    family = session_of(program.pid)
+    program.send_signal(number)
+    _, err = program.communicate(timeout=PATIENCE)
+    assert program.returncode == -number
+    assert err == ""
+    assert_gone(family)
+
+
+@pytest.mark.parametrize("loops", ["asyncio.run", "aioaug.run"])
+def test_a_program_that_ends_without_closing(tmp_path, loops):
+    code, out, err = run(
+        tmp_path,
+        f"""
+        pool = aioaug.AsyncPool(aug.nothing, processes=2)
+
+        async def main():
+            print(await pool.map_batches([1, 2]))
+
+        if __name__ == "__main__":
+            {loops}(main())
+        """,
+    )
+    assert (code, out) == (0, "[1, 2]\n")
+    assert "Traceback" not in err
+
+
+def test_a_program_that_ends_in_the_middle(tmp_path):
+    code, out, err = run(
+        tmp_path,
+        """
+        async def main():
+            pool = aioaug.AsyncPool(aug.sleep_for, processes=2)
+            future = pool.map_batches_async([60, 60])
+            stream = pool.imap_batches(endless())
+            await anext(stream)
+            print("working")
+
+        if __name__ == "__main__":
+            aioaug.run(main())
+        """,
+    )
+    assert (code, out) == (0, "working\n")
+    assert "Traceback" not in err
+
+
+def test_an_exception_in_the_body(tmp_path):
+    code, out, err = run(
+        tmp_path,
+        """
+        async def main():
+            async with aioaug.AsyncPool(aug.sleep_for, processes=2) as pool:
+                future = pool.map_batches_async([60, 60])
+                await asyncio.sleep(0.2)
+                raise LookupError("mine")
+
+        if __name__ == "__main__":
+            aioaug.run(main())
+        """,
+    )
+    assert code == 1
+    assert err.count("Traceback") == 1
+    assert err.strip().endswith("LookupError: mine")
+
+
+def test_a_fork_after_the_pool_was_made(tmp_path):
+    """The child cannot use the pool, its end is nobody's business, and it can have a pool."""
+    code, out, err = run(
+        tmp_path,
+        """
+        import warnings
+
+        async def use(pool, number):
+            return await pool.map_batches([number])
+
+        async def afresh():
+            async with aioaug.AsyncPool(aug.nothing, processes=1) as pool:
+                return await pool.map_batches([7])
+
+        async def main():
+            async with aioaug.AsyncPool(aug.nothing, processes=2) as pool:
+                print(await use(pool, 1), flush=True)
+                child = os.fork()
+                if child == 0:
+                    in_child(pool)
+                await asyncio.to_thread(os.waitpid, child, 0)
+                print(await use(pool, 2), flush=True)
+
+        def in_child(pool):
+            asyncio._set_running_loop(None)
+            try:
+                asyncio.run(use(pool, 3))
+            except RuntimeError as error:
+                print(error, flush=True)
+            print(asyncio.run(afresh()), flush=True)
+            os._exit(0)
+
+        if __name__ == "__main__":
+            warnings.simplefilter("ignore", DeprecationWarning)
+            aioaug.run(main())
+        """,
+    )
+    assert err == ""
+    assert code == 0
+    first, refusal, third, last = out.splitlines()
+    assert (first, third, last) == ("[1]", "[7]", "[2]")
+    assert "this pool belongs to process" in refusal
+
+
+def test_a_forked_child_that_stays_does_not_hold_up_the_end(tmp_path):
+    """It has copies of all connections: hanging up has to reach the workers nevertheless."""
+    code, out, err = run(
+        tmp_path,
+        """
+        async def main():
+            pool = aioaug.AsyncPool(aug.nothing, processes=2)
+            async with pool:
+                await pool.map_batches([1])
+                child = os.fork()
+                if child == 0:
+                    time.sleep(60)
+                exits = [lane.worker._keeper for lane in pool.pool._lanes]
+            print([keeper.exitcode for keeper in exits])
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+        if __name__ == "__main__":
+            import warnings
+            warnings.simplefilter("ignore", DeprecationWarning)
+            asyncio.run(main())
+        """,
+    )
+    assert (code, out, err) == (0, "[0, 0]\n", "")  # they left by themselves
+
+
+def test_a_daemonic_process_is_told(tmp_path):
+    code, out, err = run(
+        tmp_path,
+        """
+        import multiprocessing
+
+        async def use(engine):
+            async with aioaug.AsyncPool(aug.nothing, processes=1, engine=engine) as pool:
+                return await pool.map_batches([1])
+
+        def job():
+            try:
+                aioaug.run(use("process"))
+            except RuntimeError as error:
+                print(error, flush=True)
+            print(aioaug.run(use("thread")), flush=True)
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("spawn").Process(target=job, daemon=True)
+            process.start()
+            process.join()
+        """,
+    )
+    refusal, threads = out.splitlines()
+    assert "this process is daemonic" in refusal
+    assert "engine='thread'" in refusal
+    assert threads == "[1]"
+
+
+APP = """
+import os
+from contextlib import asynccontextmanager
+import aioaug, aioaug_testing as aug
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+@asynccontextmanager
+async def lifespan(app):
+    async with aioaug.AsyncPool(aug.pid_of, processes=2) as app.state.pool:
+        yield
+
+async def workers(request):
+    pids = await request.app.state.pool.map_batches([0] * 20, chunksize=1)
+    return JSONResponse({"server": os.getpid(), "workers": sorted(set(pids))})
+
+app = Starlette(lifespan=lifespan, routes=[Route("/", workers)])
+"""
+
+
+def test_uvicorn_that_reloads(tmp_path):
+    app = tmp_path / "app.py"
+    app.write_text(APP)
+    port = free_port()
+    path = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "app:app", "--reload", "--port", str(port)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        before = asked(port)
+        app.write_text(APP + "\n# changed\n")
+        after = asked(port, lambda answer: answer["server"] != before["server"])
+        old = [before["server"], *before["workers"]]
+        assert not set(old) & {after["server"], *after["workers"]}
+        assert_gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
+    finally:
+        family = session_of(server.pid)
+        os.killpg(server.pid, signal.SIGINT)
+        output, _ = server.communicate(timeout=PATIENCE)
+    assert_gone(family)
+    assert "Traceback" not in output
+
+
+def asked(port, wanted=lambda answer: True):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=5).json()
+            if wanted(answer):
+                return answer
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError("the server does not answer")
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
