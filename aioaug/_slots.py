@@ -26,6 +26,8 @@ Span = tuple[int, int]  # offset and length in bytes
 
 # Smaller buffers stay in the head: to lay one down costs more than to pickle it.
 _SMALL = 4096
+# What an object may raise when it is pickled or unpickled, without meaning it for us.
+_REFUSALS = (Exception, SystemExit, GeneratorExit)
 # Where buffers start: a cache line, and enough for any SIMD load.
 _ALIGNMENT = 64
 
@@ -120,7 +122,7 @@ def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
 
     try:
         return pickle.dumps(value, protocol=5, buffer_callback=keep_in_head), buffers
-    except Exception as error:
+    except _REFUSALS as error:
         raise TransportError(f"cannot be pickled: {error}") from error
 
 
@@ -128,7 +130,7 @@ def pickled(value: Any) -> bytes:
     """Pickle `value` whole, or raise `TransportError`."""
     try:
         return pickle.dumps(value, protocol=5)
-    except Exception as error:
+    except _REFUSALS as error:
         raise TransportError(f"cannot be pickled: {error}") from error
 
 
@@ -136,7 +138,7 @@ def rebuild(head: bytes, buffers: Iterable[Any] = ()) -> Any:
     """The object that `flatten` took apart, its arrays lying in `buffers`."""
     try:
         return pickle.loads(head, buffers=buffers)
-    except Exception as error:
+    except _REFUSALS as error:
         raise TransportError(f"cannot be unpickled: {error}") from error
 
 

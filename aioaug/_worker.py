@@ -19,7 +19,7 @@ from . import _slots, _wire
 from ._wire import Reply, Request
 from .errors import TransportError
 from .machine import own_memory
-from .outcomes import Failure, Outcome, Success, attempt
+from .outcomes import Failure, Outcome, attempt
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
 _THREAD_VARIABLES = (
@@ -60,9 +60,8 @@ def serve() -> None:
         raise RuntimeError("serve() needs connect() first")
     inbox = _wire.Inbox(connection)
     try:
-        outcome = attempt(_hold, inbox.receive())
-        _send(connection, Reply(_head(outcome)))
-        desk = _Desk(outcome.value if isinstance(outcome, Success) else None)
+        desk = _Desk()
+        _send(connection, Reply(_head(attempt(desk.hold, inbox.receive()))))
         while True:
             request = Request(*pickle.loads(inbox.receive()))
             begun = time.perf_counter()
@@ -82,12 +81,19 @@ def is_worker() -> bool:
 
 
 def refuse_nested_pool() -> None:
-    """Raise `RuntimeError` where a pool must not be built: in a worker, or on its way to be one."""
+    """Raise `RuntimeError` in a worker."""
     if is_worker():
         raise RuntimeError("a pool cannot be built inside a worker of another pool")
+
+
+def refuse_unguarded_script() -> None:
+    """Raise `RuntimeError` in a process that is on its way to become a worker.
+
+    It imports the main script; that may build pools, which starts nothing, but not use them.
+    """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(
-            "a pool was built while a worker imported the main script; "
+            "a pool was started while a worker imported the main script; "
             "put what the script does under: if __name__ == '__main__':"
         )
 
@@ -113,9 +119,15 @@ def keep_memory() -> None:
 class _Desk:
     """Where requests are served: the state, and the segments that this worker has open."""
 
-    def __init__(self, state: Any) -> None:
-        self._state = state
+    def __init__(self) -> None:
+        self._state: Any = None
         self._segments: dict[int, _slots.Segment] = {}
+
+    def hold(self, data: bytes) -> None:
+        """Unpickle the state, for all requests to come."""
+        self._state = _slots.rebuild(data)
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setNumThreads(0)
 
     def answer(self, request: Request) -> Reply:
         """Do what the request asks; whatever goes wrong is an answer, too."""
@@ -159,20 +171,11 @@ class _Desk:
         return self._segments[address.number]
 
 
-def _hold(data: bytes) -> Any:
-    state = _slots.rebuild(data)
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(0)
-    return state
-
-
 def _head(outcome: Outcome[Any]) -> bytes:
     try:
-        return pickle.dumps(outcome, protocol=5)
-    except Exception as error:
-        cause = TransportError(f"cannot be pickled: {error}")
-        cause.__cause__ = error
-        return pickle.dumps(Failure(cause), protocol=5)
+        return _slots.pickled(outcome)
+    except TransportError as error:
+        return pickle.dumps(Failure(error), protocol=5)
 
 
 def _send(connection: socket.socket, reply: Reply) -> None:

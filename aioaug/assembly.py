@@ -121,6 +121,7 @@ class Assembly:
 
         async def call(chunk: Sequence[Item]) -> Sequence[Verdict[Any]]:
             self._begin()
+            await engine.start()  # what fails here is no batch's fault
             return await dispatch(chunk)
 
         return Pipeline(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 
 import pytest
 from aioaug import (
@@ -12,7 +13,6 @@ from aioaug import (
     TransportError,
     WorkerDied,
 )
-from aioaug import pool as pool_module
 from deeds import DEADLY, DEEDS, ENDLESS, Augmenter, OnUnpickling
 
 # The table is long, and nothing in it depends on the kind of loop: the slow tests have the other.
@@ -32,9 +32,7 @@ def expected(deed):
 
 
 def make_pool(augmenter=None, **options):
-    return AsyncPool(
-        augmenter or Augmenter(), processes=2, timeout=LIMIT, retries=1, **options
-    )
+    return AsyncPool(augmenter or Augmenter(), processes=2, timeout=LIMIT, retries=1, **options)
 
 
 async def results_of(pool, batches, mode):
@@ -104,7 +102,7 @@ async def test_with_the_buffer_full(deed, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("deed", DEEDS)
 async def test_when_the_augmenter_is_unpickled(deed, mode, monkeypatch):
-    monkeypatch.setattr(pool_module, "_START_SECONDS", 0.6)
+    monkeypatch.setattr(import_module("aioaug.pool"), "_START_SECONDS", 0.6)
     pool = make_pool(OnUnpickling(deed))
     try:
         if mode == "map":

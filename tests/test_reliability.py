@@ -9,7 +9,7 @@ import multiprocessing
 import aioaug_testing as aug
 import numpy as np
 import pytest
-from aioaug import AsyncPool, BatchTimeout, ClosedError
+from aioaug import AsyncPool, BatchTimeout, ClosedError, TransportError
 from aioaug.progress import Bookmark, Progress
 from aioaug.seeding import Indices
 from hypothesis import given, settings
@@ -171,7 +171,7 @@ async def test_recycling_keeps_order_and_count(ordered):
 
 async def test_the_next_worker_is_up_before_the_old_one_leaves():
     async with AsyncPool(aug.sleep_and_tell, processes=1, maxtasksperchild=2) as pool:
-        first, _ = await pool.map_batches([0.0])
+        await pool.map_batches([0.0])
         work = asyncio.create_task(pool.map_batches([1.0]))
         # The last task of the worker: the next one comes while it is at it.
         async with asyncio.timeout(20):
@@ -200,7 +200,7 @@ async def test_a_next_worker_that_cannot_start_is_told_when_it_is_needed(tmp_pat
         got = await asyncio.gather(
             *(pool.map_batches([number]) for number in range(4)), return_exceptions=True
         )
-        assert any(isinstance(each, ValueError) for each in got)
+        assert any(isinstance(each, TransportError) for each in got)
         switch.unlink()
         await asyncio.gather(*(pool.map_batches([n]) for n in range(4)), return_exceptions=True)
         assert await pool.map_batches([5]) == [5]
@@ -211,7 +211,9 @@ async def test_a_next_worker_that_cannot_start_is_told_when_it_is_needed(tmp_pat
 
 async def run_until(k, *, total, ordered, engine, workers, state=None, window=5):
     """Takes `k` results, or all; returns them and the state then."""
-    async with AsyncPool(aug.with_rng_and_rest, workers, seed=5, engine=engine) as pool:
+    # Batches that take different times come out of order; inline they only block the loop.
+    augmenter = aug.with_rng if engine == "inline" else aug.with_rng_and_rest
+    async with AsyncPool(augmenter, workers, seed=5, engine=engine) as pool:
         imap = pool.imap_batches if ordered else pool.imap_batches_unordered
         stream = imap(iter(range(total)), output_buffer_size=window, state=state)
         got = await take(stream, k)

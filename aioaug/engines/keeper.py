@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
+import os
 import signal
 import socket
 import threading
+import weakref
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -17,6 +21,11 @@ from ..errors import ClosedError
 
 # Seconds that a worker has to be gone after it hung up, before it is killed.
 _GRACE = 1.0
+
+_FORKED = (
+    "this process was forked from one that has a fork server, which multiprocessing cannot use from "
+    "here; build the pool with start_method='spawn', or fork before the first pool is used"
+)
 
 
 class Keeper:
@@ -48,12 +57,16 @@ class Keeper:
             )
             try:
                 executor.submit(_worker.serve)
+            except ChildProcessError as error:
+                ours.close()
+                raise RuntimeError(_FORKED) from error
             except BaseException:
                 ours.close()
                 raise
             finally:
                 theirs.close()
             self._executor, self._process = executor, context.process
+        _killed_at_exit(os.getpid()).add(self)
         ours.setblocking(False)
         return ours
 
@@ -96,6 +109,26 @@ def _shield_helpers_from_interrupts() -> None:
     if hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # it would unblock the signal again when it starts
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+@cache
+def _killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
+    """The keepers of this process, whose workers are killed when its interpreter exits.
+
+    A program may end with a pool that nobody closed. Python then waits for the threads of all
+    executors, which wait for their processes, which would wait for work. `atexit` comes after
+    that; what comes before it is not public, but concurrent.futures itself relies on it.
+    """
+    keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+    def kill_all() -> None:
+        if os.getpid() == pid:  # and not in a process that was forked from it
+            for keeper in tuple(keepers):
+                keeper.expel()
+
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(kill_all)
+    return keepers
 
 
 class _Watched:

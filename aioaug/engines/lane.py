@@ -117,8 +117,11 @@ class Lane:
             await self._worker.start()
 
     async def _end_all(self, *, kill: bool) -> None:
-        workers = [worker for worker in (self._worker, self._next) if worker is not None]
-        await asyncio.gather(*(worker.kill() if kill else worker.close() for worker in workers))
-        await asyncio.gather(*self._leaving)
+        ends = []
+        if self._worker is not None:
+            ends.append(self._worker.kill() if kill else self._worker.close())
+        if self._next is not None:
+            ends.append(self._next.kill())  # it may be in the middle of its start
+        await asyncio.gather(*ends, *self._leaving)
         if self._coming is not None:
             await asyncio.wait((self._coming,))

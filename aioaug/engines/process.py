@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from .. import _slots, machine
+from .. import _slots, _worker, machine
 from .._tasks import finish, in_thread, together
 from .._threads import DaemonExecutor
 from ..errors import ClosedError
@@ -71,6 +71,7 @@ class ProcessEngine(Engine):
         self._starting = asyncio.Lock()
         self._started = False
         self._closed = False
+        self._failure: BaseException | None = None  # of the start
 
     @property
     def segments(self) -> tuple[int, int]:
@@ -81,12 +82,14 @@ class ProcessEngine(Engine):
             return
         async with self._starting:
             if self._closed:
-                raise ClosedError("the engine is closed")
+                raise ClosedError("the engine is closed") from self._failure
             if not self._started:
+                _worker.refuse_unguarded_script()
                 refuse_daemons()
                 try:
                     await self._start()
-                except BaseException:
+                except BaseException as error:
+                    self._failure = error
                     await self.aclose(kill=True)
                     raise
                 self._started = True
