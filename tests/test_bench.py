@@ -83,7 +83,7 @@ def test_workloads_are_real_pictures_and_as_large_as_they_say(name):
 def test_a_job_survives_its_journey():
     job = Job("imgaug", "tiny-16", workers=3, seconds=0.5, batches=7)
     assert Job.loads(job.dumps()) == job
-    assert job.lookahead == 4 * 3 * 16
+    assert job.lookahead == int(1e6 / (32 * 32 * 3))  # a megabyte of small batches
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,13 @@ def test_map_batches():
 ACCURACY = r"([\d.]+)% right as they are, ([\d.]+)% moved about"
 
 
+def test_resume():
+    out = run("resume")
+    assert "stopped after 5 batches" in out
+    assert "went on with the other 7" in out
+    assert "same as in one piece: True" in out
+
+
 def test_train():
     out = run("train")
     assert len(re.findall(r"waited [\d.]+ s for batches, spent [\d.]+ s in steps", out)) == 2

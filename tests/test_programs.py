@@ -92,7 +92,7 @@ def test_one_interrupt_of_the_whole_group(tmp_path, run):
     assert len(family) >= 3
     begun = time.monotonic()
     os.killpg(program.pid, signal.SIGINT)
-    out, err = program.communicate(timeout=PATIENCE)
+    _, err = program.communicate(timeout=PATIENCE)
     took = time.monotonic() - begun
     assert program.returncode == -signal.SIGINT or program.returncode == 130
     # asyncio turns the cancellation into the interrupt, which shows both: that is one report.
@@ -154,7 +154,7 @@ def test_a_program_that_ends_in_the_middle(tmp_path):
 
 
 def test_an_exception_in_the_body(tmp_path):
-    code, out, err = run(
+    code, _, err = run(
         tmp_path,
         """
         async def main():
@@ -249,7 +249,7 @@ def test_a_forked_child_that_stays_does_not_hold_up_the_end(tmp_path):
 
 
 def test_a_daemonic_process_is_told(tmp_path):
-    code, out, err = run(
+    _, out, _ = run(
         tmp_path,
         """
         import multiprocessing

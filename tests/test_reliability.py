@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
+import signal
 
 import aioaug_testing as aug
 import numpy as np
@@ -204,6 +206,38 @@ async def test_a_next_worker_that_cannot_start_is_told_when_it_is_needed(tmp_pat
         switch.unlink()
         await asyncio.gather(*(pool.map_batches([n]) for n in range(4)), return_exceptions=True)
         assert await pool.map_batches([5]) == [5]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_recycling_often(ordered):
+    async with AsyncPool(aug.pid_and_batch, processes=2, maxtasksperchild=3) as pool:
+        imap = pool.imap_batches if ordered else pool.imap_batches_unordered
+        got = await take(imap(iter(range(5000)), output_buffer_size=8))
+    numbers = [number for _, number in got]
+    assert numbers == list(range(5000)) if ordered else sorted(numbers) == list(range(5000))
+
+
+# deaths
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_soak():
+    """A random worker is killed every 50 batches, and nobody can tell from the output."""
+    async with AsyncPool(aug.with_rng_and_rest, processes=2, seed=1) as pool:
+        clean = await take(pool.imap_batches(iter(range(1000)), output_buffer_size=8))
+    random = np.random.default_rng(0)
+    got = []
+    async with AsyncPool(aug.with_rng_and_rest, processes=2, seed=1) as pool:
+        async with pool.imap_batches(iter(range(1000)), output_buffer_size=8) as stream:
+            async for batch in stream:
+                got.append(batch)
+                if len(got) % 50 == 0:
+                    children = multiprocessing.active_children()
+                    os.kill(children[random.integers(len(children))].pid, signal.SIGKILL)
+    assert got == clean
 
 
 # resuming

@@ -23,8 +23,8 @@ from ..errors import ClosedError
 _GRACE = 1.0
 
 _FORKED = (
-    "this process was forked from one that has a fork server, which multiprocessing cannot use from "
-    "here; build the pool with start_method='spawn', or fork before the first pool is used"
+    "this process was forked from one that has a fork server, which multiprocessing cannot use "
+    "from here; build the pool with start_method='spawn', or fork before the first pool is used"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import sys
@@ -73,6 +74,6 @@ class Augmenter:
 
 
 def later(deed):
-    sys.stderr = open(os.devnull, "w")  # what a thread dies of is printed
+    sys.stderr = io.StringIO()  # what a thread dies of is printed
     time.sleep(0.05)
     do(deed)
