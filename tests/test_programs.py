@@ -177,7 +177,7 @@ def test_a_fork_after_the_pool_was_made(tmp_path):
     code, out, err = run(
         tmp_path,
         """
-        import warnings
+        import gc, warnings
 
         async def use(pool, number):
             return await pool.map_batches([number])
@@ -206,6 +206,7 @@ def test_a_fork_after_the_pool_was_made(tmp_path):
             except RuntimeError as error:
                 print(error, flush=True)
             print(asyncio.run(afresh(start_method="spawn")), flush=True)
+            gc.collect()
             os._exit(0)
 
         if __name__ == "__main__":
