@@ -131,6 +131,7 @@ class Assembly:
             window=window,
             chunksize=chunksize,
             flying=_CHUNKS_PER_WORKER * engine.workers,
+            bundle=lambda: max(1, dispatch.at_once // chunksize),
             ordered=ordered,
             meter=engine.meter,
         )

@@ -12,6 +12,10 @@ from .outcomes import Failure, Outcome, Verdict
 from .policy import Policy
 
 
+# Batches that take less time than a message to a worker does share one.
+_QUICK_AT_ONCE = 8
+
+
 class Dispatcher:
     """Augments chunks of (index, batch) pairs on an engine; every batch gets a verdict.
 
@@ -32,6 +36,11 @@ class Dispatcher:
         # Out of order, no batch should wait for a slow one while another worker is idle; and the
         # time that a batch takes has to begin when it is sent.
         self._ahead = ordered and timeout is None
+
+    @property
+    def at_once(self) -> int:
+        """How many batches it pays to send together, as they are now."""
+        return _QUICK_AT_ONCE if self._ahead and self._engine.quick else 1
 
     async def __call__(self, chunk: Sequence[Item]) -> Sequence[Verdict[Any]]:
         outcomes = [

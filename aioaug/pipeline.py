@@ -37,7 +37,8 @@ class Pipeline:
 
     `window` is the number of batches that may exist between the source and the consumer, the
     one in the consumer's hands included; `None` is no limit. `flying` is the number of chunks
-    given to `call` at once. Nothing is pulled before the first `next`.
+    given to `call` at once. While they are all under way, up to `bundle()` chunks that come after
+    them become one. Nothing is pulled before the first `next`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Pipeline:
         window: int | None,
         chunksize: int,
         flying: int,
+        bundle: Callable[[], int] = lambda: 1,
         ordered: bool,
         meter: Meter,
     ) -> None:
@@ -58,8 +60,12 @@ class Pipeline:
         self._chunksize = chunksize
         self._ordered = ordered
         self._meter = meter
+        self._bundle = bundle
         self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
-        self._flying = asyncio.Semaphore(flying)
+        self._slots = flying
+        self._landing = asyncio.Event()
+        self._chunk: list[Placed] = []  # pulled, and not under way yet
+        self._short = False  # the chunk will not get any longer for now
         self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
         self._done: dict[int, Verdict[Any]] = {}  # by position, in order of completion
@@ -168,29 +174,32 @@ class Pipeline:
         return self._source_error
 
     async def _feed(self) -> None:
-        chunk: list[Placed] = []
         try:
             while True:
                 # Waiting for a permit with a half-filled chunk in hand would be waiting for ever.
-                if chunk and not self._granted and self._permits.locked():
-                    await self._launch(chunk)
-                    chunk = []
-                for batch in await self._pull():
-                    position, index = self.progress.pulled, self.progress.pull()
-                    if index is None:
-                        self._permits.release()
-                        continue
-                    chunk.append((position, (index, batch)))
-                    if len(chunk) == self._chunksize:
-                        await self._launch(chunk)
-                        chunk = []
+                self._short = not self._granted and self._permits.locked()
+                self._launch()
+                batches = await self._pull()
+                self._short = False
+                for batch in batches:
+                    await self._admit(batch)
         except StopAsyncIteration:
-            await self._launch(chunk)
+            await self._launch_rest()
         except Exception as error:
             self._source_error = error
-            await self._launch(chunk)
+            await self._launch_rest()
         finally:
             await self._source.aclose()
+
+    async def _admit(self, batch: Any) -> None:
+        position, index = self.progress.pulled, self.progress.pull()
+        if index is None:
+            self._permits.release()
+            return
+        self._chunk.append((position, (index, batch)))
+        self._launch()
+        while len(self._chunk) >= self._chunksize * self._bundle():
+            await self._landed_one()
 
     async def _pull(self) -> list[Any]:
         """Some batches, with a permit taken for each before the source may fetch it."""
@@ -203,13 +212,25 @@ class Pipeline:
         self._granted -= len(batches)
         return batches
 
-    async def _launch(self, chunk: list[Placed]) -> None:
-        if not chunk:
-            return
-        await self._flying.acquire()
-        task = asyncio.create_task(self._run(chunk))
-        self._tasks.add(task)
-        task.add_done_callback(self._landed)
+    def _launch(self) -> None:
+        """Send the chunk off if it is long enough, and there is a slot for it."""
+        enough = 1 if self._short else self._chunksize
+        if self._slots and len(self._chunk) >= enough:
+            self._slots -= 1
+            task = asyncio.create_task(self._run(self._chunk))
+            self._chunk = []
+            self._tasks.add(task)
+            task.add_done_callback(self._landed)
+
+    async def _launch_rest(self) -> None:
+        self._short = True
+        self._launch()
+        while self._chunk:
+            await self._landed_one()
+
+    async def _landed_one(self) -> None:
+        self._landing.clear()
+        await self._landing.wait()
 
     async def _run(self, chunk: list[Placed]) -> None:
         positions, items = zip(*chunk, strict=True)
@@ -222,7 +243,9 @@ class Pipeline:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._flying.release()
+        self._slots += 1
+        self._launch()
+        self._landing.set()
         self._progress()
 
     def _fed(self, feeder: asyncio.Task[None]) -> None:

@@ -36,6 +36,11 @@ class Engine(AsyncResource, ABC):
         """How many pieces of shared memory are in use, and how many there may be."""
         return 0, 0
 
+    @property
+    def quick(self) -> bool:
+        """Whether calls took so little of late that to send them is what takes the time."""
+        return False
+
     @abstractmethod
     async def start(self) -> None:
         """Start all workers at once and wait until they are ready. Idempotent."""

@@ -10,7 +10,7 @@ from .worker import Recipe, Worker
 
 # Work shorter than this, in seconds, is sent ahead, so many pieces of it, to a worker that is
 # still busy: to wake it up for each would take longer than the work.
-_QUICK = 0.001
+_QUICK = 0.002
 _AHEAD = 4
 
 

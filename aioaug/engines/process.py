@@ -77,6 +77,10 @@ class ProcessEngine(Engine):
     def segments(self) -> tuple[int, int]:
         return self._bank.used, self._bank.count
 
+    @property
+    def quick(self) -> bool:
+        return self._courier.light and all(lane.depth > 1 for lane in self._lanes)
+
     async def start(self) -> None:
         if self._started and not self._closed:
             return
