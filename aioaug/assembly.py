@@ -17,8 +17,8 @@ from .progress import Bookmark, Progress
 from .seeding import Indices
 from .sources import ShardedSource, Source, open_source
 
-# Chunks under way per worker: enough for engines that send quick work ahead.
-_CHUNKS_PER_WORKER = 6
+# Chunks under way per worker: in its hands, on the way there, on the way back.
+_CHUNKS_PER_WORKER = 3
 # A list is cut into this many chunks per worker, as multiprocessing.Pool does.
 _CUTS_PER_WORKER = 4
 
