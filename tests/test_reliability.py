@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -443,6 +444,19 @@ async def test_bad_shards(shard, error, message):
 # many cancellations
 
 
+async def cancel_some(pool, images, random):
+    """Cancels requests and lists a moment after they began; returns how many were under way."""
+    cancelled = 0
+    async with pool.imap_batches(iter([images] * 50), output_buffer_size=4) as stream:
+        for _ in range(10):
+            calls = [asyncio.create_task(anext(stream))]
+            calls += [asyncio.create_task(pool.map_batches([images] * 3)) for _ in range(3)]
+            await asyncio.sleep(random.random() * 0.01)
+            cancelled += sum(call.cancel() for call in calls)
+            await asyncio.gather(*calls, return_exceptions=True)
+    return cancelled
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_thousand_cancels_under_load(capfd):
@@ -452,19 +466,12 @@ async def test_a_thousand_cancels_under_load(capfd):
     async with AsyncPool(aug.rest_a_little, processes=2) as pool:
         cancelled = 0
         while cancelled < 1000:
-            stream = pool.imap_batches(iter([images] * 50), output_buffer_size=4)
-            async with stream:
-                for _ in range(10):
-                    request = asyncio.create_task(anext(stream))
-                    lists = [asyncio.create_task(pool.map_batches([images] * 3)) for _ in range(3)]
-                    await asyncio.sleep(random.random() * 0.01)
-                    for call in (request, *lists):
-                        cancelled += call.cancel()
-                    await asyncio.gather(request, *lists, return_exceptions=True)
+            cancelled += await cancel_some(pool, images, random)
         assert len(await pool.map_batches([images] * 8)) == 8
         engine = pool.pool
         while engine._desk.busy:
             await asyncio.sleep(0.01)
+        gc.collect()
         assert pool.stats().segments == 0
         assert engine._seats._value == 4
     assert capfd.readouterr().err == ""
