@@ -11,7 +11,6 @@ from .errors import BatchTimeout, TransportError, WorkerDied
 from .outcomes import Failure, Outcome, Verdict
 from .policy import Policy
 
-
 # Batches that take less time than a message to a worker does share one.
 _QUICK_AT_ONCE = 8
 
