@@ -71,30 +71,41 @@ def _bilinear(x: Array, linear: Array, offset: Array, fill_mode: str, cval: floa
     # OpenCV's own warps round coordinates to 1/32 of a pixel in many of its versions, which is
     # several grey levels at an edge. Whole pixels it fetches exactly, and as fast; the weights
     # between them are computed here.
-    height, width, _ = x.shape
+    height, width, channels = x.shape
     rows, columns = np.arange(height, dtype=float)[:, None], np.arange(width, dtype=float)
     down = (offset[0] + linear[0, 0] * rows) + linear[0, 1] * columns
     right = (offset[1] + linear[1, 0] * rows) + linear[1, 1] * columns
     top, left = np.floor(down), np.floor(right)
-    lower, righter = (down - top).astype(np.float32), (right - left).astype(np.float32)
+    lower, righter = (
+        cv2.merge([share.astype(np.float32)] * channels).reshape(x.shape)
+        for share in (down - top, right - left)
+    )
     pixels = np.empty((height, width, 2), np.int16)
     pixels[..., 0], pixels[..., 1] = left, top
     border = _BORDERS[fill_mode][0]
 
-    def row(step: int) -> Array:
-        pixels[..., 1] += step
+    def row(step_down: int) -> Array:
+        pixels[..., 1] += step_down
         first = cv2.remap(x, pixels, None, cv2.INTER_NEAREST, borderMode=border)
         pixels[..., 0] += 1
         second = cv2.remap(x, pixels, None, cv2.INTER_NEAREST, borderMode=border)
         pixels[..., 0] -= 1
-        blended: Array = cv2.blendLinear(first, second, 1 - righter, righter)
-        return blended
+        return _between(first.reshape(x.shape), second.reshape(x.shape), righter)
 
-    result: Array = cv2.blendLinear(row(0), row(1), 1 - lower, lower).reshape(x.shape)
+    above, below = row(0), row(1)
+    result = _between(above, below, lower)
     if fill_mode == "constant":
         outside = (down < 0) | (down > height - 1) | (right < 0) | (right > width - 1)
         result[outside] = cval
     return result
+
+
+def _between(first: Array, second: Array, share: Array) -> Array:
+    """The point between both; `first` itself, exactly, where the share is 0. Uses their memory."""
+    second -= first
+    second *= share
+    first += second
+    return first
 
 
 def _spline(

@@ -129,7 +129,7 @@ def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]
         warnings.warn(
             f"{len(listed) - len(order)} files of the class {name!r} in the index below {folder} "
             "are gone; it is made again",
-            stacklevel=6,
+            stacklevel=5,
         )
     known = set(order)
     new = [one for one in found if one not in known]

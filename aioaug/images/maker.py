@@ -217,8 +217,8 @@ def _callback(name: str, params: ParallelProcessParams) -> Callback | None:
 
 
 def _working_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Where the batch is to hold integers, the way to them is in floats."""
-    return dtype if np.issubdtype(dtype, np.floating) else np.dtype(np.float32)
+    """What is computed in: on the way to integers and to half precision, single precision."""
+    return dtype if dtype == np.float64 else np.dtype(np.float32)
 
 
 def _names(file: Any) -> tuple[str, ...]:
