@@ -34,6 +34,8 @@ class Portal:
 
     def submit(self, fn: Callable[..., Awaitable[T]], *args: Any) -> Future[T]:
         """Begin `await fn(*args)` over there; cancelling the future cancels it."""
+        if self not in _open:  # its thread may be frozen already, and would never answer
+            raise RuntimeError("the portal is closed")
         return self._portal.start_task_soon(fn, *args)
 
     def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -61,6 +63,7 @@ async def _serve(ready: Future[BlockingPortal]) -> None:
 
 def _end_all() -> None:
     for portal in tuple(_open):
+        _open.discard(portal)
         portal.at_exit()
 
 

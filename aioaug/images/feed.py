@@ -8,7 +8,7 @@ import os
 import signal
 from contextlib import suppress
 
-from .._tasks import finish
+from .._tasks import finish, in_thread
 from ..errors import ClosedError
 from ..pool import AsyncPool
 from ..streams import BatchStream
@@ -85,7 +85,7 @@ class Feed:
             if number != self._walk_next:
                 await self._stop_walking()
                 self._walk_next = number + 1
-                job = await asyncio.to_thread(self.schedule.job, self.epoch, number)
+                job = await in_thread(self.schedule.job, self.epoch, number)
                 made: Made = (await (await self._open_pool()).map_batches([job]))[0]
                 return made
             if self._walk is None:

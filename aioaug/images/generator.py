@@ -118,7 +118,7 @@ class ParallelImageDataGenerator(Settings):
         if self.get_batch_function is not None:
             raise ValueError("get_batch_function is for files, and flow has none")
         told = {"subset": subset, **self.saving(save_to_dir, save_prefix, save_format)}
-        return self._iterator(source, batch_size, shuffle, seed, wraps=False, told=told)
+        return self._iterator(source, batch_size, shuffle, seed, told)
 
     def flow_from_directory(
         self,
@@ -176,7 +176,7 @@ class ParallelImageDataGenerator(Settings):
             **self.saving(save_to_dir, save_prefix, save_format),
         }
         return self._iterator(
-            source, batch_size, shuffle, chosen, wraps=True, told=told, shape=batch_shape
+            source, batch_size, shuffle, seed, told, ends=True, chosen=chosen, shape=batch_shape
         )
 
     def flow_from_dataframe(
@@ -226,7 +226,7 @@ class ParallelImageDataGenerator(Settings):
             **_reading(directory, source, target_size, color_mode, interpolation),
             **self.saving(save_to_dir, save_prefix, save_format),
         }
-        return self._iterator(source, batch_size, shuffle, seed, wraps=False, told=told)
+        return self._iterator(source, batch_size, shuffle, seed, told)
 
     def _iterator(
         self,
@@ -234,9 +234,10 @@ class ParallelImageDataGenerator(Settings):
         batch_size: int,
         shuffle: bool,
         seed: int | None,
-        *,
-        wraps: bool,
         told: dict[str, Any],
+        *,
+        ends: bool = False,
+        chosen: int | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> ImageIterator:
         refuse_nested_pool()
@@ -248,9 +249,8 @@ class ParallelImageDataGenerator(Settings):
             target, color = told["target_size"], told["color_mode"]
             told["batch_shape"] = batch_shape_for(shape, size, target, color, self.data_format)
         params = ParallelProcessParams(image_data_generator=self, **told)
-        schedule = Schedule(
-            source, self, batch_size=size, shuffle=shuffle, seed=check_seed(seed), wraps=wraps
-        )
+        chosen = check_seed(seed) if chosen is None else chosen
+        schedule = Schedule(source, self, batch_size=size, shuffle=shuffle, seed=chosen, wraps=ends)
         feed = Feed(
             schedule,
             BatchMaker(params, private=not self.debug),

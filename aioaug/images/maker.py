@@ -30,7 +30,7 @@ class BatchMaker:
         self.params = params
         self.private = private
         generator = params.image_data_generator
-        self._augment = _augmentation(generator.augmenter, private)
+        self._augment = _augmentation(generator.augmenter)
         self._before = _callback("noaug_preprocessing_function", params)
         self._after = _callback("preprocessing_function", params)
         self._random = generator.random_transforms_enabled and (
@@ -207,8 +207,9 @@ def _restore(environment: dict[str, str], data: bytes) -> BatchMaker:
     return BatchMaker(params, private=private)
 
 
-def _augmentation(augmenter: Any, private: bool) -> Augmentation | None:
-    return None if augmenter is None else Augmentation(augmenter, 0, private=private)
+def _augmentation(augmenter: Any) -> Augmentation | None:
+    # The global generators are borrowed for it already.
+    return None if augmenter is None else Augmentation(augmenter, 0, private=True)
 
 
 def _callback(name: str, params: ParallelProcessParams) -> Callback | None:
