@@ -92,12 +92,22 @@ def _jpeg(data: bytes) -> Array | None:
     Both use libjpeg-turbo and give the same pixels. Pictures of other kinds of channels, and
     damaged ones, which OpenCV fills with grey without a word, are Pillow's.
     """
-    with Image.open(io.BytesIO(data), formats=["JPEG", "MPO"]) as header:
-        if header.mode != "RGB" or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-            return None
+    if _components(data) != 3 or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _components(data: bytes) -> int:
+    """The number of channels in a JPEG's frame header (ITU-T T.81, B.2.2); 0 if there is none."""
+    place = 2
+    while place + 9 < len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return data[place + 9]
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return 0
 
 
 def _open(data: bytes, color_mode: str) -> Image.Image:

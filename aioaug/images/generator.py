@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +123,7 @@ class ParallelImageDataGenerator(Settings):
 
     def flow_from_directory(
         self,
-        directory: str,
+        directory: str | os.PathLike[str],
         target_size: tuple[int, int] = (256, 256),
         color_mode: str = "rgb",
         classes: list[str] | None = None,
@@ -182,7 +183,7 @@ class ParallelImageDataGenerator(Settings):
     def flow_from_dataframe(
         self,
         dataframe: Any,
-        directory: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
         x_col: str = "filename",
         y_col: Any = "class",
         weight_col: str | None = None,
@@ -261,7 +262,7 @@ class ParallelImageDataGenerator(Settings):
 
 
 def _reading(
-    directory: str | None,
+    directory: str | os.PathLike[str] | None,
     source: FileSource,
     target_size: tuple[int, int],
     color_mode: str,

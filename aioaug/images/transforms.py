@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arguments import whole
 from ._types import Array, Plan
-from .affine import FILL_MODES, affine
+from .affine import FILL_MODES, affine, mirror
 from .colours import brightness, channel_shift, contrast
 from .noise import KINDS, add_noise
 
@@ -134,9 +134,9 @@ class Ranges:
         if (intensity := plan.get("channel_shift_intensity")) is not None:
             x = channel_shift(x, intensity)
         if plan.get("flip_horizontal"):
-            x = x[:, ::-1]
+            x = mirror(x, 1)
         if plan.get("flip_vertical"):
-            x = x[::-1]
+            x = mirror(x, 0)
         if (factor := plan.get("brightness")) is not None:
             x = brightness(x, factor)
         if (factor := plan.get("contrast")) is not None:
