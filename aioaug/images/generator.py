@@ -157,9 +157,10 @@ class ParallelImageDataGenerator(Settings):
             FileNotFoundError: there is no such directory, or none for one of `classes`.
         """
         check_choice("class_mode", class_mode, CLASS_MODES)
+        directory = str(directory)
         chosen = check_seed(seed)
         source = directory_source(
-            str(directory),
+            directory,
             classes,
             self.split_of(subset),
             follow_links=follow_links,
@@ -210,6 +211,7 @@ class ParallelImageDataGenerator(Settings):
         subset is the first rows. `dataframe` stays as it is.
         """
         class_mode = _modern(kwargs, class_mode)
+        directory = None if directory is None else str(directory)
         source = frame_source(
             dataframe,
             directory,
@@ -262,7 +264,7 @@ class ParallelImageDataGenerator(Settings):
 
 
 def _reading(
-    directory: str | os.PathLike[str] | None,
+    directory: str | None,
     source: FileSource,
     target_size: tuple[int, int],
     color_mode: str,
@@ -271,7 +273,7 @@ def _reading(
     """What workers are told about files."""
     height, width = target_size
     return {
-        "directory": None if directory is None else str(directory),
+        "directory": directory,
         "class_indices": source.class_indices,
         "class_mode": source.class_mode,
         "target_size": (whole("target_size", height, low=1), whole("target_size", width, low=1)),
