@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal
@@ -15,17 +16,24 @@ from ..shortcuts import run
 
 T = TypeVar("T")
 
+# Seconds that a clean end may take when the program ends.
+_PATIENCE = 3.0
+
 _open: weakref.WeakSet[Portal] = weakref.WeakSet()
 
 
 class Portal:
     """Runs coroutine functions for threads that block; starts at once.
 
-    `at_exit` is called, in any thread, if the program ends while the portal is open.
+    If the program ends while it is open, `ending` is awaited over there, and then `last_resort`
+    is called, in any thread.
     """
 
-    def __init__(self, at_exit: Callable[[], object]) -> None:
-        self.at_exit = at_exit
+    def __init__(
+        self, ending: Callable[[], Awaitable[object]], last_resort: Callable[[], object]
+    ) -> None:
+        self.ending = ending
+        self.last_resort = last_resort
         self._thread = DaemonExecutor(1, "aioaug-portal")
         ready: Future[BlockingPortal] = Future()
         self._thread.submit(lambda: run(_serve(ready)))
@@ -63,8 +71,11 @@ async def _serve(ready: Future[BlockingPortal]) -> None:
 
 def _end_all() -> None:
     for portal in tuple(_open):
+        # From Python 3.12 on no thread can be started any more, which a clean end may need.
+        with suppress(Exception):
+            portal.submit(portal.ending).result(_PATIENCE)
         _open.discard(portal)
-        portal.at_exit()
+        portal.last_resort()
 
 
 # Programs that use blocking iterators seldom end them. Executors are joined when a program ends,

@@ -115,6 +115,10 @@ class Feed:
         self.closed = True
         await finish(self._release(kill=kill))
 
+    async def terminate(self) -> None:
+        """End for good, and at once."""
+        await self.aclose(kill=True)
+
     def abandon(self) -> None:
         """End the workers, from any thread, when the program ends and no thread can be started."""
         for pid in self._pids:
@@ -170,9 +174,10 @@ class Feed:
         await self._stop_walking()
 
     async def _release(self, *, kill: bool) -> None:
-        pool, self._pool, self._pids = self._pool, None, set()
+        pool, self._pool = self._pool, None
         if pool is not None:
             await (pool.terminate() if kill else pool.close())
+            self._pids = set()
         self._stream, self._walk, self._walk_next = None, None, 0
 
 

@@ -68,6 +68,8 @@ def _check(
     classes: list[str] | None,
     class_mode: str | None,
 ) -> None:
+    if not hasattr(frame, "iloc"):
+        raise TypeError(f"dataframe must be a pandas DataFrame, got {type(frame).__name__}")
     if class_mode not in FRAME_MODES:
         raise ValueError(f"class_mode must be one of {FRAME_MODES}, got {class_mode!r}")
     if class_mode == "multi_output" and not isinstance(y_col, list):

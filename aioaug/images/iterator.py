@@ -213,7 +213,7 @@ class ImageIterator(AsyncResource):
         if self._portal is None:
             if self._feed.running:
                 raise RuntimeError("this iterator is in use on an event loop: use `async for`")
-            self._portal = Portal(self._feed.abandon)
+            self._portal = Portal(self._feed.terminate, self._feed.abandon)
         return self._portal.call(fn, *args)
 
     def _begin(self) -> None:
