@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from aioaug.images import ParallelImageDataGenerator
+from aioaug.images import ParallelImageDataGenerator, affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_reference import ImageDataGenerator
@@ -112,6 +112,30 @@ def test_both_layouts_as_in_keras(layout):
     x = PHOTO if layout == "channels_last" else np.moveaxis(PHOTO, -1, 0).copy()
     plan = {"theta": 20, "tx": 4, "flip_horizontal": True, "channel_shift_intensity": 20}
     assert_close(*both(x, plan, data_format=layout))
+
+
+@pytest.fixture
+def rounding_opencv(monkeypatch):
+    """One of the versions of OpenCV whose warps round coordinates."""
+    monkeypatch.setattr(affine, "_opencv_is_exact", lambda: False)
+
+
+@pytest.mark.usefixtures("rounding_opencv")
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_an_opencv_that_rounds_is_not_used(channels):
+    x = np.repeat(PHOTO, 2, axis=2)[..., :channels].copy()
+    for plan in [*SINGLE, {"theta": -12.3, "tx": 7.7, "ty": 0.01, "zx": 1.3, "shear": 20}]:
+        assert_close(*both(x, plan))
+
+
+def test_what_rounding_looks_like(monkeypatch):
+    def rounded(x, linear, offset):
+        return affine._spline(x, linear, np.round(offset * 32) / 32, "nearest", 0, 1)
+
+    monkeypatch.setattr(affine, "_warp", rounded)
+    assert affine._opencv_is_exact.__wrapped__() is False
+    monkeypatch.setattr(affine, "_warp", lambda *given: affine._spline(*given, "nearest", 0, 1))
+    assert affine._opencv_is_exact.__wrapped__() is True
 
 
 def test_a_quarter_turn_is_about_the_centre():
