@@ -170,6 +170,17 @@ def test_flow_from_directory_as_in_keras(pictures, class_mode, color_mode):
         assert batches[0][0] is not batches[0][1]
 
 
+def test_channels_first_as_in_keras(pictures):
+    options = {"data_format": "channels_first", "rescale": 0.5, "samplewise_center": True}
+    given = {"target_size": (20, 30), "shuffle": False, "interpolation": "box", "batch_size": 6}
+    theirs = ImageDataGenerator(**options)
+    theirs = theirs.flow_from_directory(str(pictures), classes=["a", "b"], **given)
+    ours = ParallelImageDataGenerator(**options, **FAST).flow_from_directory(pictures, **given)
+    for one in epoch(ours):
+        alike(one, next(theirs))
+        assert one[0].shape == (6, 3, 20, 30)
+
+
 @pytest.mark.parametrize(
     "interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 )

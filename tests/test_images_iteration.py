@@ -357,6 +357,18 @@ def test_callbacks_of_arrays():
     )
     with generator.flow(np.zeros((3, 4, 4, 3))) as iterator:
         assert np.all(next(iterator) == 5)
+    generator = ParallelImageDataGenerator(cores=1, preprocessing_function=images_testing.mark_pid)
+    with generator.flow(np.zeros((3, 4, 4, 3))) as iterator:
+        assert np.all(next(iterator) != os.getpid() % 251)
+
+
+def test_shutting_down_without_waiting(pictures):
+    generator = ParallelImageDataGenerator(cores=1, preprocessing_function=images_testing.slowly)
+    iterator = generator.flow_from_directory(pictures, **SMALL)
+    next(iterator)
+    iterator.shutdown(wait=False)
+    with pytest.raises(aioaug.ClosedError):
+        next(iterator)
 
 
 def test_validation_without_augmentation(pictures):

@@ -242,6 +242,25 @@ def test_brightness_outside_of_bytes_is_scaled_and_put_back():
     assert_allclose(darker, (x - low) * 0.5 + low, atol=span / 255 * 1.01)
 
 
+def test_the_order_of_transformations():
+    plan = {
+        "tx": 0.5,
+        "channel_shift_intensity": 60.5,
+        "flip_vertical": True,
+        "brightness": 0.6,
+        "contrast": 1.7,
+        "noise": "s&p",
+        "noise_seed": 1,
+    }
+    generator = ParallelImageDataGenerator(fill_mode="constant")
+    x = PHOTO
+    for keys in (["tx"], *([key] for key in list(plan)[1:5]), ["noise", "noise_seed"]):
+        x = generator.apply_transform(x, {key: plan[key] for key in keys})
+    assert_array_equal(generator.apply_transform(PHOTO, plan), x)
+    before = generator.apply_transform(PHOTO, {"contrast": 1.7})
+    assert not np.array_equal(generator.apply_transform(before, {"brightness": 0.6}), x)
+
+
 def test_the_seed_of_a_draw_counts():
     generator = ParallelImageDataGenerator(
         rotation_range=30, zoom_range=0.2, noise=["gauss", "s&p", "speckle"]
