@@ -641,8 +641,20 @@ if __name__ == "__main__":
 """
 
 
-def test_a_program_that_never_shuts_down_still_ends(pictures, tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM)
+FORKING = """
+    import multiprocessing, warnings
+    warnings.simplefilter("ignore")  # of forking beside threads
+    child = multiprocessing.get_context("fork").Process(target=abs, args=(1,))
+    child.start()
+    child.join(10)
+    assert child.exitcode == 0, child.exitcode
+    next(flow)
+"""
+
+
+@pytest.mark.parametrize("more", ["", FORKING], ids=["plain", "forking"])
+def test_a_program_that_never_shuts_down_still_ends(pictures, tmp_path, more):
+    (tmp_path / "program.py").write_text(PROGRAM + more)
     done = subprocess.run(
         [sys.executable, tmp_path / "program.py", pictures],
         capture_output=True,

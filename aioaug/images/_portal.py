@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
@@ -43,7 +44,7 @@ class Portal:
     def submit(self, fn: Callable[..., Awaitable[T]], *args: Any) -> Future[T]:
         """Begin `await fn(*args)` over there; cancelling the future cancels it."""
         if self not in _open:  # its thread may be frozen already, and would never answer
-            raise RuntimeError("the portal is closed")
+            raise RuntimeError("the portal is closed, or belongs to a parent of this process")
         return self._portal.start_task_soon(fn, *args)
 
     def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -81,3 +82,5 @@ def _end_all() -> None:
 # Programs that use blocking iterators seldom end them. Executors are joined when a program ends,
 # before `atexit` has its turn, and would wait for ever for workers that nobody ends.
 threading._register_atexit(_end_all)  # type: ignore[attr-defined]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)  # their threads are the parent's alone
