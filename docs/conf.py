@@ -21,7 +21,9 @@ autodoc_preserve_defaults = True
 
 # There is no inventory of the libraries that type hints name, for want of the network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"_?(asyncio|collections|typing|imgaug|numpy)\..*"),
+    (r"py:.*", r"_?(asyncio|collections|typing|imgaug|np|numpy|os)\..*"),
     (r"py:.*", r"[a-z]+|[A-Z]\w*Error|Any|None"),  # built in
+    (r"py:.*", r"(dict|tuple)\[\w+"),  # hints of fields, which autodoc cuts at their commas
+    (r"py:.*", r"Settings"),  # what ParallelImageDataGenerator is made of
     (r"py:.*", r"aioaug\..*\.(T|State|EngineFactory)"),  # what only engines see
 ]

@@ -155,6 +155,30 @@ def test_augmentation_helps_the_training():
     assert float(moved) > float(plain_moved) + 2
 
 
+def accuracies(out):
+    names = ("without augmentation", "with augmentation")
+    return [tuple(map(float, re.search(f"{name}: {ACCURACY}", out).groups())) for name in names]
+
+
+def test_train_keras_style():
+    out = run("train_keras_style")
+    assert all(accuracy > 40 for pair in accuracies(out) for accuracy in pair)
+
+
+def test_train_keras_async():
+    out = run("train_keras_async")
+    assert accuracies(out) == accuracies(run("train_keras_style"))
+    assert float(re.search(r"never held up for more than ([\d.]+) s", out)[1]) < 1
+
+
+@pytest.mark.slow
+def test_augmentation_helps_what_is_moved_about():
+    (plain, plain_moved), (augmented, moved) = accuracies(run("train_keras_style", EPOCHS="120"))
+    assert plain > 90
+    assert augmented > 85
+    assert moved > plain_moved
+
+
 @contextmanager
 def server(**sizes):
     """The web example on a free port; yields its process and its address."""

@@ -593,6 +593,26 @@ async def test_one_large_result_does_not_spoil_the_rest():
         assert bank_of(pool)._used() <= 10 * MB
 
 
+async def test_large_results_of_calls_that_bring_no_arrays():
+    async with AsyncPool(aug.large, processes=1) as pool:
+        where = []
+        for size in [MB, MB, 500 * KB, 3 * MB, 3 * MB, 10, MB]:
+            (result,) = await pool.map_batches([size])
+            assert same(result, np.zeros(size, np.uint8))
+            where.append(in_a_segment(result))
+            del result
+        assert await all_free(pool)
+    # The first of a size tells how much room there should be.
+    assert where == [False, True, True, False, True, False, True]
+
+
+async def test_what_workers_hold_does_not_come_back(tmp_path):
+    async with AsyncPool(transport.SaysWhenUnpickled(tmp_path), processes=1) as pool:
+        await pool.map_batches([1])
+    (name,) = [file.name for file in sorted(tmp_path.iterdir())]
+    assert name != str(os.getpid())
+
+
 def segments_everywhere():
     """The bytes of all segments that this process or a child of it has mapped."""
     found = {}

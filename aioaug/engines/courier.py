@@ -54,6 +54,7 @@ class Courier:
         self._reserve = reserve
         self._copy = copy
         self._room = 0  # bytes that results needed behind what went in, at the most
+        self._bare = 0  # bytes that large results needed of calls that brought no arrays
         self.light = False
 
     async def pack(self, value: Any) -> Parcel:
@@ -111,6 +112,8 @@ class Courier:
 
     def _pack_light(self, value: Any) -> Parcel | None:
         """Pack what is small on the loop itself, without shared memory; `None` if it is not."""
+        if self._bare:
+            return None
         begun = time.perf_counter()
         head, buffers = _slots.flatten(value, small=_LIGHT_BYTES)
         seconds = time.perf_counter() - begun
@@ -122,9 +125,11 @@ class Courier:
         head, buffers = _slots.flatten(value)
         size = _slots.room_for(buffers)
         light = size + len(head) < _LIGHT_BYTES and time.perf_counter() - begun < _LIGHT_SECONDS
-        if not buffers:
+        light = light and not self._bare
+        if not buffers and not self._bare:
             return Parcel(head), light
-        segment = self._bank.take(size + max(int(_ROOM * size), self._room))
+        room = max(int(_ROOM * size), self._room) if buffers else self._bare
+        segment = self._bank.take(size + room)
         if segment is None:
             return Parcel(_slots.pickled(value)), light
         spans = _slots.lay(buffers, segment.memory)
@@ -133,9 +138,13 @@ class Courier:
     def _unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
         segment = parcel.segment
         if segment is None:
+            if len(reply.head) >= _LIGHT_BYTES:
+                self._bare = max(self._bare, int(_ROOM * len(reply.head)))
             return _slots.rebuild(reply.head), False
-        if reply.needed:
+        if reply.needed and parcel.spans:
             self._room = max(self._room, reply.needed - parcel.size)
+        elif reply.needed:
+            self._bare = max(self._bare, reply.needed)
         if not self._copies(parcel, reply):
             views = _slots.views(self._bank.lend(segment), reply.spans)
             return _slots.rebuild(reply.head, views), False

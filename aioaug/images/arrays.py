@@ -1,0 +1,80 @@
+"""What `flow` is given, checked and cut to its subset."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .. import forms
+from ._types import Array
+from .normalization import Normalization
+from .rows import pick_columns
+from .sources import ArraySource
+
+
+def array_source(
+    x: Any, y: Any, weights: Any, split: tuple[float, float] | None, layout: Normalization
+) -> ArraySource:
+    """Images (N,H,W,C), or a pair of them and what accompanies them, or a batch of imgaug.
+
+    Raises `ValueError` for other ranks, for lengths that differ, and for a subset that lacks
+    some of the labels.
+    """
+    columns: Any = x if forms.is_batch(x) else None
+    images, extras = (None, []) if columns is not None else _with_extras(x)
+    held = images if images is not None else columns.images_unaug
+    if held is None:
+        raise ValueError("x has no images")
+    if images is not None:
+        _check_images(images, layout)
+    size = len(held)
+    labels = None if y is None else np.asarray(y)
+    weights = None if weights is None else np.asarray(weights)
+    for name, values in [("y", labels), ("sample_weight", weights), *(("x", e) for e in extras)]:
+        if values is not None and len(values) != size:
+            raise ValueError(f"x has {size} images, but {name} has {len(values)} rows")
+    source = ArraySource(images, columns=columns, extras=extras, labels=labels, weights=weights)
+    return source if split is None else _part(source, split)
+
+
+def _with_extras(x: Any) -> tuple[Array, list[Array]]:
+    if not isinstance(x, (tuple, list)):
+        return np.asarray(x), []
+    if len(x) != 2:
+        raise ValueError(f"x must be images, or a pair of images and more data, got {len(x)} items")
+    images, more = x
+    return np.asarray(images), [np.asarray(e) for e in (more if isinstance(more, list) else [more])]
+
+
+def _check_images(images: Array, layout: Normalization) -> None:
+    if images.ndim != 4:
+        raise ValueError(f"x must have rank 4, got an array of the shape {images.shape}")
+    channels = images.shape[layout.channel_axis]
+    if channels not in (1, 3, 4):
+        warnings.warn(
+            f"x has {channels} channels on axis {layout.channel_axis} "
+            f"(data_format={layout.data_format!r}); images have 1, 3 or 4",
+            stacklevel=4,
+        )
+
+
+def _part(source: ArraySource, split: tuple[float, float]) -> ArraySource:
+    size = len(source)
+    start, stop = int(split[0] * size), int(split[1] * size)
+    middle = stop if start == 0 else start
+    if source.labels is not None and not np.array_equal(
+        np.unique(source.labels[:middle]), np.unique(source.labels[middle:])
+    ):
+        raise ValueError(
+            "training and validation subsets have different classes; y may need to be shuffled"
+        )
+    here = slice(start, stop)
+    return ArraySource(
+        None if source.images is None else source.images[here],
+        columns=pick_columns(source.columns, range(start, stop)),
+        extras=[extra[here] for extra in source.extras],
+        labels=None if source.labels is None else source.labels[here],
+        weights=None if source.weights is None else source.weights[here],
+    )

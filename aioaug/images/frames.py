@@ -1,0 +1,139 @@
+"""The rows of a pandas data frame as files with labels."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .files import SUFFIXES
+from .sources import FRAME_MODES, FileSource
+
+_WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
+
+
+def frame_source(
+    frame: Any,
+    directory: str | None,
+    *,
+    x_col: str,
+    y_col: Any,
+    weight_col: str | None,
+    classes: list[str] | None,
+    class_mode: str | None,
+    split: tuple[float, float] | None,
+    validate_filenames: bool,
+    dtype: np.dtype[Any],
+) -> FileSource:
+    """The rows that name a picture and one of the classes, in their order; `frame` stays as it is.
+
+    Of `split`, fractions of a row are dropped. Raises `TypeError` and `ValueError` for columns
+    that do not fit `class_mode`.
+    """
+    _check(frame, x_col, y_col, weight_col, classes, class_mode)
+    if validate_filenames:
+        frame = _valid(frame, directory, x_col)
+    class_indices: dict[str, int] = {}
+    if class_mode not in _WITHOUT_CLASSES:
+        frame, names = _with_classes(frame, y_col, classes)
+        class_indices = {name: number for number, name in enumerate(names)}
+    if split is not None:
+        start, stop = (int(part * len(frame)) for part in split)
+        frame = frame.iloc[start:stop]
+    labels: Any = None
+    if class_mode == "multi_output":
+        labels = [np.array(frame[column].tolist()) for column in y_col]
+    elif class_mode == "raw":
+        labels = frame[y_col].to_numpy()
+    elif class_mode not in _WITHOUT_CLASSES:
+        labels = [_numbers(label, class_indices) for label in frame[y_col]]
+    return FileSource(
+        directory,
+        frame[x_col].tolist(),
+        class_indices=class_indices,
+        class_mode=class_mode,
+        labels=labels,
+        dtype=dtype,
+        weights=None if weight_col is None else frame[weight_col].to_numpy(),
+    )
+
+
+def _check(
+    frame: Any,
+    x_col: str,
+    y_col: Any,
+    weight_col: str | None,
+    classes: list[str] | None,
+    class_mode: str | None,
+) -> None:
+    if not hasattr(frame, "iloc"):
+        raise TypeError(f"dataframe must be a pandas DataFrame, got {type(frame).__name__}")
+    if class_mode not in FRAME_MODES:
+        raise ValueError(f"class_mode must be one of {FRAME_MODES}, got {class_mode!r}")
+    if class_mode == "multi_output" and not isinstance(y_col, list):
+        raise TypeError(f"y_col must be a list for class_mode='multi_output', got {y_col!r}")
+    _each(frame, x_col, (str,), "x_col")
+    if class_mode in ("binary", "sparse"):
+        _each(frame, y_col, (str,), f"class_mode={class_mode!r}: y_col")
+    if class_mode == "binary":
+        count = len(set(classes)) if classes else frame[y_col].nunique()
+        if count != 2:
+            raise ValueError(f"class_mode='binary' needs 2 classes, found {count}")
+    if class_mode == "categorical":
+        _each(frame, y_col, (str, list, tuple), "class_mode='categorical': y_col")
+    if classes and class_mode in _WITHOUT_CLASSES:
+        warnings.warn(f"classes is ignored for class_mode={class_mode!r}", stacklevel=4)
+    if weight_col is not None and not _is_numeric(frame[weight_col]):
+        raise TypeError(f"weight_col={weight_col!r} must be a column of numbers")
+
+
+def _each(frame: Any, column: str, types: tuple[type, ...], what: str) -> None:
+    wrong = [value for value in frame[column] if not isinstance(value, types)]
+    if wrong:
+        names = " or ".join(one.__name__ for one in types)
+        raise TypeError(f"{what}={column!r} must hold {names}, got {wrong[0]!r}")
+
+
+def _is_numeric(column: Any) -> bool:
+    return isinstance(column.dtype, np.dtype) and np.issubdtype(column.dtype, np.number)
+
+
+def _valid(frame: Any, directory: str | None, x_col: str) -> Any:
+    paths = [os.path.join(directory or "", name) for name in frame[x_col]]
+    valid = np.array([path.lower().endswith(SUFFIXES) and os.path.isfile(path) for path in paths])
+    if not valid.all():
+        warnings.warn(
+            f"{np.count_nonzero(~valid)} rows are left out: no picture has the name in "
+            f"x_col={x_col!r}",
+            stacklevel=4,
+        )
+    return frame[valid.astype(bool)]
+
+
+def _with_classes(frame: Any, y_col: str, classes: list[str] | None) -> tuple[Any, list[str]]:
+    """The rows that have one of the classes, and all classes in the order of their numbers."""
+    if not classes:
+        found: set[str] = set()
+        for label in frame[y_col]:
+            found.update(label if isinstance(label, (list, tuple)) else [label])
+        return frame, sorted(found)
+    known = set(classes)
+    kept = [_known(label, known) for label in frame[y_col]]
+    some = np.array([bool(label) for label in kept], bool)
+    frame = frame[some].copy()
+    frame[y_col] = [label for label in kept if label]
+    return frame, list(dict.fromkeys(classes))
+
+
+def _known(label: Any, known: set[str]) -> Any:
+    if isinstance(label, (list, tuple)):
+        return [one for one in label if one in known]
+    return label if label in known else None
+
+
+def _numbers(label: Any, class_indices: dict[str, int]) -> Any:
+    if isinstance(label, (list, tuple)):
+        return [class_indices[one] for one in label]
+    return class_indices[label]

@@ -1,0 +1,79 @@
+"""Which samples make which batch of which epoch: a pure function of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ._types import Array
+from .normalization import Normalization
+from .rows import Job
+from .sources import Source
+
+_SHUFFLE = 2**32 - 1  # keeps the order's random numbers apart from those of samples
+
+
+class Schedule:
+    """The epochs of a source, cut into batches.
+
+    With `wraps` every batch is full, the last one going on with the epoch's first samples, and
+    an epoch is an end; otherwise the last batch is what is left, and epochs follow each other.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        generator: Normalization,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        wraps: bool,
+    ) -> None:
+        self.source = source
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.wraps = wraps
+        self._generator = generator
+        self._started_with = generator.statistics
+        self._order: tuple[int, Array] | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self.source) // self.batch_size)
+
+    def started(self) -> None:
+        """Workers start now, with the generator as it is."""
+        self._started_with = self._generator.statistics
+
+    def order(self, epoch: int) -> Array:
+        """The samples of an epoch, one after the other."""
+        size = len(self.source)
+        if not self.shuffle:
+            return np.arange(size)
+        known = self._order
+        if known is None or known[0] != epoch:
+            rng = np.random.default_rng((self.seed, epoch, _SHUFFLE))
+            self._order = known = epoch, rng.permutation(size)
+        return known[1]
+
+    def job(self, epoch: int, batch: int) -> Job:
+        """One batch to be made; reads the rows of arrays."""
+        first = batch * self.batch_size
+        order = self.order(epoch)
+        places = np.arange(first, first + self.batch_size)
+        places = places % len(order) if self.wraps else places[places < len(order)]
+        found = self._generator.statistics
+        changed = None if found.same(self._started_with) else found
+        rows = self.source.read(order[places].tolist())
+        return Job(self.seed, epoch, batch, first, rows, changed)
+
+    def jobs(self, epoch: int, batch: int, *, endless: bool) -> Iterator[Job]:
+        """The batches from there to the end of the epoch, or through all epochs to come."""
+        while True:
+            for number in range(batch, len(self)):
+                yield self.job(epoch, number)
+            if not endless:
+                return
+            epoch, batch = epoch + 1, 0

@@ -1,0 +1,143 @@
+"""Where samples come from: arrays in memory, or files whose names were listed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ._types import Array
+from .rows import Rows, pick, pick_columns, pick_targets
+
+CLASS_MODES = ("categorical", "binary", "sparse", "input", None)
+FRAME_MODES = ("binary", "categorical", "input", "multi_output", "raw", "sparse", None)
+
+
+class Source(Protocol):
+    """Samples by number, with what Keras' iterators tell about them."""
+
+    class_indices: dict[str, int]
+    classes: Any
+    filenames: list[Any]
+    labels: Any
+
+    def __len__(self) -> int: ...
+
+    def read(self, numbers: list[int]) -> Rows:
+        """What a worker needs to make these samples."""
+
+    @property
+    def filepaths(self) -> list[Any]:
+        """The files of the samples, as they are opened."""
+
+
+class ArraySource:
+    """Rows of arrays: images, what accompanies them, labels and weights."""
+
+    def __init__(
+        self,
+        images: Array | None,
+        *,
+        columns: Any,
+        extras: list[Array],
+        labels: Array | None,
+        weights: Array | None,
+    ) -> None:
+        self.images = images
+        self.columns = columns
+        self.extras = extras
+        self.labels = labels
+        self.weights = weights
+        self.class_indices: dict[str, int] = {}
+        self.classes: Any = None
+        self.filenames: list[Any] = []
+
+    def __len__(self) -> int:
+        held = self.columns.images_unaug if self.images is None else self.images
+        return len(held)
+
+    def read(self, numbers: list[int]) -> Rows:
+        """Copies of the rows with these numbers."""
+        return Rows(
+            numbers=numbers,
+            images=pick(self.images, numbers),
+            columns=pick_columns(self.columns, numbers),
+            extras=[extra[numbers] for extra in self.extras],
+            targets=pick(self.labels, numbers),
+            weights=pick(self.weights, numbers),
+        )
+
+    @property
+    def filepaths(self) -> list[Any]:
+        """Nothing."""
+        return []
+
+
+class FileSource:
+    """Files below a directory; only their names go to workers.
+
+    `labels` are what `class_mode` makes targets of: classes by number, for "categorical" also
+    lists of them, or, for "raw" and "multi_output", arrays that are handed on.
+    """
+
+    def __init__(
+        self,
+        directory: str | None,
+        filenames: Sequence[Any],
+        *,
+        class_indices: dict[str, int],
+        class_mode: str | None,
+        labels: Any,
+        dtype: np.dtype[Any],
+        weights: Array | None = None,
+    ) -> None:
+        self.directory = directory or ""
+        self.filenames = list(filenames)
+        self.class_indices = class_indices
+        self.class_mode = class_mode
+        self.labels = labels
+        self.classes = None if class_mode in ("raw", "multi_output") else labels
+        self.weights = weights
+        self._dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self.filenames)
+
+    def read(self, numbers: list[int]) -> Rows:
+        """The names of these samples, and their targets."""
+        classes = self.classes
+        if isinstance(classes, np.ndarray):
+            classes = classes[numbers].tolist()
+        elif classes is not None:
+            classes = pick(classes, numbers)
+        return Rows(
+            numbers=numbers,
+            files=pick(self.filenames, numbers),
+            classes=classes,
+            targets=self._targets(numbers, classes),
+            weights=pick(self.weights, numbers),
+        )
+
+    @property
+    def filepaths(self) -> list[Any]:
+        """The files of the samples, as they are opened."""
+        return [
+            tuple(os.path.join(self.directory, one) for one in name)
+            if isinstance(name, tuple)
+            else os.path.join(self.directory, name)
+            for name in self.filenames
+        ]
+
+    def _targets(self, numbers: list[int], classes: list[Any] | None) -> Any:
+        if self.class_mode in ("raw", "multi_output"):
+            return pick_targets(self.labels, numbers)
+        if self.class_mode in ("binary", "sparse"):
+            return np.array(classes, self._dtype)
+        if self.class_mode == "categorical":
+            targets = np.zeros((len(numbers), len(self.class_indices)), self._dtype)
+            for place, one in enumerate(classes or ()):
+                targets[place, one] = 1
+            return targets
+        return None  # "input" is made of the images

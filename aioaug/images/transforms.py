@@ -1,0 +1,168 @@
+"""What random transformations there may be, one draw of them, and what the draw does.
+
+`Ranges` draws a plan, a dict by Keras' names, from one generator of random numbers; `transform`
+is a pure function of a picture and a plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ..arguments import whole
+from ._types import Array, Plan
+from .affine import FILL_MODES, affine, mirror
+from .colours import brightness, channel_shift, contrast
+from .noise import KINDS, add_noise
+
+_IDENTITY: Plan = {
+    "theta": 0,
+    "tx": 0,
+    "ty": 0,
+    "shear": 0,
+    "zx": 1,
+    "zy": 1,
+    "flip_horizontal": False,
+    "flip_vertical": False,
+    "channel_shift_intensity": None,
+    "brightness": None,
+    "contrast": None,
+    "noise": None,
+}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Ranges:
+    """From where random transformations are drawn, and how pixels are resampled for them."""
+
+    rotation_range: float = 0
+    width_shift_range: Any = 0.0
+    height_shift_range: Any = 0.0
+    brightness_range: tuple[float, float] | None = None
+    contrast_range: tuple[float, float] | None = None
+    shear_range: float = 0.0
+    zoom_range: Any = 0.0
+    channel_shift_range: float = 0.0
+    fill_mode: str = "nearest"
+    cval: float = 0.0
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    noise: Any = None
+    interpolation_order: int = 1
+
+    def _check_ranges(self) -> None:
+        for name in ("brightness_range", "contrast_range"):
+            _pair_or_none(name, getattr(self, name))
+        zoom = self.zoom_range
+        if isinstance(zoom, Real):
+            self.zoom_range = [1 - zoom, 1 + zoom]
+        else:
+            _pair_or_none("zoom_range", zoom)
+            self.zoom_range = list(zoom)
+        if self.fill_mode not in FILL_MODES:
+            names = ", ".join(map(repr, FILL_MODES))
+            raise ValueError(f"fill_mode must be one of {names}, got {self.fill_mode!r}")
+        whole("interpolation_order", self.interpolation_order, low=0, high=5)
+        if isinstance(self.noise, str):
+            self.noise = [self.noise]
+        unknown = [kind for kind in self.noise or () if kind not in KINDS]
+        if unknown:
+            names = ", ".join(map(repr, KINDS))
+            raise ValueError(f"noise must be a list of {names}, got {unknown[0]!r}")
+
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether a draw may move pixels, so that what refers to their places must move along."""
+        shifts = (self.width_shift_range, self.height_shift_range)
+        return bool(
+            self.rotation_range
+            or any(np.any(np.asarray(shift)) for shift in shifts)
+            or self.shear_range
+            or list(self.zoom_range) != [1, 1]
+            or self.horizontal_flip
+            or self.vertical_flip
+        )
+
+    @property
+    def default_transform(self) -> Plan:
+        """The plan that changes nothing, as a new dict."""
+        return dict(_IDENTITY)
+
+    def draw(self, height: int, width: int, rng: np.random.Generator) -> Plan:
+        """One plan for a picture of this size.
+
+        What moves pixels is drawn first, so that a generator for pictures and one for their
+        masks stay together although only the first changes colours.
+        """
+        plan = self.default_transform
+        if self.rotation_range:
+            plan["theta"] = rng.uniform(-self.rotation_range, self.rotation_range)
+        plan["tx"] = _shift(self.height_shift_range, height, rng)
+        plan["ty"] = _shift(self.width_shift_range, width, rng)
+        if self.shear_range:
+            plan["shear"] = rng.uniform(-self.shear_range, self.shear_range)
+        if list(self.zoom_range) != [1, 1]:
+            low, high = self.zoom_range
+            plan["zx"], plan["zy"] = rng.uniform(low, high, 2)
+        # Both are drawn in any case, so that enabling one does not change what comes after.
+        across, down = rng.random(2) < 0.5
+        plan["flip_horizontal"] = bool(across and self.horizontal_flip)
+        plan["flip_vertical"] = bool(down and self.vertical_flip)
+        if self.channel_shift_range:
+            limit = self.channel_shift_range
+            plan["channel_shift_intensity"] = rng.uniform(-limit, limit)
+        if self.brightness_range is not None:
+            plan["brightness"] = rng.uniform(*self.brightness_range)
+        if self.contrast_range is not None:
+            plan["contrast"] = rng.uniform(*self.contrast_range)
+        if self.noise:
+            plan["noise"] = self.noise[rng.integers(len(self.noise))]
+            plan["noise_seed"] = int(rng.integers(2**63))
+        return plan
+
+    def transform(self, x: Array, plan: Plan) -> Array:
+        """Apply a plan, of which any key may be missing, to a picture (H,W,C).
+
+        The order: affine, channel shift, flips, brightness, contrast, noise.
+        """
+        x = affine(
+            x, plan, fill_mode=self.fill_mode, cval=self.cval, order=self.interpolation_order
+        )
+        if (intensity := plan.get("channel_shift_intensity")) is not None:
+            x = channel_shift(x, intensity)
+        if plan.get("flip_horizontal"):
+            x = mirror(x, 1)
+        if plan.get("flip_vertical"):
+            x = mirror(x, 0)
+        if (factor := plan.get("brightness")) is not None:
+            x = brightness(x, factor)
+        if (factor := plan.get("contrast")) is not None:
+            x = contrast(x, factor)
+        if (kind := plan.get("noise")) is not None:
+            x = add_noise(x, kind, plan.get("noise_seed"))
+        return x
+
+
+def _shift(limits: Any, size: int, rng: np.random.Generator) -> float:
+    """Keras' three readings: a list of steps, an int (steps below it), a float (a range)."""
+    array = np.asarray(limits)
+    if not np.any(array):
+        return 0
+    if array.ndim or np.issubdtype(array.dtype, np.integer):
+        steps = array if array.ndim else np.arange(int(array))
+        shift = float(rng.choice(steps) * rng.choice([-1, 1]))
+    else:
+        shift = float(rng.uniform(-array, array))
+    return shift * size if array.max() < 1 else shift
+
+
+def _pair_or_none(name: str, value: object) -> None:
+    if value is None and name != "zoom_range":
+        return
+    pair = isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2
+    if not pair or not all(isinstance(one, Real) for one in value):  # type: ignore[attr-defined]
+        what = "a float or two floats" if name == "zoom_range" else "two floats"
+        raise ValueError(f"{name} must be {what}, got {value!r}")
