@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .._worker import is_worker
 from ..errors import AioaugError
 from ._types import Array
 
@@ -72,8 +74,7 @@ def read_picture(
         pixels = _jpeg(data) if color_mode == "rgb" and data.startswith(_JPEG) else None
         if pixels is not None and (interpolation is None or pixels.shape[:2] == size):
             return pixels
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata and palettes
+        with _without_warnings():
             image = Image.fromarray(pixels) if pixels is not None else _open(data, color_mode)
             if interpolation is not None and size is not None and image.size != size[::-1]:
                 image = image.resize(size[::-1], _RESAMPLING[interpolation])
@@ -84,6 +85,20 @@ def read_picture(
         raise UnreadablePictureError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # decoders raise nearly anything
         raise UnreadablePictureError(f"{path} cannot be read: {error}") from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Say nothing of odd metadata and palettes, in a worker process.
+
+    In one thread of many the filters belong to all of them, and would be put back at any time.
+    """
+    if not is_worker():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _jpeg(data: bytes) -> Array | None:
