@@ -6,7 +6,7 @@ The modules, from the ground up; each imports only from those above it:
     far side    forms  _augment  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
     heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
-    faces       images
+    faces       formats  batch  images
     doors       presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
 """
 

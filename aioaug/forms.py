@@ -2,7 +2,8 @@
 
 `Batch` and `UnnormalizedBatch` pass as they are. An array (N,H,W,C) or (N,H,W), a list of
 arrays (H,W,C) or (H,W), or a list of one of imgaug's `...OnImage` objects goes in as a column
-of its own and comes back in the same form.
+of its own and comes back in the same form. A class with `__augment__(augment_batch)` knows
+itself how: it returns a copy that went through that function as a batch of imgaug's.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ _COLUMNS = {
 
 
 def is_batch(value: Any) -> bool:
-    """Whether `value` is one of imgaug's two batch classes."""
-    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
-
-    return isinstance(value, (Batch, UnnormalizedBatch))
+    """Whether `value` is a batch in itself: one of imgaug's two classes, or of one like them."""
+    return _knows_how(value) or _is_imgaugs(value)
 
 
 def check(batch: Any) -> None:
     """Raise `TypeError` or `ValueError` if an imgaug augmenter cannot take `batch`."""
-    if is_batch(batch):
+    if _knows_how(batch):
+        return
+    if _is_imgaugs(batch):
         used = [name for name in _augmented(batch) if getattr(batch, name) is not None]
         if used and type(batch).__name__ == "UnnormalizedBatch":
             raise ValueError(f"the batch was augmented already: {', '.join(used)} is set")
@@ -44,12 +45,24 @@ def check(batch: Any) -> None:
 def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     """Run imgaug's `augment_batch_` over a batch of any form; `batch` itself stays as it is."""
     check(batch)
-    if is_batch(batch):
+    if _knows_how(batch):
+        return batch.__augment__(augment_batch)
+    if _is_imgaugs(batch):
         return augment_batch(copy.copy(batch))
     if isinstance(batch, list) and not batch:
         return []
     column = _column(batch)
     return getattr(augment_batch(_as_batch(column, batch)), f"{column}_aug")
+
+
+def _knows_how(value: Any) -> bool:
+    return hasattr(type(value), "__augment__")
+
+
+def _is_imgaugs(value: Any) -> bool:
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+    return isinstance(value, (Batch, UnnormalizedBatch))
 
 
 def _as_batch(column: str, value: Any) -> Batch | UnnormalizedBatch:

@@ -1,0 +1,205 @@
+"""Named columns of the same rows, and single rows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .labels import Labels
+
+# With underscores, since a component may well be called "labels".
+_OWN = ("_names", "_columns", "_labels")
+
+
+class Components:
+    """Named columns of rows that go by labels: `components.images`, `components[label].images`.
+
+    A column that was not given reads as `None`.
+    """
+
+    __slots__ = _OWN
+    _names: tuple[str, ...]
+    _columns: dict[str, Any]
+    _labels: Labels
+
+    def __init__(self, names: Sequence[str], columns: dict[str, Any], labels: Labels) -> None:
+        for name, value in zip(_OWN, (tuple(names), columns, labels), strict=True):
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._columns.get(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._names:
+            raise AttributeError(f"no component {name!r}; there are {', '.join(self._names)}")
+        self._columns[name] = value
+
+    def __getitem__(self, label: Any) -> Item:
+        return Item(self, self._labels.find(label))
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Components, (self._names, self._columns, self._labels)
+
+    def __repr__(self) -> str:
+        return f"Components({', '.join(self._names)}; {len(self)} rows)"
+
+    def as_dict(self, names: str | Iterable[str] | None = None) -> dict[str, Any]:
+        """Columns by name, all or some."""
+        return {name: getattr(self, name) for name in named(names, self._names)}
+
+    def as_tuple(self, names: str | Iterable[str] | None = None) -> tuple[Any, ...]:
+        """Columns in order, all or some."""
+        return tuple(self.as_dict(names).values())
+
+
+class Item:
+    """One row, or some of them, of `Components`; what is assigned to it goes into the columns."""
+
+    __slots__ = ("_of", "_where")
+    _of: Components
+    _where: Any
+
+    def __init__(self, components: Components, where: Any) -> None:
+        object.__setattr__(self, "_of", components)
+        object.__setattr__(self, "_where", where)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        column = self._of._columns.get(name)
+        return None if column is None else rows(column, self._where)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        column = self._of._columns.get(name)
+        if column is None:
+            raise AttributeError(f"no component {name!r} with data")
+        if hasattr(column, "iloc"):
+            column.iloc[self._where] = value
+        else:
+            column[self._where] = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Item, (self._of, self._where)
+
+    def __repr__(self) -> str:
+        return f"Item({', '.join(self._of._names)})"
+
+    def as_tuple(self, names: str | Iterable[str] | None = None) -> tuple[Any, ...]:
+        """The row's values in order, of all components or some."""
+        return tuple(getattr(self, name) for name in named(names, self._of._names))
+
+
+class Rows:
+    """Data without names whose rows go by labels, to be cropped by them."""
+
+    def __init__(self, data: Any, labels: Labels) -> None:
+        self.data = data
+        self.labels = labels
+
+
+def named(names: str | Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as a tuple; a lone one stands for itself, `None` for the default."""
+    if names is None:
+        return default
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def rows(column: Any, where: Any) -> Any:
+    """The row at a position, or the rows at some positions."""
+    if hasattr(column, "iloc"):
+        return column.iloc[where]
+    if isinstance(column, list | tuple) and hasattr(where, "__len__"):
+        return type(column)(column[position] for position in where)
+    return column[where]
+
+
+def crop(source: Any, labels: Any) -> Any:
+    """The rows of a column that go by these labels; an array's are its positions.
+
+    A pandas series becomes an array, and so do the values of a dict.
+    """
+    import numpy as np
+
+    if source is None:
+        return None
+    if hasattr(source, "loc"):
+        found = source.loc[labels]
+        return found.to_numpy() if hasattr(found, "to_frame") else found
+    if isinstance(source, dict):
+        return stack([source[label] for label in np.asarray(labels).tolist()])
+    if isinstance(source, list | tuple):
+        return rows(source, labels)
+    return source[labels]
+
+
+def crop_raw(source: Any, labels: Labels) -> Any:
+    """The rows of data without names; tuples, lists and dicts are of columns."""
+    if isinstance(source, Rows):
+        return _each(source.data, lambda column: rows(column, source.labels.find(labels.indices)))
+    return _each(source, lambda column: crop(column, labels.indices))
+
+
+def raw_item(data: Any, labels: Labels, label: Any) -> Any:
+    """What goes by a label in cropped data without names."""
+    where = labels.find(label)
+    return _each(data, lambda column: None if column is None else rows(column, where))
+
+
+def columns_from(source: Any, names: tuple[str, ...], labels: Labels | None) -> dict[str, Any]:
+    """Columns by name out of a tuple, a list, a dict, a data frame or `Components`.
+
+    The rows that go by `labels` are taken, or all rows without any.
+    """
+    if isinstance(source, Components):
+        where = None if labels is None else source._labels.find(labels.indices)
+        return {
+            name: column if where is None or column is None else rows(column, where)
+            for name, column in source.as_dict(names).items()
+        }
+    if isinstance(source, list | tuple):
+        if len(source) > len(names):
+            raise ValueError(f"{len(source)} columns for {len(names)} components: {names}")
+        found = dict(zip(names, source, strict=False))
+    elif isinstance(source, dict) or hasattr(source, "iloc"):
+        found = {name: source[name] for name in names if name in source}
+    else:
+        raise TypeError(
+            f"components {names} need a tuple, a dict or a data frame of columns, got "
+            f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
+        )
+    if labels is None:
+        return found
+    return {name: crop(column, labels.indices) for name, column in found.items()}
+
+
+def stack(values: Sequence[Any]) -> Any:
+    """Values of one shape as one array, any others as an array of objects (N,)."""
+    import numpy as np
+
+    if values and all(_stackable(value) for value in values):
+        try:
+            return np.stack([np.asarray(value) for value in values])
+        except ValueError:  # their shapes differ, or one is ragged in itself
+            pass
+    found = np.empty(len(values), object)
+    for position, value in enumerate(values):
+        found[position] = value
+    return found
+
+
+def _stackable(value: Any) -> bool:
+    plain = isinstance(value, int | float | complex | str | bytes | list | tuple)
+    return plain or value is None or hasattr(value, "__array__")
+
+
+def _each(data: Any, change: Any) -> Any:
+    if isinstance(data, list | tuple):
+        return type(data)(change(column) for column in data)
+    if isinstance(data, dict):
+        return {name: change(column) for name, column in data.items()}
+    return None if data is None else change(data)

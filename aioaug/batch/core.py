@@ -1,0 +1,291 @@
+"""A batch's own state: its index, its data, and the random numbers it draws."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from .chance import Chance
+from .components import Components, columns_from, crop, crop_raw, named, raw_item
+from .decorators import action, finish_class
+from .labels import Labels
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Core(Chance):
+    """Named columns of the same items, known by the labels of an index."""
+
+    components: tuple[str, ...] | None = None
+    apply_defaults: dict[str, Any] = {  # noqa: RUF012 - as subclasses are written
+        "target": "threads",
+        "post": "_assemble",
+        "src": None,
+        "dst": None,
+    }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        finish_class(cls)
+
+    def __init__(
+        self,
+        index: Any,
+        dataset: Any = None,
+        pipeline: Any = None,
+        preloaded: Any = None,
+        copy: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if self.components is not None:
+            if not isinstance(self.components, tuple):
+                raise TypeError(f"components must be a tuple of names, got {self.components!r}")
+            for name in self.components:
+                if hasattr(type(self), name):
+                    raise ValueError(f"component {name!r} has the name of an attribute")
+        self.index = index if hasattr(index, "indices") else _as_index(index)
+        self.pipeline = pipeline
+        self.iteration: int | None = None
+        self._dataset = dataset
+        self._copy = copy
+        self._lock = threading.RLock()
+        self._preloaded = preloaded
+        self._pending = preloaded is not None
+        self._raw: Any = None
+        self._named: Components | None = None
+        self._known: Labels | None = None
+        self._start_chance()
+        self._attrs: list[str] = []
+        self.create_attrs(**kwargs)
+
+    # -- what it is of --
+
+    @property
+    def indices(self) -> NDArray[Any]:
+        """The labels of the items (N,)."""
+        found: NDArray[Any] = getattr(self.index, "indices", self.index)
+        return found
+
+    @property
+    def _labels(self) -> Labels:
+        """The labels, and where each of them is."""
+        if self._known is None:
+            self._known = Labels(self.indices)
+        return self._known
+
+    @property
+    def size(self) -> int:
+        """The number of items."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def dataset(self) -> Any:
+        """The dataset that the batch is of: that of its pipeline, or else its own."""
+        return self._dataset if self.pipeline is None else self.pipeline.dataset
+
+    def create_attrs(self, **kwargs: Any) -> None:
+        """Set attributes and remember which, in the place of those remembered before."""
+        self._attrs = list(kwargs)
+        for name, value in kwargs.items():
+            setattr(self, name, value)
+
+    def get_attrs(self) -> dict[str, Any]:
+        """The attributes that `create_attrs` set."""
+        return {name: getattr(self, name, None) for name in self._attrs}
+
+    # -- its data --
+
+    @property
+    def data(self) -> Any:
+        """The components, or without components the data itself; loaded when first asked for."""
+        self._load_pending()
+        return self._raw if self.components is None else self._named
+
+    @property
+    def data_setter(self) -> Any:
+        """The same as `data`, but it may be assigned to: data, or a tuple of columns."""
+        return self.data
+
+    @data_setter.setter
+    def data_setter(self, value: Any) -> None:
+        self._pending = False
+        self._put(value, None)
+
+    def _load_pending(self) -> None:
+        if not self._pending:
+            return
+        with self._lock:  # one thread loads, the others wait for it
+            if self._pending and self._preloaded is not None:
+                preloaded, self._preloaded = self._preloaded, None
+                try:
+                    self.load(src=preloaded)
+                except BaseException:
+                    self._preloaded = preloaded
+                    raise
+                self._pending = False
+
+    @action
+    def load(self, *args: Any, src: Any = None, dst: Any = None, **kwargs: Any) -> Self:
+        """Take data out of another object."""
+        self._take(src, dst)
+        return self
+
+    def _take(self, src: Any, dst: Any) -> None:
+        """Put the rows of `src` that go by this batch's labels into components, all or some."""
+        if dst is None:
+            self._put(src, self._labels)
+            return
+        self._load_pending()
+        if isinstance(dst, str):
+            found = {dst: crop(src, self.indices)}
+        else:
+            names = named(dst, ())
+            found = columns_from(src, names, self._labels)
+            if missing := [name for name in names if name not in found]:
+                raise KeyError(f"the source has no {', '.join(map(repr, missing))}")
+        self._fill(copy.deepcopy(found) if self._copy else found)
+
+    def _put(self, source: Any, labels: Labels | None) -> None:
+        if isinstance(source, Components):
+            self.components = source._names  # of a batch that had added some
+        if self.components is None:
+            found = source if labels is None else crop_raw(source, labels)
+            self._raw = copy.deepcopy(found) if self._copy else found
+        else:
+            columns = columns_from(source, self.components, labels) if source is not None else {}
+            columns = copy.deepcopy(columns) if self._copy else columns
+            self._named = Components(self.components, columns, self._labels)
+
+    def _fill(self, columns: dict[str, Any]) -> None:
+        """Set components, those that are new after those that are there."""
+        new = [name for name in columns if name not in (self.components or ())]
+        self.add_components(new)
+        for name, column in columns.items():
+            setattr(self, name, column)
+
+    @action
+    def add_components(self, components: str | Sequence[str], init: Any = None) -> Self:
+        """Add components to this batch, with their columns, or `None` for each.
+
+        `init` is a column for a lone name, and a sequence of columns for several names. A batch
+        whose data had no names loses that data, with a warning.
+
+        Raises:
+            ValueError: a component or an attribute has the name already, or there is not one
+                column for each name.
+        """
+        if isinstance(components, str):
+            names: tuple[str, ...] = (components,)
+            columns = [init]
+        else:
+            names = tuple(components)
+            columns = [None] * len(names) if init is None else list(init)
+        if len(columns) != len(names):
+            raise ValueError(f"init has {len(columns)} columns for {len(names)} components")
+        for name in names:
+            if name in (self.components or ()):
+                raise ValueError(f"a component {name!r} exists already")
+            if names.count(name) > 1 or hasattr(type(self), name) or name in vars(self):
+                raise ValueError(f"an attribute {name!r} exists already")
+        if not names:
+            return self
+        self._load_pending()
+        if self.components is None and self._raw is not None:
+            warnings.warn("All batch data is erased: it had no names", stacklevel=2)
+            self._raw = None
+        kept = {} if self._named is None else self._named._columns
+        self.components = (self.components or ()) + names
+        added = dict(zip(names, columns, strict=True))
+        self._named = Components(self.components, kept | added, self._labels)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        # Not `self.components`: while a batch is unpickled it has nothing yet.
+        components = vars(self).get("components", type(self).components)
+        if components is not None and name in components:
+            return getattr(self.data, name, None)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        components = self.components
+        if isinstance(components, tuple) and name in components:
+            self._load_pending()
+            if self._named is None:
+                self._named = Components(components, {}, self._labels)
+            setattr(self._named, name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    # -- its items --
+
+    def get(self, item: Any = None, component: str | None = None) -> Any:
+        """All data, an item, a component, or a component of an item."""
+        if item is None:
+            return self.data if component is None else getattr(self, component)
+        return self[item] if component is None else getattr(self[item], component, None)
+
+    def __getitem__(self, item: Any) -> Any:
+        data = self.data
+        if isinstance(data, Components) or data is None:
+            return None if data is None else data[item]
+        return raw_item(data, self._labels, item)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[label] for label in self.indices)
+
+    @property
+    def items(self) -> list[list[Any]]:
+        """Every item in a list of its own, in the order of the index."""
+        return [[item] for item in self]
+
+    @property
+    def array_of_nones(self) -> NDArray[np.object_]:
+        """An array of `None` for every item (N,)."""
+        import numpy as np
+
+        return np.full(len(self), None)
+
+    # -- copies --
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._load_pending()  # of all that was preloaded, only this batch's part should travel
+        return vars(self) | {"_lock": None, "_dataset": None, "pipeline": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        object.__setattr__(self, "_lock", threading.RLock())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        object.__setattr__(twin, "_dataset", self._dataset)
+        object.__setattr__(twin, "pipeline", self.pipeline)
+        return twin
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
+
+    def deepcopy(self) -> Self:
+        """A copy that shares nothing but the dataset and the pipeline, and draws the same numbers.
+
+        `copy.copy` makes the same.
+        """
+        return copy.deepcopy(self)
+
+
+def _as_index(index: Any) -> NDArray[Any]:
+    import numpy as np
+
+    found: NDArray[Any] = np.asarray(index)
+    if found.ndim != 1:
+        raise TypeError(f"index must be one-dimensional, got {index!r}")
+    return found

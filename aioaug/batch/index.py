@@ -1,0 +1,231 @@
+"""The labels of a dataset's items: subsets, splits, order and batches of them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from .epochs import Epochs, order_of, split_sizes
+from .labels import Labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+class DatasetIndex(Labels):
+    """Labels of items: an array-like (N,), a number of items, or a callable that returns these.
+
+    Raises `ValueError` if there are none, `TypeError` if they are not one-dimensional, and warns
+    if they repeat.
+
+    Example::
+
+        index = DatasetIndex(100)
+        index.split([0.8, 0.1])
+        index.train.next_batch(16, shuffle=1)
+    """
+
+    def __init__(self, index: Any) -> None:
+        super().__init__(_labels(index))
+        self.train: Self | None = None
+        self.test: Self | None = None
+        self.validation: Self | None = None
+        self._epochs = Epochs()
+
+    @property
+    def index(self) -> Array:
+        """The labels (N,)."""
+        return self.indices
+
+    @property
+    def size(self) -> int:
+        """The number of items."""
+        return len(self)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether `split` was called."""
+        return any(part is not None for part in (self.train, self.test, self.validation))
+
+    def get_pos(self, index: Any) -> Any:
+        """The position of a label, or the positions of several."""
+        if isinstance(index, Iterable) and not isinstance(index, str | bytes):
+            return self.positions(index)
+        return self.find(index)
+
+    def subset_by_pos(self, pos: Any) -> Array:
+        """The labels at some positions."""
+        found: Array = self.indices[pos]
+        return found
+
+    def create_subset(self, index: Any) -> Self:
+        """An index of the same kind with some of the labels."""
+        return type(self)(index)
+
+    @classmethod
+    def concat(cls, *indices: DatasetIndex) -> DatasetIndex:
+        """An index with the labels of several, one after another."""
+        import numpy as np
+
+        return cls(np.concatenate([index.indices for index in indices]))
+
+    def split(self, shares: float | Sequence[float] = 0.8, shuffle: Any = False) -> None:
+        """Set `train`, `test` and `validation` to parts of these sizes.
+
+        `shares` are those of train, test and validation, the last of which has what is left;
+        `shuffle` is `False`, `True`, or a seed that fixes the order.
+        """
+        train, test, validation = split_sizes(shares, len(self))
+        order = order_of(len(self), shuffle)
+        ends = (validation, validation + test, validation + test + train)
+        parts = zip(("validation", "test", "train"), (0, *ends), ends, strict=False)
+        for name, start, end in parts:
+            if end > start:
+                setattr(self, name, self.create_subset(self.subset_by_pos(order[start:end])))
+
+    def next_batch(
+        self,
+        batch_size: int,
+        shuffle: Any = False,
+        n_iters: int | None = None,
+        n_epochs: int | None = None,
+        drop_last: bool = False,
+    ) -> Self:
+        """The index of the next batch; `StopIteration` after the last one.
+
+        Without `n_iters` and `n_epochs` there is no last one. Where the items of an epoch do not
+        come out even, a batch takes the rest from the next epoch, or with `drop_last` is left out;
+        the very last one is smaller. `shuffle` is `False`, `True` or a seed; a seed fixes the
+        order of all epochs.
+
+        Raises:
+            ValueError: the batch is larger than the dataset, or both limits are given.
+        """
+        found = self._epochs.next(len(self), batch_size, shuffle, n_iters, n_epochs, drop_last)
+        if found is None:
+            raise StopIteration("no more batches are left: reset('iter') starts again")
+        return self.create_subset(self.subset_by_pos(found))
+
+    def gen_batch(
+        self,
+        batch_size: int,
+        shuffle: Any = False,
+        n_iters: int | None = None,
+        n_epochs: int | None = None,
+        drop_last: bool = False,
+    ) -> Iterator[Self]:
+        """The indices of all batches from the start, as `next_batch` has them."""
+        epochs = Epochs()
+        limits = (n_iters, n_epochs, drop_last)
+        while (found := epochs.next(len(self), batch_size, shuffle, *limits)) is not None:
+            yield self.create_subset(self.subset_by_pos(found))
+
+    def reset(self, what: str = "iter") -> None:
+        """Have `next_batch` start again."""
+        if what != "iter":
+            raise ValueError(f"what must be 'iter', got {what!r}")
+        self._epochs = Epochs()
+
+
+class FilesIndex(DatasetIndex):
+    """Labels that are names of files, or of folders with `dirs`, and where these are.
+
+    Made of `path`, a pattern or several, or of `index` and `paths`, a path for each label.
+    `no_ext` takes suffixes off the names, `sort` sorts them.
+
+    Raises `ValueError` if two files have the same name, or none is found.
+
+    Example::
+
+        index = FilesIndex(path="pictures/*.png", no_ext=True, sort=True)
+    """
+
+    def __init__(
+        self,
+        index: Any = None,
+        path: str | Sequence[str] | None = None,
+        paths: Mapping[Any, str] | Sequence[str] | None = None,
+        dirs: bool = False,
+        no_ext: bool = False,
+        sort: bool = False,
+    ) -> None:
+        if path is not None:
+            found = _found(path, dirs, no_ext)
+            labels = sorted(found) if sort else list(found)
+        elif paths is None:
+            raise ValueError("path, or index and paths, must be given")
+        else:
+            labels = _labels(index).tolist()
+            found = dict(paths if isinstance(paths, Mapping) else zip(labels, paths, strict=True))
+        super().__init__(labels)
+        self._paths = {label: found[label] for label in labels}
+        if len(self._paths) != len(labels):
+            raise ValueError("two items have the same label, so their paths are not known")
+        self.dirs = dirs
+
+    @property
+    def paths(self) -> dict[Any, str]:
+        """The path of each label."""
+        return self._paths
+
+    def get_fullpath(self, key: Any) -> str:
+        """The path of a label."""
+        return self._paths[key]
+
+    def create_subset(self, index: Any) -> Self:
+        """An index with some of the labels and their paths."""
+        return type(self)(index, paths=self._paths, dirs=self.dirs)
+
+    @classmethod
+    def concat(cls, *indices: DatasetIndex) -> FilesIndex:
+        """An index with the files of several, one after another."""
+        import numpy as np
+
+        paths: dict[Any, str] = {}
+        for index in indices:
+            paths.update(getattr(index, "paths", {}))
+        return cls(np.concatenate([index.indices for index in indices]), paths=paths)
+
+
+def _labels(index: Any | Callable[[], Any]) -> Array:
+    import numpy as np
+
+    if callable(index):
+        index = index()
+    if isinstance(index, DatasetIndex):
+        return index.indices
+    if isinstance(index, int):
+        index = np.arange(index)
+    labels: Array = np.atleast_1d(np.asarray(index))
+    if labels.ndim > 1:
+        raise TypeError(f"index must be one-dimensional, got shape {labels.shape}")
+    if not len(labels):
+        raise ValueError("index must not be empty")
+    if len(np.unique(labels)) != len(labels):
+        warnings.warn("the index has labels more than once", stacklevel=4)
+    return labels
+
+
+def _found(path: str | Sequence[str], dirs: bool, no_ext: bool) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pattern in [path] if isinstance(path, str) else path:
+        matching = [
+            name
+            for name in glob.iglob(pattern, recursive=True)
+            if (os.path.isdir if dirs else os.path.isfile)(name)
+        ]
+        if not matching:
+            warnings.warn(f"no items in {pattern}", stacklevel=4)
+        for name in matching:
+            label = os.path.basename(name)
+            # A dot at the start does not begin a suffix, and only the last dot does.
+            label = label[: label.rfind(".")] if no_ext and label.rfind(".") > 0 else label
+            if label in found:
+                raise ValueError(f"two items are called {label!r}: {found[label]} and {name}")
+            found[label] = name
+    return found

@@ -1,0 +1,208 @@
+"""Where calls are made: one after another, in threads, in processes or on an event loop.
+
+A result is what a call returned, or the exception it raised. Neither depends on the place, and
+both come in the order of the items.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import inspect
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from .. import machine
+from .._tasks import finish
+from .._threads import DaemonExecutor
+from ..outcomes import Failure, Outcome, Success, attempt
+from . import workers
+from .calls import Call, Work, begin, perform
+
+Found = dict[int, Outcome[Any]]
+
+_NAMES = {
+    "f": "f",
+    "for": "f",
+    "t": "t",
+    "threads": "t",
+    "nogil": "t",
+    "m": "m",
+    "mpc": "m",
+    "a": "a",
+    "async": "a",
+}
+# Threads mostly wait, for files or for each other's turn with the interpreter.
+_THREADS_PER_CPU = 4
+
+
+def check_target(target: Any) -> str:
+    """The letter of a target; `ValueError` if there is no such target."""
+    if not isinstance(target, str) or target not in _NAMES:
+        raise ValueError(f"target must be 'for', 'threads', 'mpc' or 'async', got {target!r}")
+    return _NAMES[target]
+
+
+def run(work: Work) -> list[Any]:
+    """Make the calls and wait for them."""
+    target = "a" if work.task.is_async else work.target
+    if not work.calls:
+        found: Found = {}
+    elif target == "f":
+        found = dict(_in_line(work))
+    elif target == "t":
+        found = _in_threads(work)
+    elif target == "m":
+        found = _result(workers.submit(work))
+    else:
+        found = workers.portal().call(_on_loop, work)
+    return _results(work, found)
+
+
+async def run_async(work: Work) -> list[Any]:
+    """Make the calls while the event loop does other things, those of "for" between the calls.
+
+    Cancelled, it drops what has not begun, cancels coroutines, and abandons the rest.
+    """
+    target = "a" if work.task.is_async else work.target
+    if not work.calls:
+        found: Found = {}
+    elif target == "f":
+        found = {}
+        for position, outcome in _in_line(work):
+            found[position] = outcome
+            await checkpoint()
+    elif target == "t":
+        found = await _in_threads_async(work)
+    elif target == "m":
+        found = await asyncio.wrap_future(workers.submit(work))
+    else:
+        found = await _on_loop(work)
+    return _results(work, found)
+
+
+def _results(work: Work, found: Found) -> list[Any]:
+    results = dict(work.through)
+    for call in work.calls:
+        outcome = found.get(call.position)
+        if isinstance(outcome, Success):
+            result = outcome.value
+        elif outcome is None and work.timeout is None:
+            result = RuntimeError("its coroutine was cancelled")
+        elif outcome is None:
+            result = TimeoutError(f"not done within timeout={work.timeout}")
+        else:
+            result = outcome.error
+        if isinstance(result, Exception):
+            note = work.note(call.position)
+            if note not in getattr(result, "__notes__", ()):
+                result.add_note(note)
+        results[call.position] = result
+    return [results[position] for position in range(len(results))]
+
+
+def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
+    deadline = None if work.timeout is None else time.monotonic() + work.timeout
+    for call in work.calls:
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        if work.debug:
+            yield call.position, Success(perform(work.task, call))
+            continue
+        try:
+            yield call.position, Success(perform(work.task, call))
+        except Exception as error:  # Ctrl-C is for the caller
+            yield call.position, Failure(error)
+
+
+class _Crew:
+    """Some threads that make the same calls, each the next one that is left."""
+
+    def __init__(self, work: Work) -> None:
+        self.found: Found = {}
+        self._task = work.task
+        self._left = deque(work.calls)
+        count = work.workers or _THREADS_PER_CPU * machine.available()
+        count = min(count, len(work.calls))
+        self._executor = DaemonExecutor(count, "aioaug-batch")
+        contexts = [contextvars.copy_context() for _ in range(count)]
+        self.members = [self._executor.submit(context.run, self._help) for context in contexts]
+
+    def leave(self, *, wait: bool) -> None:
+        """Begin no call any more; with `wait`, see the threads go."""
+        self._left.clear()
+        self._executor.shutdown(wait, cancel_futures=True)
+
+    def _help(self) -> None:
+        while True:
+            try:
+                call = self._left.popleft()
+            except IndexError:
+                return
+            self.found[call.position] = attempt(perform, self._task, call)
+
+
+def _in_threads(work: Work) -> Found:
+    crew, done = _Crew(work), False
+    try:
+        _, late = concurrent.futures.wait(crew.members, work.timeout)
+        done = not late
+    finally:
+        crew.leave(wait=done)
+    return dict(crew.found)
+
+
+async def _in_threads_async(work: Work) -> Found:
+    crew = _Crew(work)
+    try:
+        members = [asyncio.wrap_future(member) for member in crew.members]
+        await asyncio.wait(members, timeout=work.timeout)
+    finally:
+        crew.leave(wait=False)
+    return dict(crew.found)
+
+
+async def _on_loop(work: Work) -> Found:
+    """Calls as tasks of the running loop; functions that are no coroutines go one by one."""
+    found: Found = {}
+    turns: Any = nullcontext() if work.workers is None else asyncio.Semaphore(work.workers)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def one(call: Call) -> None:
+        async with turns:
+            try:
+                value = begin(work.task, call)
+                found[call.position] = Success(await value if inspect.isawaitable(value) else value)
+            except Exception as error:
+                found[call.position] = Failure(error)
+
+    deadline = None if work.timeout is None else time.monotonic() + work.timeout
+    try:
+        for call in work.calls:
+            tasks.add(asyncio.create_task(one(call)))
+            await checkpoint()  # calls that compute before they wait begin in turns of their own
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        await asyncio.wait(tasks, timeout=left)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await finish(_gone(tasks))
+    return found
+
+
+async def _gone(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _result(future: concurrent.futures.Future[Found]) -> Found:
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise

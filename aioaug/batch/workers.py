@@ -1,0 +1,166 @@
+"""The worker processes of all batches: one engine for the program, on a loop of its own thread.
+
+It is started when it is first needed and lives on; `shutdown` ends it, and so does the end of the
+program. A forked child starts one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, process
+from typing import Any, Self
+
+from .. import _worker, machine
+from .._tasks import in_thread, together
+from ..engines import Engine, ProcessEngine
+from ..errors import TransportError, WorkerDied
+from ..outcomes import Failure, Outcome, attempt
+from ._portal import Portal
+from .calls import Call, Task, Work, perform
+
+# Each worker's share of the calls goes to it in so many pieces.
+_PIECES = 4
+# Where the engine is ended with the program: before the executors of the standard library are
+# waited for, whose workers would else serve this program for ever.
+_at_exit: Callable[..., None] | None = getattr(threading, "_register_atexit", None)
+_executors = process.ProcessPoolExecutor  # imported, so that its own end comes after ours
+
+
+class _Nothing:
+    """The state of workers that need none: calls bring all they need."""
+
+    private = True
+
+    def clone(self) -> Self:
+        return self
+
+
+class _Shared:
+    """The engine, and the portal on whose loop it runs."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.portal = Portal("aioaug-batch")
+        self._engine: Engine | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def engine(self, workers: int) -> Engine:
+        """An engine of at least so many workers; a smaller one is replaced."""
+        if self._engine is None or self._engine.workers < workers:
+            self.retire(self._engine)
+            self._engine = ProcessEngine(_Nothing(), workers=workers)
+        return self._engine
+
+    def retire(self, engine: Engine | None) -> None:
+        """Give an engine no more calls; it ends when somebody awaits none of it any more."""
+        if engine is None or engine is not self._engine:
+            return
+        self._engine = None
+        ending = asyncio.create_task(engine.aclose())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def close(self, kill: bool = False) -> None:
+        """End all workers, those of retired engines, too; with `kill`, whatever they do."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.aclose(kill=kill)
+        if self._ending and not kill:
+            await asyncio.wait(self._ending)
+
+
+_lock = threading.Lock()
+_shared: _Shared | None = None
+
+
+def submit(work: Work) -> Future[dict[int, Outcome[Any]]]:
+    """Have worker processes make the calls; what has no outcome by then timed out."""
+    _worker.refuse_nested_pool()
+    shared = _the_shared()
+    return shared.portal.submit(_run, shared, work)
+
+
+def portal() -> Portal:
+    """A loop for coroutines of callers that have none."""
+    return _the_shared().portal
+
+
+def shutdown() -> None:
+    """End the worker processes and the thread that all batches share, if they run.
+
+    Calls under way are waited for. It blocks; from a coroutine await `shutdown_async`. The next
+    call that needs workers starts new ones.
+    """
+    global _shared
+    with _lock:
+        shared, _shared = _shared, None
+    if shared is not None and shared.pid == os.getpid():
+        try:
+            shared.portal.call(shared.close)
+        finally:
+            shared.portal.close()
+
+
+async def shutdown_async() -> None:
+    """`shutdown`, without blocking the event loop."""
+    await in_thread(shutdown)
+
+
+def _the_shared() -> _Shared:
+    global _shared, _at_exit
+    with _lock:
+        if _shared is None or _shared.pid != os.getpid():
+            _shared = _Shared()
+            if _at_exit is not None:
+                _at_exit(_end)
+                _at_exit = None
+        return _shared
+
+
+def _end() -> None:
+    global _shared
+    shared, _shared = _shared, None
+    if shared is not None and shared.pid == os.getpid():
+        shared.portal.call(shared.close, True)
+        shared.portal.close()
+
+
+async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:
+    workers = work.workers or machine.available()
+    engine = shared.engine(workers)
+    calls, outcomes = work.calls, dict[int, Outcome[Any]]()
+    size = math.ceil(len(calls) / (_PIECES * workers))
+    turns = asyncio.Semaphore(2 * workers if work.workers is None else workers)
+
+    async def one(piece: Sequence[Call]) -> None:
+        async with turns:
+            found = await _piece(engine, work.task, piece)
+        outcomes.update(zip((call.position for call in piece), found, strict=True))
+
+    pieces = (one(calls[first : first + size]) for first in range(0, len(calls), size))
+    try:
+        async with asyncio.timeout(work.timeout):
+            await together(pieces)
+    except TimeoutError:
+        # Workers may be stuck in what nobody waits for any more.
+        shared.retire(engine)
+    return outcomes
+
+
+async def _piece(engine: Engine, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
+    """The outcomes of some calls; a call that takes the others down with it fails alone."""
+    try:
+        outcomes: list[Outcome[Any]] = await engine.submit(_perform_all, task, calls)
+        return outcomes
+    except (WorkerDied, TransportError) as error:
+        if len(calls) == 1:
+            return [Failure(error)]
+        return [(await _piece(engine, task, [call]))[0] for call in calls]
+
+
+def _perform_all(state: _Nothing, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
+    return [attempt(perform, task, call) for call in calls]

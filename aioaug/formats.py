@@ -1,0 +1,180 @@
+"""File formats by name: how each is read and written, and what it can hold.
+
+    csv, feather, hdf5    a pandas data frame
+    npz                   arrays by name, without objects
+    blosc                 any object that pickles, compressed; read only files that you trust
+
+A file that is not of its format, or not whole, is a `ValueError` that names it. Files are written
+beside their place and moved there when they are whole; but not HDF5 files, which may hold other
+tables already, and not where `mode` asks for something else.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._optional import need
+
+if TYPE_CHECKING:
+    import pandas
+
+Path = str | os.PathLike[str]
+
+# The name under which HDF5 keeps a table, unless another one is asked for.
+HDF5_KEY = "batch"
+# Where blosc's header has the length of the compressed data, as four bytes, little-endian.
+_BLOSC_LENGTH = slice(12, 16)
+# The HDF5 library serves one thread at a time, and does not see to it itself.
+_hdf5 = threading.Lock()
+
+
+class Format(NamedTuple):
+    """`read(path, **options)` and `write(value, path, **options)`; options are the library's."""
+
+    read: Callable[..., Any]
+    write: Callable[..., None]
+    tabular: bool
+
+
+def format_named(name: str) -> Format:
+    """The format of this name; `ValueError` if there is none."""
+    if name not in FORMATS:
+        known = ", ".join(repr(known) for known in FORMATS)
+        raise ValueError(f"fmt must be None or one of {known}, got {name!r}")
+    return FORMATS[name]
+
+
+def _read_csv(path: Path, **options: Any) -> pandas.DataFrame:
+    frames = need("pandas", extra="dataframe")
+    if options.get("engine", "c") == "c":
+        options.setdefault("float_precision", "round_trip")
+    with _explained(path, "csv"):
+        return frames.read_csv(path, **options)
+
+
+def _write_csv(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
+    if "mode" in options or not isinstance(path, str | os.PathLike):
+        frame.to_csv(path, **options)
+    else:
+        with _whole(path) as draft:
+            frame.to_csv(draft, **options)
+
+
+def _read_feather(path: Path, **options: Any) -> pandas.DataFrame:
+    frames = need("pandas", extra="feather")
+    need("pyarrow", extra="feather")
+    with _explained(path, "feather"):
+        return frames.read_feather(path, **options)
+
+
+def _write_feather(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
+    need("pyarrow", extra="feather")
+    if not isinstance(path, str | os.PathLike):
+        frame.to_feather(path, **options)
+    else:
+        with _whole(path) as draft:
+            frame.to_feather(draft, **options)
+
+
+def _read_hdf5(path: Path, **options: Any) -> pandas.DataFrame:
+    frames = need("pandas", extra="hdf5")
+    need("tables", extra="hdf5")
+    with _hdf5, _explained(path, "hdf5"):
+        return frames.read_hdf(path, **options)
+
+
+def _write_hdf5(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
+    need("tables", extra="hdf5")
+    with _hdf5:
+        frame.to_hdf(path, **{"key": HDF5_KEY, **options})
+
+
+def _read_npz(path: Path, **options: Any) -> dict[str, Any]:
+    import numpy as np
+
+    # A lone .npy is an array, and anything else would be taken for a pickle.
+    with _explained(path, "npz"):
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is not a zip archive, or not all of one")
+        with np.load(path, allow_pickle=False, **options) as file:
+            return dict(file)
+
+
+def _write_npz(arrays: dict[str, Any], path: Path) -> None:
+    import numpy as np
+
+    for name, array in arrays.items():
+        if np.asanyarray(array).dtype.hasobject:
+            raise ValueError(f"npz cannot hold the objects of {name!r}; blosc can")
+    with (
+        _whole(path) as draft,
+        open(draft, "wb") as target,  # by name, zipfile would keep its own idea of the suffix
+        zipfile.ZipFile(target, "w") as file,
+    ):
+        for name, array in arrays.items():
+            # An entry made from its name alone has no time of writing: same data, same bytes.
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with file.open(entry, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _read_blosc(path: Path) -> Any:
+    blosc = need("blosc", extra="blosc")
+    with open(path, "rb") as file:
+        data = file.read()
+    with _explained(path, "blosc"):
+        # The library trusts the header, wherever that leads it.
+        if len(data) < 16 or int.from_bytes(data[_BLOSC_LENGTH], "little") != len(data):
+            raise ValueError("its header does not fit its length")
+        return pickle.loads(blosc.decompress(data))
+
+
+def _write_blosc(value: Any, path: Path, **options: Any) -> None:
+    blosc = need("blosc", extra="blosc")
+    data = blosc.compress(pickle.dumps(value, protocol=5), **options)
+    with _whole(path) as draft, open(draft, "wb") as file:
+        file.write(data)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[str]:
+    """A path to write to; what is there is moved to `path` if all goes well."""
+    folder, name = os.path.split(os.fspath(path))
+    # The suffix stays, since libraries take the compression from it.
+    draft = os.path.join(folder, f".{os.getpid()}-{threading.get_ident()}.{name}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
+
+
+@contextmanager
+def _explained(path: Path, name: str) -> Iterator[None]:
+    """Turn what libraries make of a bad file into one kind of error."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, TypeError):
+        raise
+    except Exception as error:
+        # pandas raises KeyError for a table that an HDF5 file does not have.
+        kind = KeyError if isinstance(error, KeyError) else ValueError
+        raise kind(f"{path} cannot be read as {name}: {error}") from error
+
+
+FORMATS = {
+    "blosc": Format(_read_blosc, _write_blosc, tabular=False),
+    "csv": Format(_read_csv, _write_csv, tabular=True),
+    "feather": Format(_read_feather, _write_feather, tabular=True),
+    "hdf5": Format(_read_hdf5, _write_hdf5, tabular=True),
+    "npz": Format(_read_npz, _write_npz, tabular=False),
+}
