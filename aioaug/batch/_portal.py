@@ -19,13 +19,17 @@ class Portal:
         self._context: Any = None
         self._portal: BlockingPortal | None = None
 
-    def submit(self, fn: Callable[..., Awaitable[Any]], *args: Any) -> Future[Any]:
-        """Run a coroutine function on the loop; cancelling the future cancels it."""
+    def start(self) -> BlockingPortal:
+        """Wait until there is a loop; at once if there is one."""
         with self._lock:
             if self._portal is None:
                 self._context = start_blocking_portal("asyncio", name=self._name)
                 self._portal = self._context.__enter__()
-            return self._portal.start_task_soon(fn, *args)
+            return self._portal
+
+    def submit(self, fn: Callable[..., Awaitable[Any]], *args: Any) -> Future[Any]:
+        """Run a coroutine function on the loop; cancelling the future cancels it."""
+        return self.start().start_task_soon(fn, *args)
 
     def call(self, fn: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         """Run a coroutine function on the loop and wait for it; Ctrl-C cancels it."""

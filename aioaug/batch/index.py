@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import glob
 import os
 import warnings
@@ -31,7 +32,13 @@ class DatasetIndex(Labels):
     """
 
     def __init__(self, index: Any) -> None:
-        super().__init__(_labels(index))
+        self._start(_labels(index))
+        if len(self._positions) != len(self):
+            warnings.warn("the index has labels more than once", stacklevel=2)
+
+    def _start(self, labels: Array) -> None:
+        super().__init__(labels)
+        vars(self).pop("_positions", None)  # of what this is a copy of
         self.train: Self | None = None
         self.test: Self | None = None
         self.validation: Self | None = None
@@ -64,8 +71,10 @@ class DatasetIndex(Labels):
         return found
 
     def create_subset(self, index: Any) -> Self:
-        """An index of the same kind with some of the labels."""
-        return type(self)(index)
+        """An index of the same kind with some of the labels, which may repeat."""
+        subset = copy.copy(self)
+        subset._start(_labels(index))
+        return subset
 
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> DatasetIndex:
@@ -162,24 +171,20 @@ class FilesIndex(DatasetIndex):
         else:
             labels = _labels(index).tolist()
             found = dict(paths if isinstance(paths, Mapping) else zip(labels, paths, strict=True))
+        if len(set(labels)) != len(labels):
+            raise ValueError("two items have the same label, so their paths are not known")
         super().__init__(labels)
         self._paths = {label: found[label] for label in labels}
-        if len(self._paths) != len(labels):
-            raise ValueError("two items have the same label, so their paths are not known")
         self.dirs = dirs
 
     @property
     def paths(self) -> dict[Any, str]:
         """The path of each label."""
-        return self._paths
+        return {label: self._paths[label] for label in self.indices.tolist()}
 
     def get_fullpath(self, key: Any) -> str:
         """The path of a label."""
         return self._paths[key]
-
-    def create_subset(self, index: Any) -> Self:
-        """An index with some of the labels and their paths."""
-        return type(self)(index, paths=self._paths, dirs=self.dirs)
 
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> FilesIndex:
@@ -206,8 +211,6 @@ def _labels(index: Any | Callable[[], Any]) -> Array:
         raise TypeError(f"index must be one-dimensional, got shape {labels.shape}")
     if not len(labels):
         raise ValueError("index must not be empty")
-    if len(np.unique(labels)) != len(labels):
-        warnings.warn("the index has labels more than once", stacklevel=4)
     return labels
 
 

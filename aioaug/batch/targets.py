@@ -81,7 +81,7 @@ async def run_async(work: Work) -> list[Any]:
     elif target == "t":
         found = await _in_threads_async(work)
     elif target == "m":
-        found = await asyncio.wrap_future(workers.submit(work))
+        found = await workers.run(work)
     else:
         found = await _on_loop(work)
     return _results(work, found)
@@ -185,6 +185,8 @@ async def _on_loop(work: Work) -> Found:
     deadline = None if work.timeout is None else time.monotonic() + work.timeout
     try:
         for call in work.calls:
+            if deadline is not None and time.monotonic() > deadline:
+                break
             tasks.add(asyncio.create_task(one(call)))
             await checkpoint()  # calls that compute before they wait begin in turns of their own
         left = None if deadline is None else max(0.0, deadline - time.monotonic())

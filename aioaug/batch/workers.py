@@ -15,9 +15,9 @@ from concurrent.futures import Future, process
 from typing import Any, Self
 
 from .. import _worker, machine
-from .._tasks import in_thread, together
+from .._tasks import finish, in_thread, together
 from ..engines import Engine, ProcessEngine
-from ..errors import TransportError, WorkerDied
+from ..errors import ClosedError, TransportError, WorkerDied
 from ..outcomes import Failure, Outcome, attempt
 from ._portal import Portal
 from .calls import Call, Task, Work, perform
@@ -46,42 +46,91 @@ class _Shared:
         self.pid = os.getpid()
         self.portal = Portal("aioaug-batch")
         self._engine: Engine | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Future[None] | None = None
+        self._ending: dict[asyncio.Task[None], Engine] = {}
+        self._works: set[asyncio.Task[Any]] = set()
 
-    def engine(self, workers: int) -> Engine:
-        """An engine of at least so many workers; a smaller one is replaced."""
-        if self._engine is None or self._engine.workers < workers:
-            self.retire(self._engine)
-            self._engine = ProcessEngine(_Nothing(), workers=workers)
-        return self._engine
+    async def submit(self, workers: int, fn: Callable[..., Any], *args: Any) -> Any:
+        """Make a call in one of at least so many workers."""
+        while True:
+            engine = await self._get(workers)
+            try:
+                return await engine.submit(fn, *args)
+            except ClosedError:
+                # It may have been replaced meanwhile, by one with more workers.
+                if not self._engine or self._engine is engine:
+                    raise
 
-    def retire(self, engine: Engine | None) -> None:
-        """Give an engine no more calls; it ends when somebody awaits none of it any more."""
-        if engine is None or engine is not self._engine:
-            return
-        self._engine = None
-        ending = asyncio.create_task(engine.aclose())
-        self._ending.add(ending)
-        ending.add_done_callback(self._ending.discard)
+    async def run(self, work: Work) -> dict[int, Outcome[Any]]:
+        """Make the calls of `work`, in time or not at all."""
+        task = asyncio.ensure_future(_run(self, work))
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        try:
+            return await task
+        finally:
+            task.cancel()
 
-    async def close(self, kill: bool = False) -> None:
-        """End all workers, those of retired engines, too; with `kill`, whatever they do."""
+    def retire(self) -> None:
+        """Give the engine no more calls; it ends when nobody awaits any of it any more."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            await engine.aclose(kill=kill)
-        if self._ending and not kill:
+            ending = asyncio.create_task(engine.aclose())
+            self._ending[ending] = engine
+            ending.add_done_callback(self._ending.pop)
+
+    async def close(self, kill: bool = False) -> None:
+        """End all workers when their calls are done; with `kill`, whatever they do."""
+        if self._works and not kill:
+            await asyncio.wait(self._works)
+        self.retire()
+        if kill:
+            await asyncio.gather(*(engine.aclose(kill=True) for engine in self._ending.values()))
+        if self._ending:
             await asyncio.wait(self._ending)
+
+    async def _get(self, workers: int) -> Engine:
+        if self._engine is None or self._engine.workers < workers:
+            self.retire()
+            self._engine = ProcessEngine(_Nothing(), workers=workers)
+            # A call that is cancelled while they start is not to take them from the others.
+            self._starting = asyncio.ensure_future(self._engine.start())
+        engine, starting = self._engine, self._starting
+        if starting is not None:
+            try:
+                await asyncio.shield(starting)
+            except Exception:
+                if self._engine is engine:
+                    self._engine = None
+                raise
+        return engine
 
 
 _lock = threading.Lock()
 _shared: _Shared | None = None
+# What a forked child has of its parent. To drop it would be to end it, by a thread that only
+# the parent has.
+_parents: list[_Shared] = []
 
 
 def submit(work: Work) -> Future[dict[int, Outcome[Any]]]:
     """Have worker processes make the calls; what has no outcome by then timed out."""
     _worker.refuse_nested_pool()
     shared = _the_shared()
-    return shared.portal.submit(_run, shared, work)
+    return shared.portal.submit(shared.run, work)
+
+
+async def run(work: Work) -> dict[int, Outcome[Any]]:
+    """`submit`, and wait for it; cancelled, it abandons the calls."""
+    futures: list[Future[dict[int, Outcome[Any]]]] = []
+    try:
+        # To start the portal's thread, and a task there, is to wait for it.
+        await finish(in_thread(lambda: futures.append(submit(work))))
+        return await asyncio.wrap_future(futures[0])
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
 
 
 def portal() -> Portal:
@@ -114,6 +163,8 @@ def _the_shared() -> _Shared:
     global _shared, _at_exit
     with _lock:
         if _shared is None or _shared.pid != os.getpid():
+            if _shared is not None:
+                _parents.append(_shared)
             _shared = _Shared()
             if _at_exit is not None:
                 _at_exit(_end)
@@ -131,14 +182,13 @@ def _end() -> None:
 
 async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:
     workers = work.workers or machine.available()
-    engine = shared.engine(workers)
     calls, outcomes = work.calls, dict[int, Outcome[Any]]()
     size = math.ceil(len(calls) / (_PIECES * workers))
     turns = asyncio.Semaphore(2 * workers if work.workers is None else workers)
 
     async def one(piece: Sequence[Call]) -> None:
         async with turns:
-            found = await _piece(engine, work.task, piece)
+            found = await _piece(shared, workers, work.task, piece)
         outcomes.update(zip((call.position for call in piece), found, strict=True))
 
     pieces = (one(calls[first : first + size]) for first in range(0, len(calls), size))
@@ -147,19 +197,21 @@ async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:
             await together(pieces)
     except TimeoutError:
         # Workers may be stuck in what nobody waits for any more.
-        shared.retire(engine)
+        shared.retire()
     return outcomes
 
 
-async def _piece(engine: Engine, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
+async def _piece(
+    shared: _Shared, workers: int, task: Task, calls: Sequence[Call]
+) -> list[Outcome[Any]]:
     """The outcomes of some calls; a call that takes the others down with it fails alone."""
     try:
-        outcomes: list[Outcome[Any]] = await engine.submit(_perform_all, task, calls)
+        outcomes: list[Outcome[Any]] = await shared.submit(workers, _perform_all, task, calls)
         return outcomes
     except (WorkerDied, TransportError) as error:
         if len(calls) == 1:
             return [Failure(error)]
-        return [(await _piece(engine, task, [call]))[0] for call in calls]
+        return [(await _piece(shared, workers, task, [call]))[0] for call in calls]
 
 
 def _perform_all(state: _Nothing, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
