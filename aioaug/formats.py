@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 Path = str | os.PathLike[str]
 
+# The name of the column, or the index, that holds the labels of rows.
+LABELS = "__index__"
 # The name under which HDF5 keeps a table, unless another one is asked for.
 HDF5_KEY = "batch"
+_SHORT_FLOATS = ("float16", "float32")
 # Where blosc's header has the length of the compressed data, as four bytes, little-endian.
 _BLOSC_LENGTH = slice(12, 16)
 # The HDF5 library serves one thread at a time, and does not see to it itself.
@@ -52,13 +55,28 @@ def format_named(name: str) -> Format:
 
 def _read_csv(path: Path, **options: Any) -> pandas.DataFrame:
     frames = need("pandas", extra="dataframe")
-    if options.get("engine", "c") == "c":
+    if options.get("engine", "c") == "c" and int(frames.__version__.split(".")[0]) < 3:
+        # Later ones read floats exactly by themselves.
         options.setdefault("float_precision", "round_trip")
     with _explained(path, "csv"):
-        return frames.read_csv(path, **options)
+        frame = frames.read_csv(path, **options)
+        if isinstance(path, str | os.PathLike) and _is_cut(path):
+            raise ValueError("it is not whole: its last line has no end")
+        return frame
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a table that this module wrote ends within a line; others may."""
+    with open(path, "rb") as file:
+        ours = file.read(len(LABELS)) == LABELS.encode()
+        file.seek(-1, os.SEEK_END)
+        return ours and file.read(1) != b"\n"
 
 
 def _write_csv(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
+    # The shortest digits that tell one float32 from another are those of another float64.
+    short = {name: "float64" for name, kind in frame.dtypes.items() if kind in _SHORT_FLOATS}
+    frame = frame.astype(short)
     if "mode" in options or not isinstance(path, str | os.PathLike):
         frame.to_csv(path, **options)
     else:
@@ -99,11 +117,12 @@ def _read_npz(path: Path, **options: Any) -> dict[str, Any]:
     import numpy as np
 
     # A lone .npy is an array, and anything else would be taken for a pickle.
-    with _explained(path, "npz"):
-        if not zipfile.is_zipfile(path):
+    with _explained(path, "npz"), open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
             raise ValueError("it is not a zip archive, or not all of one")
-        with np.load(path, allow_pickle=False, **options) as file:
-            return dict(file)
+        file.seek(0)
+        with np.load(file, allow_pickle=False, **options) as found:
+            return dict(found)
 
 
 def _write_npz(arrays: dict[str, Any], path: Path) -> None:

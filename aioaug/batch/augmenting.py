@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -27,6 +28,19 @@ _COLUMNS = (
     "polygons",
     "line_strings",
 )
+# Columns of points that may be arrays: imgaug's class, and its ways from and to them.
+_POINTS = {
+    "keypoints": (
+        ("imgaug.augmentables.kps", "KeypointsOnImage"),
+        "from_xy_array",
+        "to_xy_array",
+    ),
+    "bounding_boxes": (
+        ("imgaug.augmentables.bbs", "BoundingBoxesOnImage"),
+        "from_xyxy_array",
+        "to_xyxy_array",
+    ),
+}
 
 
 class Augmenting(Core):
@@ -52,9 +66,10 @@ class Augmenting(Core):
 
         Components go to imgaug by their names: `images` (N,H,W,C) or (N,H,W), or objects of any
         sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats;
-        `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes`, `polygons`, `line_strings`; all
-        of them also as objects of imgaug's `...OnImage`. Other names are given as
-        `augment(augseq, photos="images")`, or in the class's `augmented_as`.
+        `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2;
+        `polygons` and `line_strings`; all of them also as objects of imgaug's `...OnImage`.
+        Other names are given as `augment(augseq, photos="images")`, or in the class's
+        `augmented_as`.
 
         What comes out depends on `random_seed`, and on neither `target` nor `n_workers`.
 
@@ -152,30 +167,50 @@ class _Piece:
 def _through(augment: Callable[[Any], Any], parts: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     from imgaug.augmentables.batches import UnnormalizedBatch
 
-    columns = {column: _for_imgaug(column, value) for column, value in parts.values()}
+    shapes = _shapes(parts)
+    columns = {column: _for_imgaug(column, value, shapes) for column, value in parts.values()}
     found = augment(UnnormalizedBatch(**columns))
     return {
-        name: _as_before(value, getattr(found, f"{column}_aug"))
+        name: _as_before(value, getattr(found, f"{column}_aug"), column)
         for name, (column, value) in parts.items()
     }
 
 
-def _for_imgaug(column: str, value: Any) -> Any:
-    """Objects of several sizes go in as a list, and single channels of maps with an axis."""
+def _shapes(parts: dict[str, tuple[str, Any]]) -> list[tuple[int, ...]] | None:
+    """The shape of each item's picture, or else of its mask or heatmap; `None` if it has none."""
+    found = dict(parts.values())
+    for column in ("images", "segmentation_maps", "heatmaps"):
+        if column in found:
+            return [each.shape for each in found[column]]
+    return None
+
+
+def _for_imgaug(column: str, value: Any, shapes: list[tuple[int, ...]] | None) -> Any:
+    """Objects of several sizes go in as a list; so do points, which imgaug gives back but once."""
     import numpy as np
 
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or value.dtype.hasobject:
         return list(value)
-    if column == "segmentation_maps" and value.dtype.kind not in "biuO":
+    if column == "segmentation_maps" and value.dtype.kind not in "biu":
         raise ValueError(f"masks must be of bools or ints, got {value.dtype}; floats are heatmaps")
-    return list(value) if value.dtype.hasobject else copy.copy(value)
+    if column not in _POINTS:
+        return value.copy()
+    if shapes is None:
+        raise ValueError(f"{column} in arrays need pictures, masks or heatmaps beside them")
+    kind, make, _ = _POINTS[column]
+    build = getattr(getattr(importlib.import_module(kind[0]), kind[1]), make)
+    return [build(row, shape=shape) for row, shape in zip(value, shapes, strict=True)]
 
 
-def _as_before(before: Any, after: Any) -> Any:
+def _as_before(before: Any, after: Any, column: str) -> Any:
     """What came out, in the form of what went in."""
     import numpy as np
 
     if isinstance(before, np.ndarray) and not before.dtype.hasobject:
+        if column in _POINTS:
+            after = [getattr(each, _POINTS[column][2])() for each in after]
+            after = stack(after) if after else before
+            return after.astype(before.dtype) if before.dtype.kind == "f" else after
         return after if isinstance(after, np.ndarray) else stack(after)
     found = np.empty(len(after), object)
     for position, value in enumerate(after):

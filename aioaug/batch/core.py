@@ -49,6 +49,8 @@ class Core(Chance):
             for name in self.components:
                 if hasattr(type(self), name):
                     raise ValueError(f"component {name!r} has the name of an attribute")
+        if isinstance(preloaded, Components):
+            self.components = preloaded._names  # of a batch that may have added some
         self.index = index if hasattr(index, "indices") else _as_index(index)
         self.pipeline = pipeline
         self.iteration: int | None = None
@@ -155,8 +157,6 @@ class Core(Chance):
         self._fill(copy.deepcopy(found) if self._copy else found)
 
     def _put(self, source: Any, labels: Labels | None) -> None:
-        if isinstance(source, Components):
-            self.components = source._names  # of a batch that had added some
         if self.components is None:
             found = source if labels is None else crop_raw(source, labels)
             self._raw = copy.deepcopy(found) if self._copy else found

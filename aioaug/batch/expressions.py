@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .rng import make_rng
@@ -111,11 +112,21 @@ B = _Of()
 
 
 def evaluate(value: Any, batch: Any) -> Any:
-    """`value` with every expression in it worked out, those in lists, tuples and dicts, too."""
+    """`value` with every expression in it worked out, those in lists, tuples and dicts, too.
+
+    Where there is none, it is the same object: what an action appends to a list is there later.
+    """
     if isinstance(value, Expression):
         return value.get(batch)
     if type(value) in (list, tuple):
-        return type(value)(evaluate(each, batch) for each in value)
+        found = [evaluate(each, batch) for each in value]
+        return value if _all_same(found, value) else type(value)(found)
     if type(value) is dict:
-        return {name: evaluate(each, batch) for name, each in value.items()}
+        found = [evaluate(each, batch) for each in value.values()]
+        same = _all_same(found, value.values())
+        return value if same else dict(zip(value, found, strict=True))
     return value
+
+
+def _all_same(found: Iterable[Any], before: Iterable[Any]) -> bool:
+    return all(one is other for one, other in zip(found, before, strict=True))

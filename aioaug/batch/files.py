@@ -36,7 +36,8 @@ class Filing(Applying):
             fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
             dst: a component for the whole of `src`, or names of components, in the order in which
                 new ones are added; `None` is all components.
-            args, kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
+            args: none; the libraries take options by name.
+            kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
                 dst=, **kwargs)` may change what was read.
 
         Raises:
@@ -48,10 +49,8 @@ class Filing(Applying):
 
             batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
         """
+        _by_name_only("load", args, kwargs if fmt is None else {})
         if fmt is None:
-            if args or kwargs:
-                given = ", ".join([*map(repr, args), *kwargs])
-                raise TypeError(f"load from memory takes src and dst by name only, got {given}")
             self._take(src, dst)
         elif formats.format_named(fmt).tabular:
             self._load_table(src, fmt, dst, kwargs)
@@ -86,12 +85,14 @@ class Filing(Applying):
                 what `src` is for `load`.
             fmt: as for `load`.
             components: which; `None` is all.
-            args, kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
+            args: none; the libraries take options by name.
+            kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
 
         Raises:
             ValueError: there is no such format, or it cannot hold a component, or one component
                 at a time was to go into an array.
         """
+        _by_name_only("dump", args, kwargs if fmt is None else {})
         names = None if components is None else named(components, ())
         if fmt is None:
             self._dump_array(dst, names)
@@ -105,10 +106,10 @@ class Filing(Applying):
             return self
         columns = {name: getattr(self, name) for name in names}
         if form.tabular:
-            form.write(tables.to_frame(self.indices, columns), dst, *args, **kwargs)
+            form.write(tables.to_frame(self.indices, columns), dst, **kwargs)
         else:
             columns = {name: column for name, column in columns.items() if column is not None}
-            form.write({tables.LABELS: self.indices, **columns}, dst, *args, **kwargs)
+            form.write({formats.LABELS: self.indices, **columns}, dst, **kwargs)
         return self
 
     async def dump_async(self, *args: Any, **kwargs: Any) -> Self:
@@ -139,7 +140,7 @@ class Filing(Applying):
         post = options.pop("post", None)
         given = dict(options)
         if fmt == "csv" and self.indices.dtype.kind in "US" and "dtype" not in options:
-            options["dtype"] = {tables.LABELS: str}  # "007" is a label, not a number
+            options["dtype"] = {formats.LABELS: str}  # "007" is a label, not a number
         frame = tables.labelled(formats.format_named(fmt).read(src, **options))
         try:
             frame = frame.loc[self.indices]
@@ -162,9 +163,9 @@ class Filing(Applying):
 
     def _load_arrays(self, src: Any, dst: Any, options: dict[str, Any]) -> None:
         found = formats.format_named("npz").read(src, **options)
-        if tables.LABELS not in found:
+        if formats.LABELS not in found:
             raise ValueError(f"{src} was not written by dump: it has no labels")
-        own = Labels(found.pop(tables.LABELS))
+        own = Labels(found.pop(formats.LABELS))
         try:
             where = own.find(self.indices)
         except KeyError as error:
@@ -175,8 +176,14 @@ class Filing(Applying):
     def _load_items(self, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
         names = named(dst, self.components or ())
         paths: list[Any] = [((path,), {}) for path in itemfiles.paths_of(self, src)]
-        work = {"init": paths, "post": itemfiles.unwrapped, "target": "t", "names": names}
-        values = yield from self._steps(itemfiles.read_item, (), work | options)
+        work = {
+            "init": paths,
+            "post": itemfiles.unwrapped,
+            "target": "t",
+            "names": names,
+            "options": options,
+        }
+        values = yield from self._steps(itemfiles.read_item, (), work)
         if not names:
             self.data_setter = stack([value for (value,) in values])
             return
@@ -195,5 +202,10 @@ class Filing(Applying):
         )
         paths = itemfiles.paths_of(self, dst)
         calls: list[Any] = [((value, path), {}) for value, path in zip(values, paths, strict=True)]
-        work = {"init": calls, "post": itemfiles.unwrapped, "target": "t"}
-        yield from self._steps(itemfiles.write_item, (), work | options)
+        work = {"init": calls, "post": itemfiles.unwrapped, "target": "t", "options": options}
+        yield from self._steps(itemfiles.write_item, (), work)
+
+
+def _by_name_only(method: str, args: Sequence[Any], options: dict[str, Any]) -> None:
+    if given := [*map(repr, args), *options]:
+        raise TypeError(f"{method} takes src, dst, fmt and options by name, got {', '.join(given)}")

@@ -43,7 +43,7 @@ def paths_of(batch: Any, where: Any) -> list[str]:
         raise KeyError(f"File {error} is not indexed in the received index") from error
 
 
-def read_item(path: str, names: Sequence[str], **options: Any) -> list[Any]:
+def read_item(path: str, names: Sequence[str], options: dict[str, Any]) -> list[Any]:
     """The values of these components out of a file, in order."""
     found = formats.format_named("blosc").read(path, **options)
     if not isinstance(found, dict):
@@ -53,7 +53,7 @@ def read_item(path: str, names: Sequence[str], **options: Any) -> list[Any]:
     return [found[name] for name in names or (NO_NAME,)]
 
 
-def write_item(value: dict[Any, Any], path: str, **options: Any) -> None:
+def write_item(value: dict[Any, Any], path: str, options: dict[str, Any]) -> None:
     """Put an item's values into its file."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     formats.format_named("blosc").write(value, path, **options)

@@ -12,13 +12,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._optional import need
+from ..formats import LABELS
 
 if TYPE_CHECKING:
     import pandas
     from numpy.typing import NDArray
-
-# The column, or the index, that holds the labels of the rows.
-LABELS = "__index__"
 
 
 def to_frame(labels: NDArray[Any], columns: dict[str, Any]) -> pandas.DataFrame:

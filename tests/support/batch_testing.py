@@ -17,6 +17,10 @@ class Two(Batch):
     components = "images", "masks"
 
 
+class Three(Batch):
+    components = "images", "masks", "keypoints"
+
+
 class Pictures(Batch):
     """With every kind of decorated method."""
 
