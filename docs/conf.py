@@ -27,3 +27,9 @@ nitpick_ignore_regex = [
     (r"py:.*", r"Settings"),  # what ParallelImageDataGenerator is made of
     (r"py:.*", r"aioaug\..*\.(T|State|EngineFactory)"),  # what only engines see
 ]
+
+# Names that hints use and other sites explain, or nobody needs to know.
+nitpick_ignore_regex = [
+    ("py:class", r"(np\.\w+|NDArray|Array|SeedSequence|Generator|_thread\.\w+)"),
+    ("py:class", r"aioaug\.batch\.(actions\._Action|decorators\.F)"),
+]

@@ -328,6 +328,47 @@ def test_without_a_source_all_components_are_meant():
     assert raw.data.tolist() == [2, 4]
 
 
+def make_masks_fn(image):
+    return image > 3
+
+
+def apply_mask(pair):
+    image, mask = pair
+    return image * mask
+
+
+def rotate(item, angle=90):
+    return (item + angle) % 360
+
+
+class MyBatch(Pictures):
+    apply_defaults = {**Pictures.apply_defaults, "src": "images"}
+
+    @staticmethod
+    def some_static_method(item):
+        return item * 2
+
+    def some_method(self, item):
+        return item * 3
+
+
+def test_the_document_s_examples():
+    batch = make(seed=3, kind=MyBatch)
+    batch.add_components("features", np.arange(4))
+    batch.apply_parallel(make_masks_fn, src="images", dst="masks")
+    batch.apply_parallel(apply_mask, src=("images", "masks"), dst="images_with_masks")
+    assert batch.images_with_masks.tolist() == [0, 0, 4, 5]
+    batch.apply_parallel(rotate, src=["images", "masks"], dst=["images", "masks"], p=0.2)
+    turned = batch.images > 89
+    assert turned.any()
+    assert (turned == (batch.masks > 89)).all()
+    before = batch.images.copy()
+    batch.apply_parallel(MyBatch.some_static_method, p=0.5)
+    assert set((batch.images / before).tolist()) <= {1.0, 2.0}
+    batch.apply_parallel(B.some_method, src="features", p=0.5)
+    assert set((batch.features[1:] / np.arange(1, 4)).tolist()) <= {1.0, 3.0}
+
+
 # -- threads, processes and loops --
 
 

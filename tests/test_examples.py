@@ -129,6 +129,15 @@ def test_map_batches():
     assert int(re.search(r"something else (\d+) times", out)[1]) > 0
 
 
+def test_batch_pipeline():
+    out = run("batch_pipeline", EPOCHS="2")
+    components = "images labels masks keypoints"
+    assert f"6 batches of (4, 160, 200, 3) with {components}\n" in out
+    assert int(re.search(r"something else (\d+) times", out)[1]) > 0
+    assert len(re.findall(r"\(\d+, \d+\)", out.partition("centres:")[2])) == 4
+    assert "merged: 10 and 14\nfrom the file: True\n" in out
+
+
 ACCURACY = r"([\d.]+)% right as they are, ([\d.]+)% moved about"
 
 

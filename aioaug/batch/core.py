@@ -91,7 +91,7 @@ class Core(Chance):
 
     @property
     def dataset(self) -> Any:
-        """The dataset that the batch is of: that of its pipeline, or else its own."""
+        """The dataset that the batch is of, by its pipeline or by itself."""
         return self._dataset if self.pipeline is None else self.pipeline.dataset
 
     def create_attrs(self, **kwargs: Any) -> None:

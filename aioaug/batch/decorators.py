@@ -55,6 +55,14 @@ def action(*args: Any, use_lock: bool | str | None = None, no_eval: Any = None) 
     return mark
 
 
+@overload
+def apply_parallel(method: Callable[..., Any], /) -> Callable[..., Any]: ...
+
+
+@overload
+def apply_parallel(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
 def apply_parallel(*args: Any, **kwargs: Any) -> Any:
     """Have a method called for every item; bare or with named arguments of `Batch.apply_parallel`.
 
