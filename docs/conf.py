@@ -26,10 +26,6 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(dict|tuple)\[\w+"),  # hints of fields, which autodoc cuts at their commas
     (r"py:.*", r"Settings"),  # what ParallelImageDataGenerator is made of
     (r"py:.*", r"aioaug\..*\.(T|State|EngineFactory)"),  # what only engines see
-]
-
-# Names that hints use and other sites explain, or nobody needs to know.
-nitpick_ignore_regex = [
-    ("py:class", r"(np\.\w+|NDArray|Array|SeedSequence|Generator|_thread\.\w+)"),
-    ("py:class", r"aioaug\.batch\.(actions\._Action|decorators\.F)"),
+    (r"py:.*", r"np\.\w+|NDArray|Array|SeedSequence|Generator|_thread\.\w+"),
+    (r"py:.*", r"aioaug\.batch\.(actions\._Action|decorators\.F)"),
 ]

@@ -207,6 +207,21 @@ async def test_the_loop_goes_on_while_a_pipeline_runs():
     ticker.cancel()
 
 
+def test_the_pipeline_is_known_in_threads():
+    """batchflow keeps it for one thread."""
+    found = []
+
+    class Curious(Two):
+        @package.apply_parallel(src="images", target="threads")
+        def look(self, item):
+            found.append((self.pipeline, self.dataset))
+            return item
+
+    dataset = Dataset(3, Curious, preloaded=(np.arange(3), None))
+    pipeline = dataset.p.look().run(3)
+    assert found == [(pipeline, dataset)] * 3
+
+
 async def test_coroutines_as_actions(dataset):
     log = []
     await dataset.p.coroutine_action(log).run_async(5)
