@@ -92,7 +92,8 @@ class Applying(Core):
 
         The loop goes on meanwhile; with "for" it has its turn between the items. `init` and
         `post` are called in a thread. When it is cancelled, items that have not begun are
-        dropped, coroutines are cancelled, the rest is abandoned, and the batch stays as it is.
+        dropped, coroutines are cancelled, the rest is abandoned, and the batch stays as it is,
+        unless the results were being put into it already.
         """
         return await drive_async(self._steps(func, args, _options(locals())))
 

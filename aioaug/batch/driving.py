@@ -9,7 +9,7 @@ import contextvars
 from collections.abc import Generator
 from typing import Any
 
-from .._tasks import in_thread
+from .._tasks import finish, in_thread
 from .calls import Work
 from .targets import run, run_async
 
@@ -25,7 +25,10 @@ def drive(steps: Steps) -> Any:
 
 
 async def drive_async(steps: Steps) -> Any:
-    """Take the steps in threads, since they load and copy, and have the work awaited."""
+    """Take the steps in threads, since they load and copy, and have the work awaited.
+
+    A step that has begun is waited for even when this is cancelled: it may be changing a batch.
+    """
     ended, found = await _in_thread(steps, None)
     while not ended:
         ended, found = await _in_thread(steps, await run_async(found))
@@ -33,7 +36,7 @@ async def drive_async(steps: Steps) -> Any:
 
 
 async def _in_thread(steps: Steps, results: list[Any] | None) -> tuple[bool, Any]:
-    return await in_thread(contextvars.copy_context().run, _step, steps, results)
+    return await finish(in_thread(contextvars.copy_context().run, _step, steps, results))
 
 
 def _step(steps: Steps, results: list[Any] | None) -> tuple[bool, Any]:
