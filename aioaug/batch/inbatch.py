@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..arguments import whole_or_none
 from .calls import Call, Raw, Task, Work
 from .driving import Steps
 from .errors import ParallelError, failures
@@ -81,8 +82,6 @@ def calls_with(
 
 def check_limits(workers: Any, timeout: Any) -> tuple[int | None, float | None]:
     """`n_workers` and `timeout`, or an error that names them."""
-    from ..arguments import whole_or_none
-
     if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
         raise ValueError(f"timeout must be a number of seconds, at least 0, got {timeout!r}")
     return whole_or_none("n_workers", workers, low=1), timeout

@@ -46,19 +46,22 @@ class _Shared:
         self.pid = os.getpid()
         self.portal = Portal("aioaug-batch")
         self._engine: Engine | None = None
-        self._starting: asyncio.Future[None] | None = None
+        self._started: asyncio.Future[None] | None = None
+        self._killed = False
         self._ending: dict[asyncio.Task[None], Engine] = {}
         self._works: set[asyncio.Task[Any]] = set()
 
     async def submit(self, workers: int, fn: Callable[..., Any], *args: Any) -> Any:
         """Make a call in one of at least so many workers."""
         while True:
-            engine = await self._get(workers)
+            engine, started = self._get(workers)
             try:
+                # A call that is cancelled meanwhile is not to take the workers from the others.
+                await asyncio.shield(started)
                 return await engine.submit(fn, *args)
             except ClosedError:
                 # It may have been replaced meanwhile, by one with more workers.
-                if not self._engine or self._engine is engine:
+                if self._killed or self._engine is engine:
                     raise
 
     async def run(self, work: Work) -> dict[int, Outcome[Any]]:
@@ -83,27 +86,26 @@ class _Shared:
         """End all workers when their calls are done; with `kill`, whatever they do."""
         if self._works and not kill:
             await asyncio.wait(self._works)
+        self._killed = kill
         self.retire()
         if kill:
             await asyncio.gather(*(engine.aclose(kill=True) for engine in self._ending.values()))
         if self._ending:
             await asyncio.wait(self._ending)
 
-    async def _get(self, workers: int) -> Engine:
-        if self._engine is None or self._engine.workers < workers:
+    def _get(self, workers: int) -> tuple[Engine, asyncio.Future[None]]:
+        if self._killed:
+            raise ClosedError("the program ends")
+        if self._engine is None or self._started is None or self._engine.workers < workers:
             self.retire()
             self._engine = ProcessEngine(_Nothing(), workers=workers)
-            # A call that is cancelled while they start is not to take them from the others.
-            self._starting = asyncio.ensure_future(self._engine.start())
-        engine, starting = self._engine, self._starting
-        if starting is not None:
-            try:
-                await asyncio.shield(starting)
-            except Exception:
-                if self._engine is engine:
-                    self._engine = None
-                raise
-        return engine
+            self._started = asyncio.ensure_future(self._engine.start())
+            self._started.add_done_callback(self._note_start)
+        return self._engine, self._started
+
+    def _note_start(self, started: asyncio.Future[None]) -> None:
+        if (started.cancelled() or started.exception()) and started is self._started:
+            self._engine = self._started = None  # the next call tries again
 
 
 _lock = threading.Lock()
