@@ -8,6 +8,7 @@ from typing import Any, Self
 from ..arguments import whole
 from ..outcomes import Failure, Outcome, Success
 from ..pipeline import Pipeline as Flow
+from ..progress import Progress
 from ..seeding import Indices
 from ..sources import open_source
 from ..stats import Meter
@@ -95,7 +96,7 @@ class Pipeline(Actions):
             Flow(
                 call,
                 open_source(source),
-                Indices(),
+                Progress(Indices()),
                 window=prefetch + 1,
                 chunksize=1,
                 flying=prefetch + 1,
