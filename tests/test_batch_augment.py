@@ -7,7 +7,8 @@ import pytest
 from aioaug import batch as package
 from aioaug._tasks import in_thread
 from aioaug.batch import Batch
-from batch_testing import TARGETS, Three, Two
+from aioaug.images import ParallelImageDataGenerator
+from batch_testing import TARGETS, Three, Two, double
 from imgaug.augmentables import Keypoint, KeypointsOnImage
 from skimage import data
 
@@ -123,8 +124,14 @@ async def test_a_pool_takes_batches(engine):
     assert same(found[0], first)
 
 
-def test_from_what_a_generator_of_pictures_yields():
-    """Keras's kind yields pairs of arrays."""
-    pair = (np.stack([data.chelsea()] * 3).astype(np.float32), np.eye(3, dtype=np.float32))
-    made = Two.from_data(data=pair)
-    assert (made.size, made.images.dtype, made.masks.shape) == (3, np.float32, (3, 3))
+async def test_from_what_a_generator_of_pictures_yields():
+    pictures, labels = np.stack([data.chelsea()[::4, ::4]] * 6), np.eye(6)
+    generator = ParallelImageDataGenerator(cores=1, horizontal_flip=True, rescale=1 / 255)
+    async with generator.flow(pictures, labels, batch_size=3, shuffle=False, seed=1) as source:
+        pair = await anext(source)
+        made = Two.from_data(data=pair)
+        await made.apply_parallel_async(double, src="images", dst="brighter", target="mpc")
+    assert made.size == 3
+    np.testing.assert_array_equal(made.masks, labels[:3])
+    np.testing.assert_array_equal(made.brighter, pair[0] * 2)
+    assert made.images.max() <= 1
