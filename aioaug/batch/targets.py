@@ -10,9 +10,11 @@ import asyncio
 import concurrent.futures
 import contextvars
 import inspect
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import nullcontext
 from typing import Any
 
@@ -122,37 +124,63 @@ def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
 
 
 class _Crew:
-    """Some threads that make the same calls, each the next one that is left."""
+    """Some threads that make the same calls, each the next one that is left.
+
+    Each that begins has the next one begin, for as long as there are calls: quick ones are made
+    before so many threads have started. `ended` is done when no thread is at work any more.
+    """
 
     def __init__(self, work: Work) -> None:
         self.found: Found = {}
+        self.ended: Future[None] = Future()
         self._task = work.task
         self._left = deque(work.calls)
         count = work.workers or _THREADS_PER_CPU * machine.available()
-        count = min(count, len(work.calls))
-        self._executor = DaemonExecutor(count, "aioaug-batch")
-        contexts = [contextvars.copy_context() for _ in range(count)]
-        self.members = [self._executor.submit(context.run, self._help) for context in contexts]
+        self._vacant = min(count, len(work.calls))
+        self._executor = DaemonExecutor(self._vacant, "aioaug-batch")
+        self._context = contextvars.copy_context()
+        self._lock = threading.Lock()
+        self._working = 0
+        self._engage()
 
     def leave(self, *, wait: bool) -> None:
         """Begin no call any more; with `wait`, see the threads go."""
         self._left.clear()
-        self._executor.shutdown(wait, cancel_futures=True)
+        self._executor.shutdown(wait)
+
+    def _engage(self) -> None:
+        with self._lock:
+            if not self._vacant or not self._left:
+                return
+            self._vacant -= 1
+            self._working += 1
+        try:
+            self._executor.submit(self._context.copy().run, self._help)
+        except RuntimeError:  # it was shut down in this moment
+            self._go()
 
     def _help(self) -> None:
+        self._engage()
         while True:
             try:
                 call = self._left.popleft()
             except IndexError:
+                self._go()
                 return
             self.found[call.position] = attempt(perform, self._task, call)
+
+    def _go(self) -> None:
+        with self._lock:
+            self._working -= 1
+            last = not self._working
+        if last and not self.ended.done():
+            self.ended.set_result(None)
 
 
 def _in_threads(work: Work) -> Found:
     crew, done = _Crew(work), False
     try:
-        _, late = concurrent.futures.wait(crew.members, work.timeout)
-        done = not late
+        done = bool(concurrent.futures.wait([crew.ended], work.timeout).done)
     finally:
         crew.leave(wait=done)
     return dict(crew.found)
@@ -161,8 +189,7 @@ def _in_threads(work: Work) -> Found:
 async def _in_threads_async(work: Work) -> Found:
     crew = _Crew(work)
     try:
-        members = [asyncio.wrap_future(member) for member in crew.members]
-        await asyncio.wait(members, timeout=work.timeout)
+        await asyncio.wait([asyncio.wrap_future(crew.ended)], timeout=work.timeout)
     finally:
         crew.leave(wait=False)
     return dict(crew.found)
