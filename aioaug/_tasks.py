@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -93,3 +94,13 @@ def notify(
         callback(done.result())
     elif error is not None and error_callback is not None:
         error_callback(error)
+
+
+def warn_of_drop(thing: object) -> None:
+    """Warn, from its `__del__`, that something was dropped that has to be ended."""
+    warnings.warn(
+        f"a {type(thing).__name__} was dropped while it was open; leave it by 'with', or end it",
+        ResourceWarning,
+        source=thing,
+        stacklevel=3,
+    )

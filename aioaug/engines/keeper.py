@@ -66,7 +66,7 @@ class Keeper:
             finally:
                 theirs.close()
             self._executor, self._process = executor, context.process
-        _killed_at_exit(os.getpid()).add(self)
+        killed_at_exit(os.getpid()).add(self)
         ours.setblocking(False)
         return ours
 
@@ -112,7 +112,7 @@ def _shield_helpers_from_interrupts() -> None:
 
 
 @cache
-def _killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
+def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
     """The keepers of this process, whose workers are killed when its interpreter exits.
 
     A program may end with a pool that nobody closed. Python then waits for the threads of all
