@@ -141,7 +141,7 @@ class BackgroundProc(SharedMem, AsyncResource):
         for task in tuple(self._running):
             task.cancel()
         while not self._ended.empty():
-            _look_at(self._ended.get_nowait())
+            self._ended.get_nowait()
         if self._engine is not None:
             for _ in range(self.n_proc):
                 self._begin()
@@ -197,6 +197,7 @@ class BackgroundProc(SharedMem, AsyncResource):
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report what nobody came for
             self._ended.put_nowait(task)
 
     async def _end(self) -> None:
@@ -207,7 +208,7 @@ class BackgroundProc(SharedMem, AsyncResource):
                 await asyncio.wait(self._running)
         finally:
             while not self._ended.empty():
-                _look_at(self._ended.get_nowait())
+                self._ended.get_nowait()
             self._ended.put_nowait(None)
             if self._cargo is not None:
                 self._cargo.release()
@@ -242,9 +243,3 @@ class Job:
 def run_job(job: Job, index: int) -> tuple[Arrays, float]:
     """What a worker is asked to do."""
     return job.run(index)
-
-
-def _look_at(task: asyncio.Task[Any] | None) -> None:
-    """Have asyncio not report an exception that nobody wants."""
-    if task is not None:
-        task.exception()

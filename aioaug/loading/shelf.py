@@ -79,6 +79,10 @@ class LoadedQueue:
             self._over = True
             self._outcomes.put_nowait(None)
 
+    async def aclose(self) -> None:
+        """Take nothing more in, and drop what waits. Idempotent."""
+        self.end(drop=True)
+
     def _hand_out(self, outcome: Outcome[Any] | None) -> Any:
         if outcome is None:
             self._outcomes.put_nowait(None)
