@@ -69,6 +69,13 @@ async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until tasks have ended, however. Those that have may belong to a loop that is gone."""
+    running = [task for task in tasks if not task.done()]
+    if running:
+        await asyncio.wait(running)
+
+
 async def in_thread(fn: Callable[..., T], *args: Any) -> T:
     """Run a blocking call in a thread of its own, for waits on the operating system.
 

@@ -36,8 +36,9 @@ class Cargo:
 
     def release(self) -> None:
         """Let go of the memory; workers that have opened it keep it. Idempotent."""
-        if self._segment is not None:
-            self._segment.release()
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.release()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         address = None if self._segment is None else tuple(self._segment.address)

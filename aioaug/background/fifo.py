@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import _worker
-from .._tasks import AsyncResource, finish, warn_of_drop
+from .._tasks import AsyncResource, ended, finish, warn_of_drop
 from ..arguments import whole
 from ..engines import ProcessEngine
 from ..errors import ClosedError
@@ -141,8 +141,8 @@ class SharedQ(SharedMem, AsyncResource):
 
     async def _end(self) -> None:
         await self._engine.aclose(kill=True)
-        if self._jobs:
-            await asyncio.wait(tuple(self._jobs))
+        await ended(self._jobs)
+        self._jobs.clear()
         await self._report.aclose()
 
     async def _run(

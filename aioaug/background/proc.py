@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import _worker
 from .._imgaug import private_rng
-from .._tasks import AsyncResource, finish, in_thread, warn_of_drop
+from .._tasks import AsyncResource, ended, finish, in_thread, warn_of_drop
 from ..arguments import whole
 from ..engines import ProcessEngine
 from ..errors import ClosedError, TimeoutError
@@ -204,8 +204,7 @@ class BackgroundProc(SharedMem, AsyncResource):
         try:
             if self._engine is not None:
                 await self._engine.aclose(kill=True)
-            if self._running:
-                await asyncio.wait(self._running)
+            await ended(self._running)
         finally:
             while not self._ended.empty():
                 self._ended.get_nowait()

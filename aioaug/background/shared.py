@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import multiprocessing
@@ -106,17 +107,15 @@ class SharedMem:
             return mp_array.view(shape)
         if hasattr(mp_array, "get_obj"):
             mp_array = mp_array.get_obj()
-        try:
-            array = (
-                np.asarray(mp_array)
-                if hasattr(mp_array, "dtype")
-                else np.ctypeslib.as_array(mp_array)
-            )
-        except (AttributeError, TypeError):
+        if isinstance(mp_array, ctypes.Array):
+            array = np.ctypeslib.as_array(mp_array)
+        elif hasattr(mp_array, "dtype"):
+            array = np.asarray(mp_array)
+        else:
             raise TypeError(
                 "mp_array must be a SharedArray or an array of multiprocessing, "
                 f"got {type(mp_array).__name__}"
-            ) from None
+            )
         return array if shape is None else array.reshape(shape)
 
     @staticmethod

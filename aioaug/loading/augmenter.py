@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
-from .._tasks import AsyncResource, finish, warn_of_drop
+from .._tasks import AsyncResource, ended, finish, warn_of_drop
 from ..arguments import whole
 from ..machine import worker_count
 from ..pool import AsyncPool
@@ -163,6 +163,6 @@ class BackgroundAugmenter(AsyncResource):
             await self._feed.stop()
         await self._pool.terminate()
         if self._next is not None:
-            await asyncio.wait((self._next,))
+            await ended((self._next,))
             if not self._next.cancelled():
                 self._next.exception()  # looked at, so that asyncio does not report it

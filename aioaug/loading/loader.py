@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from .. import _worker
-from .._tasks import AsyncResource, finish, together
+from .._tasks import AsyncResource, ended, finish, together
 from ..arguments import whole
 from ..outcomes import Failure, Success
 from ..seeding import check_seed
@@ -109,7 +109,7 @@ class BatchLoader(AsyncResource):
         self.queue.end(drop=True)
         if self._running is not None:
             self._running.cancel()
-            await finish(_ended(self._running))
+            await finish(ended((self._running,)))
         self._alive = 0
 
     async def aclose(self) -> None:
@@ -214,9 +214,4 @@ async def _close(line: Line, making: set[asyncio.Task[None]], kill: bool) -> Non
         await line.source.aclose()
     finally:
         await line.aclose(kill=kill)
-        if making:
-            await asyncio.wait(making)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    await asyncio.wait((task,))
+        await ended(making)
