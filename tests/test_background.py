@@ -84,6 +84,22 @@ async def test_get(start):
     assert (await do(proc.get))[0].any()
 
 
+async def test_the_order_of_arguments_in_elektronn2s_example(start):
+    data, label = bg.two_arrays(6)
+    proc = await start(
+        [np.float32, np.int16],
+        [data.shape, label.shape],
+        bg.two_arrays,
+        n_proc=2,
+        target_args=(6,),
+        target_kwargs={},
+        profile=False,
+    )
+    for _ in range(100):
+        data, label = await do(proc.get)
+        assert (data.shape, data.dtype, label.dtype) == ((6, 3), np.float32, np.int16)
+
+
 async def test_one_array_is_a_tuple_too_and_is_cast(start):
     proc = await start(bg.one_array, dtypes=[np.int16], shapes=[(4, 2, 3)])
     (array,) = await do(proc.get)
@@ -298,10 +314,9 @@ async def test_bound_methods(start):
         await do(proc.get)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-async def test_every_dtype(dtype):
-    async with aioaug.BackgroundProc(bg.of_dtype, target_args=(dtype,)) as proc:
-        (array,) = await proc.get()
+async def test_every_dtype(start):
+    proc = await start(bg.of_dtypes, target_args=(DTYPES,))
+    for dtype, array in zip(DTYPES, await do(proc.get), strict=True):
         assert array.dtype == np.dtype(dtype)
         assert np.array_equal(array, bg.example(dtype))
 
@@ -370,6 +385,17 @@ async def test_first_in_first_out(queue):
         (np.int16, [2, 2]),
         (np.uint8, [[2], [2], [2]]),
     ]
+
+
+async def test_the_automatic_use_of_elektronn2s_example(way):
+    queue = await do(way.SharedQ, n_proc=2)
+    for number in range(2):
+        await put(queue, [float], [(2,)], bg.fill, (number,))
+    for number in range(5):
+        await put(queue, [float], [(2,)], bg.fill, (number + 2,))
+        (item,) = await do(queue.get)  # and no warning
+        assert item.tolist() == [number, number]
+    await do(queue.shutdown)
 
 
 async def test_startproc_returns_at_once(queue):

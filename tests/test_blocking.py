@@ -81,6 +81,7 @@ def test_building_a_pool_starts_nothing():
     assert (pool.augseq, pool.processes, pool.maxtasksperchild, pool.seed) == (
         aug.nothing, 2, 20, 1,
     )  # fmt: skip
+    assert blocking.Pool(aug.nothing).seed is None
     assert (children(), loops()) == ([], [])
     assert pool.map_batches([1, 2]) == [1, 2]
     assert len(children()) == 2
@@ -195,7 +196,7 @@ def test_a_generator_that_outlives_the_name_of_its_pool():
     def numbers():
         yield from blocking.Pool(aug.nothing, processes=1).imap_batches(iter(range(5)))
 
-    with pytest.warns(ResourceWarning, match="a Pool was dropped"):
+    with pytest.warns(ResourceWarning, match="Pool was dropped while it was open"):
         assert list(numbers()) == list(range(5))
         gc.collect()
 
@@ -423,7 +424,15 @@ def run_program(path, text, *args):
 
 
 @pytest.mark.parametrize(
-    "name", ["Pool", "BatchLoader", "BackgroundAugmenter", "BackgroundProc", "SharedQ"]
+    "name",
+    [
+        "Pool",
+        "BackgroundProc",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("BatchLoader", "BackgroundAugmenter", "SharedQ")
+        ),
+    ],
 )
 def test_what_is_forgotten_does_not_hold_up_the_exit(tmp_path, name):
     done = run_program(tmp_path / "forgets.py", FORGOTTEN, name)
@@ -435,6 +444,7 @@ def test_what_is_forgotten_without_twins_does_not_either(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_figures_of_the_comparison():
     done = subprocess.run(
         [sys.executable, "-m", "aioaug.bench.twins"],

@@ -39,7 +39,8 @@ class BackgroundProc(SharedMem, AsyncResource):
     generators are seeded anew, so that no two results share their random numbers.
 
     Args:
-        target: returns an array, or a tuple or list of arrays; `None` among them is left out.
+        target: stands first, or behind `dtypes` and `shapes`, as in ELEKTRONN2's own example;
+            returns an array, or a tuple or list of arrays; `None` among them is left out.
         dtypes, shapes: those of the arrays, one item for each. Results are cast and broadcast to
             them, and one that does not fit is a `ValueError` of `get`. If either is missing, the
             target is called once in a thread of this process, to see it.
@@ -64,8 +65,8 @@ class BackgroundProc(SharedMem, AsyncResource):
     def __init__(
         self,
         target: Any,
-        dtypes: Sequence[Any] | None = None,
-        shapes: Sequence[Any] | None = None,
+        dtypes: Any = None,
+        shapes: Any = None,
         n_proc: int = 1,
         target_args: Sequence[Any] = (),
         target_kwargs: Mapping[str, Any] | None = None,
@@ -75,6 +76,8 @@ class BackgroundProc(SharedMem, AsyncResource):
         start_method: str | None = None,
     ) -> None:
         _worker.refuse_nested_pool()
+        if callable(shapes) and not callable(target):
+            target, dtypes, shapes = shapes, target, dtypes
         if not callable(target):
             raise TypeError(f"target must be callable, got {target!r}")
         self.n_proc = whole("n_proc", n_proc, low=1)
@@ -136,7 +139,10 @@ class BackgroundProc(SharedMem, AsyncResource):
         return arrays
 
     async def reset(self) -> None:
-        """Drop what is ready and what is under way, and have every process begin anew."""
+        """Drop what is ready and what is under way, and have every process begin anew.
+
+        A process that is in the middle of a call finishes it first.
+        """
         self._check_open()
         for task in tuple(self._running):
             task.cancel()

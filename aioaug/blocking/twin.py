@@ -113,8 +113,9 @@ class Twin:
             self._lease.give_back()
 
     def __getattr__(self, name: str) -> Any:
-        value = None if name.startswith("_") else getattr(self._thing, name)
-        if value is None or inspect.ismethod(value):
+        private = name.startswith("_")
+        value = None if private else getattr(self._thing, name)
+        if private or inspect.ismethod(value):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return value
 

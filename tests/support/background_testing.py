@@ -123,6 +123,10 @@ def of_dtype(dtype, order="C"):
     return np.asarray(example(dtype), order=order)
 
 
+def of_dtypes(dtypes):
+    return list(map(example, dtypes))
+
+
 def example(dtype):
     """An array (3, 4) of any dtype, with something in it."""
     dtype = np.dtype(dtype)
