@@ -439,6 +439,40 @@ def test_what_is_forgotten_does_not_hold_up_the_exit(tmp_path, name):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+FORKS = """
+import os
+import aioaug_testing as aug
+from aioaug import blocking
+
+if __name__ == "__main__":
+    pool = blocking.Pool(aug.nothing, processes=1)
+    stream = pool.imap_batches(iter(range(9)))
+    next(stream)
+    if not os.fork():
+        for call in (pool.map_batches, stream.__next__, pool.close):
+            try:
+                call()
+            except RuntimeError as error:
+                print(error)
+        with blocking.Pool(aug.nothing, engine="thread") as own:
+            print(own.map_batches([1]))
+    else:
+        os.wait()
+        print(pool.map_batches([2]), list(stream))
+        pool.close()
+"""
+
+
+def test_forks(tmp_path):
+    done = run_program(tmp_path / "forks.py", FORKS)
+    assert (
+        done.returncode == 0
+    )  # multiprocessing complains of the children that are not the child's
+    lines = done.stdout.splitlines()
+    assert ["belongs to process" in line for line in lines] == [True, True, True, False, False]
+    assert lines[3:] == ["[1]", f"[2] {list(range(1, 9))}"]
+
+
 def test_what_is_forgotten_without_twins_does_not_either(tmp_path):
     done = run_program(tmp_path / "forgets.py", FORGOTTEN_ASYNC)
     assert (done.returncode, done.stderr) == (0, "")

@@ -46,13 +46,14 @@ class Batches(Twin, of=BatchStream, end=BatchStream.aclose):
         return self
 
     def __next__(self) -> Any:
-        self._open = True
+        self._begin()
         try:
             return self._call(BatchStream.__anext__)
         except StopAsyncIteration:
-            self._open = False
+            self._let_go()
             raise StopIteration from None
 
+    state = relayed(BatchStream.state, AsItIs(dict))
     close = ending(BatchStream.aclose)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import threading
 import warnings
@@ -16,6 +17,9 @@ from . import host
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
+
+# What warns when it is dropped itself, and must not be when a cycle is dropped that it is part of.
+_silent: set[Any] = set()
 
 _End = Callable[[Any], Coroutine[Any, Any, None]]
 
@@ -81,6 +85,7 @@ class Twin:
         self._kept = kept  # twins that are its sources, or what it comes from
         self._lease = lease
         self._open = False
+        self._pid = os.getpid()
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._relay(method, None, args, kwargs)
@@ -88,6 +93,11 @@ class Twin:
     def _relay(
         self, method: Callable[..., Any], wrapper: Wrapper[Any] | None, args: Any, kwargs: Any
     ) -> Any:
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                f"this {type(self).__name__} belongs to process {self._pid}; a process that was "
+                "forked from it has to build one of its own"
+            )
         if self._lease is not None:
             self._open = self._lease.take()
         kept = self, args, kwargs
@@ -107,9 +117,15 @@ class Twin:
         finally:
             self._let_go()
 
+    def _begin(self) -> None:
+        """Count as open, for a twin that keeps nothing running itself."""
+        self._open = True
+        _silent.add(self._thing)
+
     def _let_go(self) -> None:
         self._open = False
-        if self._lease is not None:
+        _silent.discard(self._thing)
+        if self._lease is not None and self._pid == os.getpid():
             self._lease.give_back()
 
     def __getattr__(self, name: str) -> Any:
@@ -136,7 +152,7 @@ class Twin:
 
     def __del__(self) -> None:
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if not self.__dict__.get("_open") or sys.is_finalizing():
+        if not self.__dict__.get("_open") or sys.is_finalizing() or self._pid != os.getpid():
             return
         if not self._dropped_silently and not getattr(self._thing, "closed", False):
             warnings.warn(
@@ -208,6 +224,7 @@ def _dispose(end: _End, thing: Any, lease: host.Lease | None) -> None:
         try:
             host.call(end, thing)
         finally:
+            _silent.discard(thing)
             if lease is not None:
                 lease.give_back()
 
