@@ -467,7 +467,7 @@ def test_forks(tmp_path):
     done = run_program(tmp_path / "forks.py", FORKS)
     assert (
         done.returncode == 0
-    )  # multiprocessing complains of the children that are not the child's
+    )  # multiprocessing complains of what is not the child's
     lines = done.stdout.splitlines()
     assert ["belongs to process" in line for line in lines] == [True, True, True, False, False]
     assert lines[3:] == ["[1]", f"[2] {list(range(1, 9))}"]
