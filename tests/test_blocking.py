@@ -465,9 +465,7 @@ if __name__ == "__main__":
 
 def test_forks(tmp_path):
     done = run_program(tmp_path / "forks.py", FORKS)
-    assert (
-        done.returncode == 0
-    )  # multiprocessing complains of what is not the child's
+    assert done.returncode == 0  # multiprocessing complains of what is not the child's
     lines = done.stdout.splitlines()
     assert ["belongs to process" in line for line in lines] == [True, True, True, False, False]
     assert lines[3:] == ["[1]", f"[2] {list(range(1, 9))}"]
