@@ -56,7 +56,8 @@ class Courier:
         self._reserve = reserve
         self._copy = copy
         self._room = 0  # bytes that results needed behind what went in, at the most
-        self._bare = room  # bytes that large results needed of calls that brought no arrays
+        # Bytes that large results needed of calls that brought no arrays.
+        self._bare = room if room >= _LIGHT_BYTES else 0
         self.light = False
 
     async def pack(self, value: Any) -> Parcel:
