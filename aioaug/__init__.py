@@ -6,13 +6,14 @@ The modules, from the ground up; each imports only from those above it:
     far side    forms  _augment  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  engines  sources  pipeline  streams
     heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
-    faces       formats  batch  images
-    doors       presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
+    faces       loading  background  formats  batch  images
+    doors       blocking  presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
 """
 
 from __future__ import annotations
 
 from ._imgaug import install as _install_imgaug
+from .background import BackgroundProc, SharedArray, SharedMem, SharedQ
 from .engines import Engine
 from .errors import (
     AioaugError,
@@ -24,6 +25,7 @@ from .errors import (
     TransportError,
     WorkerDied,
 )
+from .loading import BackgroundAugmenter, BatchLoader, LoadedQueue
 from .pool import AsyncPool
 from .shortcuts import augment_batches, pool, run
 from .stats import Stats
@@ -32,13 +34,20 @@ from .streams import BatchStream
 __all__ = [
     "AioaugError",
     "AsyncPool",
+    "BackgroundAugmenter",
+    "BackgroundProc",
+    "BatchLoader",
     "BatchStream",
     "BatchTimeout",
     "ClosedError",
     "Engine",
+    "LoadedQueue",
     "MissingExtra",
     "RemoteError",
     "RemoteTraceback",
+    "SharedArray",
+    "SharedMem",
+    "SharedQ",
     "Stats",
     "TransportError",
     "WorkerDied",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -68,6 +69,13 @@ async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until tasks have ended, however. Those that have may belong to a loop that is gone."""
+    running = [task for task in tasks if not task.done()]
+    if running:
+        await asyncio.wait(running)
+
+
 async def in_thread(fn: Callable[..., T], *args: Any) -> T:
     """Run a blocking call in a thread of its own, for waits on the operating system.
 
@@ -93,3 +101,13 @@ def notify(
         callback(done.result())
     elif error is not None and error_callback is not None:
         error_callback(error)
+
+
+def warn_of_drop(thing: object) -> None:
+    """Warn, from its `__del__`, that something was dropped that has to be ended."""
+    warnings.warn(
+        f"a {type(thing).__name__} was dropped while it was open; leave it by 'with', or end it",
+        ResourceWarning,
+        source=thing,
+        stacklevel=3,
+    )

@@ -6,6 +6,7 @@
     +-- BatchTimeout        a batch took longer than it may (a TimeoutError, too)
     +-- TransportError      an object could not be carried to or from a worker
     +-- RemoteError         stands for an exception that cannot cross a process border
+    +-- TimeoutError        `get(timeout=...)` gave up (a RuntimeError and the builtin, too)
     MissingExtra            an optional dependency is not installed (an ImportError)
 
 An augmenter's own exception is not in this tree: it reaches the caller as itself, with a
@@ -15,6 +16,7 @@ An augmenter's own exception is not in this tree: it reaches the caller as itsel
 
 from __future__ import annotations
 
+import builtins
 import signal
 
 
@@ -51,7 +53,7 @@ class WorkerDied(AioaugError):
         return f"a worker process {_how(self.exitcode)} while {self.doing}"
 
 
-class BatchTimeout(AioaugError, TimeoutError):
+class BatchTimeout(AioaugError, builtins.TimeoutError):
     """A batch took longer than `timeout`, and its worker was killed for it.
 
     `seconds` is how long it had, `index` the index of the batch, `None` if it was the augmenter
@@ -91,6 +93,10 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return "\n" + "".join(map(str, self.args)).rstrip()
+
+
+class TimeoutError(AioaugError, RuntimeError, builtins.TimeoutError):
+    """A result was not ready in the time that was given; it is not lost."""
 
 
 class MissingExtra(ImportError):

@@ -7,6 +7,7 @@ import gc
 import inspect
 import multiprocessing
 import os
+import re
 import sys
 import threading
 import time
@@ -42,6 +43,8 @@ def pytest_asyncio_loop_factories(config, item):
 
 
 def pytest_collection_modifyitems(items):
+    # Blocking twins bring a loop of their own; once is enough for them.
+    items[:] = [item for item in items if not re.search(r"\[uvloop-.*blocking", item.name)]
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.fixturenames.insert(0, "no_task_left")

@@ -156,6 +156,31 @@ def test_train():
         assert float(moved) > 60
 
 
+def test_train_blocking():
+    """Same seeds, same batches, same network: with or without an event loop."""
+    blocking, loop = run("train_blocking"), run("train")
+    assert re.findall(ACCURACY, blocking) == re.findall(ACCURACY, loop)
+
+
+def test_background():
+    out = run("background", BATCHES="20")
+    batches, faces = re.fullmatch(
+        r"(\d+) batches of \(2, 1, 25, 25\) float32, (\d+) faces\n", out
+    ).groups()
+    assert batches == "20"
+    assert 5 < int(faces) < 35
+
+
+def test_background_async():
+    first, *rest = run("background_async", BATCHES="20").splitlines()
+    assert first.startswith("20 batches of (2, 1, 25, 25) float32, ")
+    assert rest == ["(512, 512, 3)", "(427, 640, 3)", "(300, 451, 3)", "(300, 451, 3)"]
+
+
+def test_load_in_workers():
+    assert run("load_in_workers", BATCHES="4") == "50 pictures of (25, 25, 3)\n" * 4
+
+
 @pytest.mark.slow
 def test_augmentation_helps_the_training():
     (plain, plain_moved), (augmented, moved) = re.findall(ACCURACY, run("train", EPOCHS="60"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import imgaug_reference as reference
 import pytest
-from aioaug import AsyncPool
+from aioaug import AsyncPool, blocking
 
 QUARTER = reference.COUNT // 4
 
@@ -175,3 +175,16 @@ async def test_unseeded_pools_differ_and_can_be_repeated(batches):
 
 async def _all(stream):
     return [batch async for batch in stream]
+
+
+def test_the_blocking_pool(expected, batches):
+    """By changing an import."""
+    with blocking.Pool(reference.augmenter(), processes=2, seed=reference.SEED) as pool:
+        result = pool.map_batches(batches[:QUARTER])
+        result += pool.imap_batches(batch for batch in batches[QUARTER : 2 * QUARTER])
+        unordered = pool.imap_batches_unordered(
+            (batch for batch in batches[2 * QUARTER : 3 * QUARTER]), output_buffer_size=5
+        )
+        result += sorted(unordered, key=lambda batch: batch.data["number"])
+        result += pool.map_batches_async(batches[3 * QUARTER :]).get()
+    assert_same(result, expected)

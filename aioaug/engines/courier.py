@@ -48,19 +48,22 @@ class Courier:
     out of shared memory, as all are with `copy`.
     """
 
-    def __init__(self, bank: Bank, threads: DaemonExecutor, *, reserve: int, copy: bool) -> None:
+    def __init__(
+        self, bank: Bank, threads: DaemonExecutor, *, reserve: int, copy: bool, room: int = 0
+    ) -> None:
         self._bank = bank
         self._threads = threads
         self._reserve = reserve
         self._copy = copy
         self._room = 0  # bytes that results needed behind what went in, at the most
-        self._bare = 0  # bytes that large results needed of calls that brought no arrays
+        # Bytes that large results needed of calls that brought no arrays.
+        self._bare = room if room >= _LIGHT_BYTES else 0
         self.light = False
 
     async def pack(self, value: Any) -> Parcel:
         """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
         # What the last object was like tells whether a thread is worth its while for this one.
-        small = self._pack_light(value) if self.light else None
+        small = self._pack_light(value) if self.light and not self._bare else None
         if small is not None:
             return small
         packing = self._threads.submit(self._pack, value)

@@ -66,7 +66,7 @@ class Keeper:
             finally:
                 theirs.close()
             self._executor, self._process = executor, context.process
-        _killed_at_exit(os.getpid()).add(self)
+        killed_at_exit(os.getpid()).add(self)
         ours.setblocking(False)
         return ours
 
@@ -99,6 +99,16 @@ class Keeper:
             if self._process is not None:
                 self._process.kill()
 
+    def settle(self) -> None:
+        """Wait until the executor has seen that its process is gone.
+
+        At its exit concurrent.futures speaks to all executors, without the lock under which they
+        hang up: one that does so in that moment makes it print a traceback.
+        """
+        executor = self._executor
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
 
 def _shield_helpers_from_interrupts() -> None:
     """Have the fork server, if it starts now, start with SIGINT blocked, and so all its workers.
@@ -112,7 +122,7 @@ def _shield_helpers_from_interrupts() -> None:
 
 
 @cache
-def _killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
+def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
     """The keepers of this process, whose workers are killed when its interpreter exits.
 
     A program may end with a pool that nobody closed. Python then waits for the threads of all
@@ -123,8 +133,11 @@ def _killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
 
     def kill_all() -> None:
         if os.getpid() == pid:  # and not in a process that was forked from it
-            for keeper in tuple(keepers):
+            left = tuple(keepers)
+            for keeper in left:
                 keeper.expel()
+            for keeper in left:
+                keeper.settle()
 
     register = getattr(threading, "_register_atexit", atexit.register)
     register(kill_all)

@@ -33,7 +33,9 @@ class ProcessEngine(Engine):
     Large arrays travel in shared memory: results are writable views of it, and the memory is
     used again when the last view is gone. When callers hold many results, further ones are
     copied out, as all are with `copy`. `max_bytes` is the most shared memory there may be, by
-    default a quarter of the machine's; where it does not do, objects are pickled whole.
+    default a quarter of the machine's; where it does not do, objects are pickled whole. `room`
+    is the size in bytes of results to expect from calls that no array goes into; without it,
+    the first of them comes pickled.
 
     A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
     the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
@@ -54,6 +56,7 @@ class ProcessEngine(Engine):
         copy: bool = False,
         max_memory: int | None = None,
         start_limit: float | None = None,
+        room: int = 0,
     ) -> None:
         super().__init__(state, workers=workers, max_tasks=max_tasks)
         self._context = context_for(start_method)
@@ -64,7 +67,7 @@ class ProcessEngine(Engine):
         self._bank = Bank(
             reserve + _HELD, machine.memory() // 4 if max_bytes is None else max_bytes
         )
-        self._courier = Courier(self._bank, self._threads, reserve=reserve, copy=copy)
+        self._courier = Courier(self._bank, self._threads, reserve=reserve, copy=copy, room=room)
         self._desk: Desk[Lane] = Desk(depth=lambda lane: lane.depth)
         self._seats = asyncio.Semaphore(reserve)
         self._lanes: list[Lane] = []

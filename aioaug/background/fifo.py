@@ -1,0 +1,191 @@
+"""Pieces of work one after the other in processes behind the program, results in that order."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import deque
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self
+
+from .. import _worker
+from .._tasks import AsyncResource, ended, finish, warn_of_drop
+from ..arguments import whole
+from ..engines import ProcessEngine
+from ..errors import ClosedError
+from ..machine import available
+from .cargo import Cargo
+from .form import Form
+from .report import Report, since
+from .shared import SharedMem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = list[NDArray[Any]]
+
+
+class SharedQ(SharedMem, AsyncResource):
+    """A queue of work on arrays: first in, first out, whichever is done first.
+
+    Building it starts nothing; the first `startproc` starts its worker processes, which serve
+    one piece of work after the other. Results come in shared memory.
+
+    Args:
+        n_proc: how many pieces of work should always be under way; `get` warns if there were
+            fewer left. It is also the number of worker processes, by default (0) one for each CPU.
+        profile: write timings to standard output.
+
+    Raises:
+        ValueError, TypeError: an argument is out of range or of the wrong type.
+        RuntimeError: it is built inside a worker.
+
+    Example::
+
+        def read(mp_arrays, shapes, path):
+            SharedQ.shm2ndarray(mp_arrays[0], shapes[0])[...] = np.load(path)
+
+        async with SharedQ() as queue:
+            queue.startproc([np.float32], [(64, 64)], read, ("first.npy",))
+            (image,) = await queue.get()
+    """
+
+    def __init__(self, n_proc: int = 0, profile: bool = False) -> None:
+        _worker.refuse_nested_pool()
+        self.n_proc = whole("n_proc", n_proc, low=0)
+        self.profile = profile
+        self._report = Report("SharedQ", wanted=profile)
+        self._jobs: deque[asyncio.Task[tuple[Arrays, float]]] = deque()
+        self._turn = asyncio.Lock()
+        self._engine = ProcessEngine(Cargo(None), workers=self.n_proc or available())
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `shutdown` was called."""
+        return self._closed
+
+    def startproc(
+        self,
+        dtypes: Sequence[Any],
+        shapes: Sequence[Any],
+        target: Any,
+        target_args: Sequence[Any] = (),
+        target_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a piece of work: `target(mp_arrays, shapes, *target_args, **target_kwargs)`.
+
+        `mp_arrays` holds an array of zeros for each dtype and shape, which the target has to
+        fill; if `target_kwargs` has `data`, they are filled with it already. The target and its
+        arguments must pickle, and are not to be changed until the result is there. Returns at
+        once; to be called on the event loop. Raises `ClosedError` after `shutdown`.
+        """
+        self._check_open()
+        form = Form.checked(dtypes, shapes)
+        if not form.complete:
+            raise TypeError("dtypes and shapes must be given")
+        if not callable(target):
+            raise TypeError(f"target must be callable, got {target!r}")
+        loop = asyncio.get_running_loop()
+        call = form, target, tuple(target_args), dict(target_kwargs or {})
+        job = loop.create_task(self._run(*call))
+        job.add_done_callback(_look_at)
+        self._jobs.append(job)
+
+    async def get(self) -> Arrays:
+        """Wait for the oldest piece of work; its arrays as a list, in shared memory.
+
+        Raises what the target raised, `WorkerDied` if its process vanished, `IndexError` if there
+        is no work left, and `ClosedError` after `shutdown`. Cancelled, it loses nothing.
+        """
+        self._check_open()
+        begun = perf_counter()
+        async with self._turn:
+            if not self._jobs:
+                self._check_open()
+                raise IndexError("no work was started for this get()")
+            job = self._jobs[0]
+            await asyncio.wait((job,))
+            self._check_open()
+            self._warn_of_too_few()
+            self._jobs.popleft()
+        arrays, spent = job.result()
+        self._report.write(target=spent, waiting=since(begun))
+        return arrays
+
+    async def shutdown(self) -> None:
+        """End the processes, whatever they do; what was not got is dropped.
+
+        Whoever waits in `get` gets `ClosedError`. Idempotent; cancelled, it finishes first.
+        """
+        self._closed = True
+        for job in self._jobs:
+            job.cancel()
+        await finish(self._end())
+
+    async def aclose(self) -> None:
+        """The same as `shutdown`."""
+        await self.shutdown()
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.shutdown()
+
+    def __del__(self) -> None:
+        if getattr(self, "_jobs", None) and not self._closed:
+            warn_of_drop(self)
+
+    async def _end(self) -> None:
+        await self._engine.aclose(kill=True)
+        await ended(self._jobs)
+        self._jobs.clear()
+        await self._report.aclose()
+
+    async def _run(
+        self, form: Form, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Arrays, float]:
+        begun = perf_counter()
+        await self._engine.start()
+        self._report.write(start=since(begun))
+        result: tuple[Arrays, float] = await self._engine.submit(fill, form, target, args, kwargs)
+        return result
+
+    def _warn_of_too_few(self) -> None:
+        # Before the result is taken: a program may turn warnings into errors.
+        missing = self.n_proc - (len(self._jobs) - 1)
+        if self.n_proc and missing > 0:
+            warnings.warn(
+                f"get() should have started {missing} new workers before",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the queue was shut down")
+
+
+def fill(
+    state: None, form: Form, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Arrays, float]:
+    """What a worker is asked to do: make the arrays, have them filled, time it."""
+    import numpy as np
+
+    begun = perf_counter()
+    dtypes, shapes = list(form.dtypes or ()), list(form.shapes or ())
+    arrays = [np.zeros(shape, dtype) for dtype, shape in zip(dtypes, shapes, strict=True)]
+    if kwargs.get("data") is not None:
+        for array in arrays:
+            array[...] = kwargs["data"]
+    target(arrays, shapes, *args, **kwargs)
+    return arrays, since(begun)
+
+
+def _look_at(job: asyncio.Task[Any]) -> None:
+    """Have asyncio not report an exception that nobody came for."""
+    if not job.cancelled():
+        job.exception()

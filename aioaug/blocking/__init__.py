@@ -1,0 +1,186 @@
+"""The same for programs without an event loop: classes whose methods block until it is done.
+
+`Pool`, `BatchLoader` and `BackgroundAugmenter` take the place of those of `imgaug.multicore`,
+`BackgroundProc`, `SharedQ`, `SharedMem` and `TimeoutError` that of ELEKTRONN2's `parallelisation`.
+All are made from the async classes by one mechanism, and run on one event loop in a thread that
+lives as long as any of them is open.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from .. import background, loading
+from ..background import SharedMem
+from ..errors import TimeoutError
+from ..pool import AsyncPool
+from ..stats import Stats
+from ..streams import BatchStream
+from .result import AsyncResult
+from .twin import AsItIs, Twin, blocking, ending, relayed
+
+__all__ = [
+    "AsyncResult",
+    "BackgroundAugmenter",
+    "BackgroundProc",
+    "BatchLoader",
+    "Batches",
+    "Pool",
+    "Queue",
+    "SharedMem",
+    "SharedQ",
+    "TimeoutError",
+]
+
+
+class Batches(Twin, of=BatchStream, end=BatchStream.aclose):
+    """An iterator over augmented batches, from `Pool.imap_batches`.
+
+    It may be left half way, like a generator: what is under way is dropped and its source closed
+    when nothing refers to it any more, or by `close()` or `with`.
+    """
+
+    _dropped_silently = True
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        self._begin()
+        try:
+            return self._call(BatchStream.__anext__)
+        except StopAsyncIteration:
+            self._let_go()
+            raise StopIteration from None
+
+    state = relayed(BatchStream.state, AsItIs(dict))
+    close = ending(BatchStream.aclose)
+
+
+class Pool(Twin, of=AsyncPool, end=AsyncPool.terminate):
+    """`aioaug.AsyncPool` for blocking programs, in the place of `imgaug.multicore.Pool`.
+
+    Example::
+
+        with Pool(augmenter, processes=-1, seed=1) as pool:
+            for batch in pool.imap_batches(load_batches(), output_buffer_size=8):
+                train(batch)
+    """
+
+    map_batches = blocking(AsyncPool.map_batches)
+    map_batches_async = relayed(AsyncPool.map_batches_async, AsyncResult)
+    imap_batches = relayed(AsyncPool.imap_batches, Batches)
+    imap_batches_unordered = relayed(AsyncPool.imap_batches_unordered, Batches)
+    stats = relayed(AsyncPool.stats, AsItIs(Stats))
+    close = ending(AsyncPool.close)
+    terminate = ending(AsyncPool.terminate)
+    join = blocking(AsyncPool.join)
+
+
+class Queue(Twin, of=loading.LoadedQueue, end=loading.LoadedQueue.aclose):
+    """The loaded batches of a `BatchLoader`, and `None` behind the last, as from `queue.Queue`."""
+
+    get = blocking(loading.LoadedQueue.get)
+    get_nowait = relayed(loading.LoadedQueue.get_nowait, AsItIs(object))
+    qsize = relayed(loading.LoadedQueue.qsize, AsItIs(int))
+    empty = relayed(loading.LoadedQueue.empty, AsItIs(bool))
+    full = relayed(loading.LoadedQueue.full, AsItIs(bool))
+
+
+class BatchLoader(
+    Twin,
+    of=loading.BatchLoader,
+    end=loading.BatchLoader.terminate,
+    starts=True,
+    instead="Pool",
+):
+    """`aioaug.BatchLoader` for blocking programs, in the place of `imgaug.multicore.BatchLoader`.
+
+    It starts to load as it is built.
+
+    Example::
+
+        loader = BatchLoader(load_batches, queue_size=8)
+        while (batch := loader.queue.get()) is not None:
+            train(batch)
+        loader.terminate()
+    """
+
+    @property
+    def queue(self) -> Queue:
+        """The loaded batches, and `None` behind the last."""
+        return Queue.around(self._thing.queue, self)
+
+    get_batch = blocking(loading.BatchLoader.get_batch)
+    count_workers_alive = relayed(loading.BatchLoader.count_workers_alive, AsItIs(int))
+    all_finished = relayed(loading.BatchLoader.all_finished, AsItIs(bool))
+    terminate = ending(loading.BatchLoader.terminate)
+
+    def __iter__(self) -> Any:
+        return iter(self.get_batch, None)
+
+
+class BackgroundAugmenter(
+    Twin,
+    of=loading.BackgroundAugmenter,
+    end=loading.BackgroundAugmenter.terminate,
+    starts=True,
+    instead="Pool",
+):
+    """`aioaug.BackgroundAugmenter` for blocking programs, in the place of imgaug's own.
+
+    It starts to work as it is built.
+
+    Example::
+
+        background = BackgroundAugmenter(BatchLoader(load_batches), augmenter)
+        while (batch := background.get_batch()) is not None:
+            train(batch)
+        background.terminate()
+    """
+
+    get_batch = blocking(loading.BackgroundAugmenter.get_batch)
+    all_finished = relayed(loading.BackgroundAugmenter.all_finished, AsItIs(bool))
+    terminate = ending(loading.BackgroundAugmenter.terminate)
+
+    def __iter__(self) -> Any:
+        return iter(self.get_batch, None)
+
+
+class BackgroundProc(
+    Twin,
+    SharedMem,
+    of=background.BackgroundProc,
+    end=background.BackgroundProc.shutdown,
+    starts=True,
+):
+    """`aioaug.BackgroundProc` for blocking programs, in the place of ELEKTRONN2's own.
+
+    It starts to work as it is built.
+
+    Example::
+
+        background = BackgroundProc(data.getbatch, n_proc=2, target_args=(16,))
+        images, labels = background.get()
+        background.shutdown()
+    """
+
+    get = blocking(background.BackgroundProc.get)
+    reset = blocking(background.BackgroundProc.reset)
+    shutdown = ending(background.BackgroundProc.shutdown)
+
+
+class SharedQ(Twin, SharedMem, of=background.SharedQ, end=background.SharedQ.shutdown):
+    """`aioaug.SharedQ` for blocking programs, in the place of ELEKTRONN2's own.
+
+    Example::
+
+        queue = SharedQ(n_proc=2)
+        queue.startproc([np.float32], [(64, 64)], read, ("first.npy",))
+        (image,) = queue.get()
+        queue.shutdown()
+    """
+
+    startproc = relayed(background.SharedQ.startproc, AsItIs(type(None)))
+    get = blocking(background.SharedQ.get)
+    shutdown = ending(background.SharedQ.shutdown)

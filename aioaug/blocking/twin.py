@@ -1,0 +1,240 @@
+"""The one mechanism behind all blocking twins: an async object, called from any thread."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+from . import host
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+T = TypeVar("T")
+
+# What warns when it is dropped itself, and must not be when a cycle is dropped that it is part of.
+_silent: set[Any] = set()
+
+_End = Callable[[Any], Coroutine[Any, Any, None]]
+
+
+class Wrapper(Protocol[R]):
+    """A class whose objects stand for what an async object returns."""
+
+    def around(self, thing: Any, kept: object) -> R:
+        """Such an object, made on the loop; it keeps `kept` alive."""
+
+
+class Twin:
+    """An async object with blocking methods, which run on the loop of `host`.
+
+    A subclass names the class it is the twin of (`of`), what ends that at once from any state
+    (`end`), and whether building it `starts` it. Its signature is that class's own, its methods
+    are made of that class's by `blocking`, `ending` and `relayed`, and its other attributes are
+    read from the async object.
+
+    Methods may be called from any thread, also from one with a running event loop, which then
+    stands still; but not from the host's own, that is, not from a callback. Arguments may be
+    twins. An interrupt (Ctrl-C) cancels the call and leaves the object usable.
+    """
+
+    _of: ClassVar[type[Any]]
+    _end: ClassVar[_End]
+    _starts: ClassVar[bool]
+    _instead: ClassVar[str]
+    _dropped_silently = False
+
+    def __init_subclass__(
+        cls, of: type[Any], end: _End, starts: bool = False, instead: str = ""
+    ) -> None:
+        cls._of, cls._end = of, staticmethod(end)
+        cls._starts, cls._instead = starts, instead
+        cls.__signature__ = inspect.signature(of)  # type: ignore[attr-defined]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self._instead:
+            warnings.warn(
+                f"{type(self).__name__} is deprecated, use {self._instead} instead",
+                FutureWarning,  # the one for deprecations that is shown to everybody
+                stacklevel=2,
+            )
+        thing = self._of(*_plain(args), **_plain_named(kwargs))
+        self._set_up(thing, (args, kwargs), host.Lease())
+        if self._starts:
+            try:
+                self._call(self._of.start)
+            except BaseException:
+                self._finish()
+                raise
+
+    @classmethod
+    def around(cls, thing: Any, kept: object) -> Self:
+        """The twin of an object that exists already; what it comes from keeps the loop running."""
+        twin = cls.__new__(cls)
+        twin._set_up(thing, kept, None)
+        return twin
+
+    def _set_up(self, thing: Any, kept: object, lease: host.Lease | None) -> None:
+        self._thing = thing
+        self._kept = kept  # twins that are its sources, or what it comes from
+        self._lease = lease
+        self._open = False
+        self._pid = os.getpid()
+
+    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self._relay(method, None, args, kwargs)
+
+    def _relay(
+        self, method: Callable[..., Any], wrapper: Wrapper[Any] | None, args: Any, kwargs: Any
+    ) -> Any:
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                f"this {type(self).__name__} belongs to process {self._pid}; a process that was "
+                "forked from it has to build one of its own"
+            )
+        if self._lease is not None:
+            self._open = self._lease.take()
+        kept = self, args, kwargs
+
+        async def work() -> Any:
+            result = method(self._thing, *_plain(args), **_plain_named(kwargs))
+            if inspect.iscoroutine(result):
+                result = await result
+            return result if wrapper is None else wrapper.around(result, kept)
+
+        return host.call(work)
+
+    def _finish(self) -> None:
+        """End at once, whatever state it is in."""
+        try:
+            host.call(type(self)._end, self._thing)
+        finally:
+            self._let_go()
+
+    def _begin(self) -> None:
+        """Count as open, for a twin that keeps nothing running itself."""
+        self._open = True
+        _silent.add(self._thing)
+
+    def _let_go(self) -> None:
+        self._open = False
+        _silent.discard(self._thing)
+        if self._lease is not None and self._pid == os.getpid():
+            self._lease.give_back()
+
+    def __getattr__(self, name: str) -> Any:
+        private = name.startswith("_")
+        value = None if private else getattr(self._thing, name)
+        if private or inspect.ismethod(value):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return value
+
+    def __enter__(self) -> Self:
+        self._call(self._of.__aenter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._call(self._of.__aexit__, kind, error, traceback)
+        finally:
+            self._let_go()
+
+    def __del__(self) -> None:
+        # The exit of the program ends all workers by itself, and no thread can be started there.
+        if not self.__dict__.get("_open") or sys.is_finalizing() or self._pid != os.getpid():
+            return
+        if not self._dropped_silently and not getattr(self._thing, "closed", False):
+            warnings.warn(
+                f"a {type(self).__name__} was dropped while it was open",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+        _dispose(type(self)._end, self._thing, self._lease)
+
+
+def blocking(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """A method that waits for what the async one returns."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = self._relay(method, None, args, kwargs)
+        return result
+
+    return call
+
+
+def ending(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """The same for a method after which the object is of no more use."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            result: T = self._relay(method, None, args, kwargs)
+        finally:
+            self._let_go()
+        return result
+
+    return call
+
+
+def relayed(
+    method: Callable[Concatenate[Any, P], object], wrapper: Wrapper[T]
+) -> Callable[Concatenate[Any, P], T]:
+    """A method that does not wait, run on the loop; what it returns is wrapped."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = self._relay(method, wrapper, args, kwargs)
+        return result
+
+    return call
+
+
+class AsItIs(Wrapper[T]):
+    """Wraps nothing: says what type a method returns."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
+
+    def around(self, thing: Any, kept: object) -> T:
+        value: T = thing
+        return value
+
+
+def _dispose(end: _End, thing: Any, lease: host.Lease | None) -> None:
+    """End what was dropped, without waiting for it: this may be any thread, even the loop's."""
+
+    def work() -> None:
+        try:
+            host.call(end, thing)
+        finally:
+            _silent.discard(thing)
+            if lease is not None:
+                lease.give_back()
+
+    threading.Thread(target=work, name="aioaug-dispose", daemon=True).start()
+
+
+def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, with the async object in the place of each twin."""
+    return tuple(value._thing if isinstance(value, Twin) else value for value in values)
+
+
+def _plain_named(values: dict[str, Any]) -> dict[str, Any]:
+    return dict(zip(values, _plain(tuple(values.values())), strict=True))

@@ -1,0 +1,168 @@
+"""Batches augmented ahead, out of a loader or a queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self
+
+from .._tasks import AsyncResource, ended, finish, warn_of_drop
+from ..arguments import whole
+from ..machine import worker_count
+from ..pool import AsyncPool
+from .chain import chained
+from .feeds import Drained, open_feed
+
+
+class BackgroundAugmenter(AsyncResource):
+    """Augments the batches of a loader or a queue in the background, up to a number ahead.
+
+    Building it starts nothing; entering it, `start` or the first request starts the workers.
+    Batches come as they are ready, by `async for` or `get_batch`. What the loader or the
+    augmenter raises reaches the consumer: an augmenter's error stands for its batch only, a
+    loader's ends the rest.
+
+    Args:
+        batch_loader: a `BatchLoader`, an `asyncio.Queue` or a queue of `multiprocessing` or
+            `queue`, in each of which `None` says that no more batches follow; or any source that
+            `AsyncPool.imap_batches` takes. It is the caller's to end.
+        augseq: an imgaug augmenter, or a callable.
+        queue_size: the most batches under way or ready, at least 1.
+        nb_workers: the number of worker processes, at least 1; `"auto"` is one for each CPU but
+            one.
+        load: makes a batch of what comes from `batch_loader`, such as a file's name or an index,
+            in the worker that augments it.
+        options: those of `AsyncPool`, such as `seed` and `engine`.
+
+    Raises:
+        ValueError, TypeError: an argument is out of range or of the wrong type.
+        RuntimeError: it is built inside a worker.
+
+    Example::
+
+        async with BatchLoader(load_batches) as loader:
+            async with BackgroundAugmenter(loader, augmenter, seed=1) as background:
+                while (batch := await background.get_batch()) is not None:
+                    ...
+    """
+
+    def __init__(
+        self,
+        batch_loader: Any,
+        augseq: Any,
+        queue_size: int = 50,
+        nb_workers: int | str = "auto",
+        *,
+        load: Callable[[Any], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.queue_size = whole("queue_size", queue_size, low=1)
+        if nb_workers == "auto":
+            self.nb_workers = worker_count(-1)
+        elif isinstance(nb_workers, str):
+            raise ValueError(f"nb_workers must be 'auto' or a number, got {nb_workers!r}")
+        else:
+            self.nb_workers = whole("nb_workers", nb_workers, low=1)
+        self._feed = feed = open_feed(batch_loader)
+        if load is not None:
+            augseq, feed = chained(load, augseq, feed)
+        self._pool = AsyncPool(augseq, self.nb_workers, **options)
+        self._stream = self._pool.imap_batches_unordered(feed, output_buffer_size=self.queue_size)
+        self._next: asyncio.Task[Any] | None = None
+        self._starting = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._over = False
+
+    @property
+    def effective_seed(self) -> int:
+        """The seed of the batches, the one that was drawn if none was given."""
+        return self._pool.effective_seed
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing runs any more, after the last batch or after `terminate`."""
+        return self._over
+
+    def all_finished(self) -> bool:
+        """Whether the last batch has been taken, and its end seen; or it was terminated."""
+        return self._over
+
+    async def start(self) -> None:
+        """Start the workers, which begin at once. Idempotent, and without effect after the end."""
+        async with self._starting:
+            if self._next is None and not self._over:
+                try:
+                    await self._pool.__aenter__()
+                except BaseException:
+                    await self.terminate()
+                    raise
+                self._ask()
+
+    async def get_batch(self) -> Any:
+        """The next augmented batch, or `None`, again and again, when there are no more.
+
+        Cancelled, it loses nothing.
+        """
+        await self.start()
+        async with self._turn:
+            if self._over or self._next is None:
+                return None
+            current = self._next
+            await asyncio.wait((current,))
+            if self._over:
+                return None
+            try:
+                batch = current.result()
+            except StopAsyncIteration:
+                await self.terminate()
+                return None
+            except BaseException:
+                self._ask()
+                raise
+            self._ask()
+            return batch
+
+    async def terminate(self) -> None:
+        """Kill the workers and drop all batches; whoever waits gets `None`.
+
+        Idempotent; cancelled, it finishes first.
+        """
+        self._over = True
+        await finish(self._end())
+
+    async def aclose(self) -> None:
+        """The same as `terminate`."""
+        await self.terminate()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        batch = await self.get_batch()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.terminate()
+
+    def __del__(self) -> None:
+        if getattr(self, "_next", None) is not None and not self._over:
+            warn_of_drop(self)
+
+    def _ask(self) -> None:
+        # The stream runs ahead for as long as somebody asks for the next batch.
+        self._next = asyncio.create_task(self._stream.__anext__())
+
+    async def _end(self) -> None:
+        if isinstance(self._feed, Drained):
+            await self._feed.stop()
+        await self._pool.terminate()
+        if self._next is not None:
+            await ended((self._next,))
+            if not self._next.cancelled():
+                self._next.exception()  # looked at, so that asyncio does not report it

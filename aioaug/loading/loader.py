@@ -1,0 +1,217 @@
+"""Batches loaded ahead, by some workers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+from .. import _worker
+from .._tasks import AsyncResource, ended, finish, together
+from ..arguments import whole
+from ..outcomes import Failure, Success
+from ..seeding import check_seed
+from ..sources import open_source
+from .lines import Line, ProcessLine, ProcessSource, ThreadLine, called_here
+from .shelf import LoadedQueue
+
+_END = object()
+
+
+class BatchLoader(AsyncResource):
+    """Loads batches in the background into a queue, until the last one or until it is full.
+
+    Building it starts nothing; entering it, `start` or the first request starts all workers.
+    Batches come in no particular order by `async for`, `get_batch` or `queue`; those of one
+    worker keep theirs. What a loader raises reaches the consumer behind the batches that came
+    before it; then that worker has ended, and the others go on.
+
+    Args:
+        load_batch_func: a generator function or a function that returns an iterable, called once
+            by each worker, so that each batch comes `nb_workers` times; or a list, an iterable,
+            an iterator or a generator, read by one worker, each batch once. Without `threaded`
+            it must be a function that pickles. Async functions and generators are run on the
+            event loop.
+        queue_size: the most batches that wait in the queue, at least 2.
+        nb_workers: the number of workers, at least 1.
+        threaded: load in threads, otherwise in processes, each with random numbers of its own.
+        load: makes a batch of what `load_batch_func` gives, such as a file's name or an index.
+            The workers run it, `nb_workers` at once, and only the name goes to them. A function
+            `load_batch_func` is then called once. What it raises stands for that batch only.
+        seed: for loading in processes, 0 to 2**31 - 1; `None` draws one, readable as
+            `effective_seed`.
+
+    Raises:
+        ValueError, TypeError: an argument is out of range or of the wrong type.
+
+    Example::
+
+        async with BatchLoader(paths, nb_workers=4, threaded=False, load=read_batch) as loader:
+            async for batch in loader:
+                ...
+    """
+
+    def __init__(
+        self,
+        load_batch_func: Any,
+        queue_size: int = 50,
+        nb_workers: int = 1,
+        threaded: bool = True,
+        *,
+        load: Callable[[Any], Any] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        if not threaded:
+            _worker.refuse_nested_pool()
+        self.queue = LoadedQueue(whole("queue_size", queue_size, low=2))
+        self.nb_workers = whole("nb_workers", nb_workers, low=1)
+        self.threaded = threaded
+        self.effective_seed = check_seed(seed)
+        if load is not None and not callable(load):
+            raise TypeError(f"load must be callable, got {load!r}")
+        self._lines = list(self._open(load_batch_func, load))
+        self._alive = 0
+        self._running: asyncio.Task[None] | None = None
+        self._over = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing runs any more, after the last batch or after `terminate`."""
+        return self._over
+
+    def count_workers_alive(self) -> int:
+        """The number of workers that are still loading."""
+        return self._alive
+
+    def all_finished(self) -> bool:
+        """Whether loading has ended; the queue may still hold batches."""
+        return self._over
+
+    async def start(self) -> None:
+        """Start all workers. Idempotent, and without effect after the end."""
+        if self._running is None and not self._over:
+            self._alive = sum(line.workers for line in self._lines)
+            self._running = asyncio.create_task(self._run())
+
+    async def get_batch(self) -> Any:
+        """The next batch, or `None`, again and again, when there are no more."""
+        await self.start()
+        return await self.queue.get()
+
+    async def terminate(self) -> None:
+        """Stop all workers at once and drop what is in the queue; who waits gets `None`.
+
+        Processes are killed; a thread that is in the middle of a batch is left to finish it.
+        Idempotent; cancelled, it finishes first.
+        """
+        self._over = True
+        self.queue.end(drop=True)
+        if self._running is not None:
+            self._running.cancel()
+            await finish(ended((self._running,)))
+        self._alive = 0
+
+    async def aclose(self) -> None:
+        """The same as `terminate`."""
+        await self.terminate()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        batch = await self.get_batch()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.terminate()
+
+    def _open(self, batches: Any, load: Callable[[Any], Any] | None) -> Iterator[Line]:
+        if load is not None:
+            source = called_here(batches) if callable(batches) else open_source(batches)
+            if self.threaded:
+                yield ThreadLine(source, load, self.nb_workers)
+            else:
+                yield ProcessLine(source, load, self.nb_workers, self.effective_seed)
+        elif not callable(batches):
+            if not self.threaded:
+                raise TypeError(
+                    "load_batch_func must be a function to be called in processes, "
+                    f"got {type(batches).__name__}; only functions can go there"
+                )
+            yield Line(open_source(batches))
+        elif self.threaded:
+            for _ in range(self.nb_workers):
+                yield Line(called_here(batches))
+        else:
+            if inspect.isasyncgenfunction(batches) or inspect.iscoroutinefunction(batches):
+                raise TypeError("load_batch_func must not be async to be called in processes")
+            for number in range(self.nb_workers):
+                yield Line(ProcessSource(batches, self.effective_seed, number))
+
+    async def _run(self) -> None:
+        try:
+            await together(self._work(line) for line in self._lines)
+        except Exception as error:  # of a source's own clean-up
+            self.queue.put(Failure(error))
+        finally:
+            self._alive = 0
+            self._over = True
+            self.queue.end()
+
+    async def _work(self, line: Line) -> None:
+        """Load from one line to its end; what goes wrong is an outcome in the queue, too."""
+        hands = asyncio.Semaphore(line.hands)
+        making: set[asyncio.Task[None]] = set()
+        kill = True
+        try:
+            while (item := await self._pull(line)) is not _END:
+                if not line.hands:
+                    self.queue.put(Success(item))
+                    continue
+                await hands.acquire()
+                task = asyncio.create_task(self._make(line, item))
+                making.add(task)
+                task.add_done_callback(making.discard)
+                task.add_done_callback(lambda _: hands.release())
+            while making:
+                await asyncio.wait(making)
+            kill = False
+        finally:
+            for task in making:
+                task.cancel()
+            await finish(_close(line, making, kill))
+            self._alive -= line.workers
+
+    async def _pull(self, line: Line) -> Any:
+        """The next item, with a place in the queue for its batch."""
+        await self.queue.reserve()
+        try:
+            (item,) = await line.source.pull(1)
+        except StopAsyncIteration:
+            self.queue.cancel()
+            return _END
+        except Exception as error:
+            self.queue.put(Failure(error))
+            return _END
+        return item
+
+    async def _make(self, line: Line, item: Any) -> None:
+        try:
+            self.queue.put(Success(await line.make(item)))
+        except Exception as error:
+            self.queue.put(Failure(error))
+
+
+async def _close(line: Line, making: set[asyncio.Task[None]], kill: bool) -> None:
+    try:
+        await line.source.aclose()
+    finally:
+        await line.aclose(kill=kill)
+        await ended(making)
