@@ -191,6 +191,21 @@ async def test_a_cancelled_end_still_ends(end, how):
         assert work.cancelled()
 
 
+async def test_the_first_call_cancelled_in_the_start():
+    """The start is everybody's: it goes on, and the next call has it."""
+    for turns in (0, 1, 3, 10):
+        pool = AsyncPool(aug.nothing, processes=2)
+        first = asyncio.create_task(pool.map_batches([1]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second = asyncio.create_task(pool.map_batches([2]))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == [2]
+        assert await pool.map_batches([3]) == [3]
+        await pool.close()
+
+
 async def test_a_cancelled_start():
     for delay in (0, 0.005, 0.02, 0.05):
         pool = AsyncPool(aug.nothing, processes=2)

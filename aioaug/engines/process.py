@@ -71,7 +71,7 @@ class ProcessEngine(Engine):
         self._desk: Desk[Lane] = Desk(depth=lambda lane: lane.depth)
         self._seats = asyncio.Semaphore(reserve)
         self._lanes: list[Lane] = []
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._started = False
         self._closed = False
         self._failure: BaseException | None = None  # of the start
@@ -87,19 +87,19 @@ class ProcessEngine(Engine):
     async def start(self) -> None:
         if self._started and not self._closed:
             return
-        async with self._starting:
-            if self._closed:
-                raise ClosedError("the engine is closed") from self._failure
-            if not self._started:
-                _worker.refuse_unguarded_script()
-                refuse_daemons()
-                try:
-                    await self._start()
-                except BaseException as error:
-                    self._failure = error
-                    await self.aclose(kill=True)
-                    raise
-                self._started = True
+        if self._closed:
+            raise ClosedError("the engine is closed") from self._failure
+        if self._starting is None:
+            _worker.refuse_unguarded_script()
+            refuse_daemons()
+            self._starting = asyncio.ensure_future(self._start())
+            # Whoever waited may have been cancelled; then nobody asks how it went.
+            self._starting.add_done_callback(lambda start: start.cancelled() or start.exception())
+        # Others wait for it, too: if one of them is cancelled, the start goes on.
+        await asyncio.wait((self._starting,))
+        if self._starting.cancelled():
+            raise ClosedError("the engine was closed")
+        self._starting.result()
 
     async def submit(
         self,
@@ -179,6 +179,17 @@ class ProcessEngine(Engine):
         return lane
 
     async def _start(self) -> None:
+        try:
+            await self._start_workers()
+        except BaseException as error:
+            self._failure = error
+            self._closed = True
+            await self._desk.close(wait=False)
+            await finish(self._end_workers(kill=True))
+            raise
+        self._started = True
+
+    async def _start_workers(self) -> None:
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))
         recipe = Recipe(self._context, state, self._start_limit)
         self._lanes = [
@@ -189,6 +200,12 @@ class ProcessEngine(Engine):
         self._desk.open(self._lanes)
 
     async def _end(self, kill: bool) -> None:
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait((self._starting,))
+        await self._end_workers(kill)
+
+    async def _end_workers(self, kill: bool) -> None:
         busy = self._desk.busy
         await asyncio.gather(
             *(lane.kill() if kill or lane in busy else lane.close() for lane in self._lanes)
