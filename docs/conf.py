@@ -21,11 +21,11 @@ autodoc_preserve_defaults = True
 
 # There is no inventory of the libraries that type hints name, for want of the network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"_?(asyncio|collections|typing|imgaug|np|numpy|os)\..*"),
+    (r"py:.*", r"_?(asyncio|collections|contextlib|typing|imgaug|np|numpy|os)\..*"),
     (r"py:.*", r"[a-z]+|[A-Z]\w*Error|Any|None"),  # built in
     (r"py:.*", r"(dict|tuple)\[\w+"),  # hints of fields, which autodoc cuts at their commas
     (r"py:.*", r"Settings"),  # what ParallelImageDataGenerator is made of
-    (r"py:.*", r"aioaug\..*\.(T|State|EngineFactory)"),  # what only engines see
-    (r"py:.*", r"np\.\w+|NDArray|Array|SeedSequence|Generator|_thread\.\w+"),
+    (r"py:.*", r"(aioaug\..*\.)?(T|State|EngineFactory|Success|Failure)"),  # what users do not name
+    (r"py:.*", r"np\.\w+|NDArray|Arrays?|DTypeLike|SeedSequence|Generator|_thread\.\w+"),
     (r"py:.*", r"aioaug\.batch\.(actions\._Action|decorators\.F)"),
 ]
