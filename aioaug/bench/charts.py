@@ -53,7 +53,7 @@ def speed(document: Document) -> Figure | None:
     for panel, name in zip(panels, names, strict=False):
         _panel(panel, document, name, "batches_per_s", number)
         _widen(panel, document, name)
-        panel.set_title(_short(document, name), loc="left", fontsize=10, color=_INK)
+        panel.set_title(_short(document, name), loc="left", fontsize=9, color=_INK)
     for panel in panels[len(names) :]:
         panel.remove()
     _headline(figure, document, "Batches per second (longer is better; thin lines: quartiles)")
@@ -165,7 +165,8 @@ def _bars(document: Document, name: str, figures: str) -> list[Bar]:
 
 
 def _short(document: Document, name: str) -> str:
-    return str(document["workloads"][name]["title"])
+    shape, _, about = str(document["workloads"][name]["title"]).partition(", ")
+    return f"{shape}\n{about}"
 
 
 def _figure(width: float, height: float) -> Figure:

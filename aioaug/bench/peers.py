@@ -40,7 +40,7 @@ PEERS = {
     for peer in (
         Peer(OURS, "aioaug", "aioaug", "aioaug"),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
-        Peer("serial-threads", "serial imgaug, OpenCV's threads", "imgaug", "imgaug"),
+        Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
         Peer(
             TORCH,
