@@ -19,7 +19,7 @@ demo: setup ## augment pictures on every core
 	@$(bin)/python examples/demo.py
 
 test: setup ## run the quick tests
-	@$(bin)/python -m pytest -m "not slow" $(ARGS)
+	@$(bin)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
 
 test-slow: setup ## run the slow tests
 	@$(bin)/python -m pytest -m slow $(ARGS)

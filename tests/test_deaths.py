@@ -15,9 +15,6 @@ from aioaug import (
 )
 from deeds import DEADLY, DEEDS, ENDLESS, Augmenter, OnUnpickling
 
-# The table is long, and nothing in it depends on the kind of loop: the slow tests have the other.
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
-
 MODES = ("ordered", "unordered", "map")
 LIMIT = 0.4  # seconds; a batch takes some microseconds
 COUNT, GUILTY = 6, 2
