@@ -1,7 +1,7 @@
 """Batches with named components: functions applied to their items in parallel, files, pipelines.
 
 ground        rng  expressions  labels  components  errors  calls
-in parallel   _portal  workers  targets  driving  inbatch  decorators
+in parallel   workers  targets  driving  inbatch  decorators
 a batch       chance  core  draws  apply  epochs  index  itemfiles  tables  files  augmenting
 whole         merging  batch  actions  pipeline  dataset
 """

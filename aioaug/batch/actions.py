@@ -65,7 +65,7 @@ class Actions:
                 method, args, kwargs = self._prepared(batch, each)
                 found = method(*args, **kwargs)
                 if inspect.isawaitable(found):
-                    found = workers.portal().call(_awaited, found)
+                    found = workers.call(_awaited, found)
                 batch = self._continued(found, each)
         return batch
 

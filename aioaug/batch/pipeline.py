@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from ..arguments import whole
+from ..host import Lease
 from ..outcomes import Failure, Outcome, Success
 from ..pipeline import Pipeline as Flow
 from ..progress import Progress
@@ -13,7 +14,6 @@ from ..seeding import Indices
 from ..sources import open_source
 from ..stats import Meter
 from ..streams import BatchStream
-from . import workers
 from .actions import Actions
 from .rng import seed_sequence
 
@@ -170,14 +170,14 @@ def _limits(n_iters: int | None, n_epochs: int | None) -> tuple[int | None, int 
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:
     """The batches of a stream that runs on the loop of a thread."""
-    portal = workers.portal()
+    lease = Lease()
     ended = object()
 
     async def following() -> Any:
         return await anext(stream, ended)
 
     try:
-        while (batch := portal.call(following)) is not ended:
+        while (batch := lease.call(following)) is not ended:
             yield batch
     finally:
-        portal.call(stream.aclose)
+        lease.end(stream.aclose)

@@ -7,7 +7,6 @@ both come in the order of the items.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextvars
 import inspect
 import threading
@@ -61,9 +60,9 @@ def run(work: Work) -> list[Any]:
     elif target == "t":
         found = _in_threads(work)
     elif target == "m":
-        found = _result(workers.submit(work))
+        found = workers.run(work)
     else:
-        found = workers.portal().call(_on_loop, work)
+        found = workers.call(_on_loop, work)
     return _results(work, found)
 
 
@@ -83,7 +82,7 @@ async def run_async(work: Work) -> list[Any]:
     elif target == "t":
         found = await _in_threads_async(work)
     elif target == "m":
-        found = await workers.run(work)
+        found = await workers.run_async(work)
     else:
         found = await _on_loop(work)
     return _results(work, found)
@@ -227,11 +226,3 @@ async def _on_loop(work: Work) -> Found:
 
 async def _gone(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _result(future: concurrent.futures.Future[Found]) -> Found:
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise

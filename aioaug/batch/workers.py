@@ -1,4 +1,4 @@
-"""The worker processes of all batches: one engine for the program, on a loop of its own thread.
+"""The worker processes of all batches: one engine for the program, on the host's loop.
 
 It is started when it is first needed and lives on; `shutdown` ends it, and so does the end of the
 program. A forked child starts one of its own.
@@ -10,24 +10,21 @@ import asyncio
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, process
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Self, TypeVar
 
 from .. import _worker, machine
-from .._tasks import finish, in_thread, together
+from .._tasks import in_thread, together
 from ..engines import Engine, ProcessEngine
 from ..errors import ClosedError, TransportError, WorkerDied
+from ..host import Lease
 from ..outcomes import Failure, Outcome, attempt
-from ._portal import Portal
 from .calls import Call, Task, Work, perform
+
+T = TypeVar("T")
 
 # Each worker's share of the calls goes to it in so many pieces.
 _PIECES = 4
-# Where the engine is ended with the program: before the executors of the standard library are
-# waited for, whose workers would else serve this program for ever.
-_at_exit: Callable[..., None] | None = getattr(threading, "_register_atexit", None)
-_executors = process.ProcessPoolExecutor  # imported, so that its own end comes after ours
 
 
 class _Nothing:
@@ -40,15 +37,15 @@ class _Nothing:
 
 
 class _Shared:
-    """The engine, and the portal on whose loop it runs."""
+    """The engine, and what keeps the loop running that it lives on."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.portal = Portal("aioaug-batch")
+        self.lease = Lease()
         self._engine: Engine | None = None
         self._started: asyncio.Future[None] | None = None
-        self._killed = False
-        self._ending: dict[asyncio.Task[None], Engine] = {}
+        self._closed = False
+        self._ending: set[asyncio.Task[None]] = set()
         self._works: set[asyncio.Task[Any]] = set()
 
     async def submit(self, workers: int, fn: Callable[..., Any], *args: Any) -> Any:
@@ -61,7 +58,7 @@ class _Shared:
                 return await engine.submit(fn, *args)
             except ClosedError:
                 # It may have been replaced meanwhile, by one with more workers.
-                if self._killed or self._engine is engine:
+                if self._closed or self._engine is engine:
                     raise
 
     async def run(self, work: Work) -> dict[int, Outcome[Any]]:
@@ -79,23 +76,21 @@ class _Shared:
         engine, self._engine = self._engine, None
         if engine is not None:
             ending = asyncio.create_task(engine.aclose())
-            self._ending[ending] = engine
-            ending.add_done_callback(self._ending.pop)
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
-    async def close(self, kill: bool = False) -> None:
-        """End all workers when their calls are done; with `kill`, whatever they do."""
-        if self._works and not kill:
+    async def close(self) -> None:
+        """End all workers when their calls are done."""
+        while self._works:
             await asyncio.wait(self._works)
-        self._killed = kill
+        self._closed = True
         self.retire()
-        if kill:
-            await asyncio.gather(*(engine.aclose(kill=True) for engine in self._ending.values()))
         if self._ending:
             await asyncio.wait(self._ending)
 
     def _get(self, workers: int) -> tuple[Engine, asyncio.Future[None]]:
-        if self._killed:
-            raise ClosedError("the program ends")
+        if self._closed:
+            raise ClosedError("the workers were shut down")
         if self._engine is None or self._started is None or self._engine.workers < workers:
             self.retire()
             self._engine = ProcessEngine(_Nothing(), workers=workers)
@@ -115,29 +110,23 @@ _shared: _Shared | None = None
 _parents: list[_Shared] = []
 
 
-def submit(work: Work) -> Future[dict[int, Outcome[Any]]]:
+def run(work: Work) -> dict[int, Outcome[Any]]:
     """Have worker processes make the calls; what has no outcome by then timed out."""
     _worker.refuse_nested_pool()
     shared = _the_shared()
-    return shared.portal.submit(shared.run, work)
+    return shared.lease.call(shared.run, work)
 
 
-async def run(work: Work) -> dict[int, Outcome[Any]]:
-    """`submit`, and wait for it; cancelled, it abandons the calls."""
-    futures: list[Future[dict[int, Outcome[Any]]]] = []
-    try:
-        # To start the portal's thread, and a task there, is to wait for it.
-        await finish(in_thread(lambda: futures.append(submit(work))))
-        return await asyncio.wrap_future(futures[0])
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+async def run_async(work: Work) -> dict[int, Outcome[Any]]:
+    """`run`, without blocking the event loop; cancelled, it abandons the calls."""
+    _worker.refuse_nested_pool()
+    shared = _the_shared()
+    return await shared.lease.call_async(shared.run, work)
 
 
-def portal() -> Portal:
-    """A loop for coroutines of callers that have none."""
-    return _the_shared().portal
+def call(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run a coroutine function for a caller that has no loop, on the one that all batches share."""
+    return _the_shared().lease.call(fn, *args)
 
 
 def shutdown() -> None:
@@ -150,10 +139,7 @@ def shutdown() -> None:
     with _lock:
         shared, _shared = _shared, None
     if shared is not None and shared.pid == os.getpid():
-        try:
-            shared.portal.call(shared.close)
-        finally:
-            shared.portal.close()
+        shared.lease.end(shared.close)
 
 
 async def shutdown_async() -> None:
@@ -162,24 +148,13 @@ async def shutdown_async() -> None:
 
 
 def _the_shared() -> _Shared:
-    global _shared, _at_exit
+    global _shared
     with _lock:
         if _shared is None or _shared.pid != os.getpid():
             if _shared is not None:
                 _parents.append(_shared)
             _shared = _Shared()
-            if _at_exit is not None:
-                _at_exit(_end)
-                _at_exit = None
         return _shared
-
-
-def _end() -> None:
-    global _shared
-    shared, _shared = _shared, None
-    if shared is not None and shared.pid == os.getpid():
-        shared.portal.call(shared.close, True)
-        shared.portal.close()
 
 
 async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:

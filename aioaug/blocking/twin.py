@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
-from . import host
+from .. import host
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -125,7 +125,7 @@ class Twin:
     def _let_go(self) -> None:
         self._open = False
         _silent.discard(self._thing)
-        if self._lease is not None and self._pid == os.getpid():
+        if self._lease is not None:
             self._lease.give_back()
 
     def __getattr__(self, name: str) -> Any:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import signal
-from contextlib import suppress
 
 from .._tasks import finish, in_thread
 from ..errors import ClosedError
@@ -34,7 +30,6 @@ class Feed:
         self._window = window
         self._endless = not schedule.wraps
         self._pool: AsyncPool | None = None
-        self._pids: set[int] = set()
         self._stream: BatchStream | None = None
         self._walk: BatchStream | None = None  # batches asked for by number, in a row
         self._walk_next = 0
@@ -115,16 +110,6 @@ class Feed:
         self.closed = True
         await finish(self._release(kill=kill))
 
-    async def terminate(self) -> None:
-        """End for good, and at once."""
-        await self.aclose(kill=True)
-
-    def abandon(self) -> None:
-        """End the workers, from any thread, when the program ends and no thread can be started."""
-        for pid in self._pids:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGTERM)
-
     def _advance(self) -> None:
         self.epoch, self.batch, self._touched = self.epoch + 1, 0, False
 
@@ -146,9 +131,7 @@ class Feed:
             self.schedule.started()
             engine = "process" if self._maker.private else "thread"
             pool = AsyncPool(self._maker, self._workers, seed=0, engine=engine)
-            before = _children()
             await pool.__aenter__()
-            self._pids = _children() - before
             self._pool = pool
             if self.closed:  # meanwhile
                 await finish(self._release(kill=True))
@@ -177,9 +160,4 @@ class Feed:
         pool, self._pool = self._pool, None
         if pool is not None:
             await (pool.terminate() if kill else pool.close())
-            self._pids = set()
         self._stream, self._walk, self._walk_next = None, None, 0
-
-
-def _children() -> set[int]:
-    return {child.pid for child in multiprocessing.active_children() if child.pid is not None}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sys
+import threading
 import warnings
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .._tasks import AsyncResource
+from .._tasks import AsyncResource, finish, in_thread
 from ..errors import ClosedError
-from ._portal import Portal
+from ..host import Lease
 from .feed import Feed
 from .rows import Made
 from .schedule import Schedule
@@ -61,7 +62,7 @@ class ImageIterator(AsyncResource):
     def __init__(self, schedule: Schedule, feed: Feed, *, seed: int | None) -> None:
         self._schedule = schedule
         self._feed = feed
-        self._portal: Portal | None = None
+        self._lease = Lease()  # taken when a caller that blocks asks for something
         self._loop: asyncio.AbstractEventLoop | None = None
         self._entered = False
         source = schedule.source
@@ -125,7 +126,7 @@ class ImageIterator(AsyncResource):
         while (made := await self._here(self._feed.next)) is not None:
             if self._accept(made):
                 return made.batch
-        if not self._entered and self._portal is None:
+        if not self._entered and not self._lease.taken:
             await self._feed.pause()
             self._loop = None
         raise StopAsyncIteration
@@ -140,17 +141,15 @@ class ImageIterator(AsyncResource):
         return self
 
     async def _leave(self, error: BaseException | None) -> None:
-        portal, self._portal = self._portal, None
-        if portal is None:
-            await self._feed.aclose(kill=error is not None)
+        if self._lease.taken:
+            await finish(in_thread(self._lease.end, self._feed.aclose))
         else:
-            await asyncio.wrap_future(portal.submit(self._feed.aclose))
-            portal.close(wait=False)
+            await self._feed.aclose(kill=error is not None)
 
     async def _here(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Call the feed from this loop, or over there if it serves blocking callers already."""
-        if self._portal is not None:
-            return await asyncio.wrap_future(self._portal.submit(fn))
+        if self._lease.taken:
+            return await self._lease.call_async(fn)
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop) and self._feed.running:
             raise RuntimeError("this iterator is in use on another event loop")
@@ -185,12 +184,11 @@ class ImageIterator(AsyncResource):
 
     def shutdown(self, wait: bool = True) -> None:
         """End the workers and the iterator, from a thread that may block. Idempotent."""
-        portal, self._portal = self._portal, None
-        if portal is not None:
-            ending = portal.submit(self._feed.aclose)
+        if self._lease.taken:
             if wait:
-                ending.result()
-            portal.close(wait=wait)
+                self._lease.end(self._feed.aclose)
+            else:
+                self._end_aside()
         elif self._feed.running:
             raise RuntimeError("this iterator is in use on an event loop: await its aclose()")
         self._feed.closed = True
@@ -210,11 +208,9 @@ class ImageIterator(AsyncResource):
     def _there(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         if self._feed.closed:
             raise ClosedError("the iterator was shut down")
-        if self._portal is None:
-            if self._feed.running:
-                raise RuntimeError("this iterator is in use on an event loop: use `async for`")
-            self._portal = Portal(self._feed.terminate, self._feed.abandon)
-        return self._portal.call(fn, *args)
+        if self._feed.running and not self._lease.taken:
+            raise RuntimeError("this iterator is in use on an event loop: use `async for`")
+        return self._lease.call(fn, *args)
 
     def _begin(self) -> None:
         # Keras' flows that have no end go on where they are.
@@ -228,16 +224,22 @@ class ImageIterator(AsyncResource):
             warnings.warn(f"left out: {why}", RuntimeWarning, stacklevel=3)
         return made.size > 0
 
+    def _end_aside(self) -> None:
+        """End without waiting for it: this may be any thread, even the loop's."""
+        work = (self._feed.aclose,)
+        threading.Thread(
+            target=self._lease.end, args=work, name="aioaug-dispose", daemon=True
+        ).start()
+
     def __del__(self) -> None:
-        portal = getattr(self, "_portal", None)  # not built fully if __init__ raised
-        if portal is None:
+        lease = getattr(self, "_lease", None)  # not built fully if __init__ raised
+        # The exit of the program ends all workers by itself, and no thread can be started there.
+        if lease is None or not lease.ours or sys.is_finalizing():
             return
-        with suppress(RuntimeError):  # its loop is gone
-            portal.submit(self._feed.aclose)
-            portal.close(wait=False)
         warnings.warn(
             "an ImageIterator was dropped while its workers ran; leave it by 'with' or shutdown()",
             ResourceWarning,
             source=self,
             stacklevel=2,
         )
+        self._end_aside()
