@@ -6,14 +6,15 @@ import asyncio
 import atexit
 import importlib.util
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
-from anyio.from_thread import BlockingPortal, BlockingPortalProvider
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ._tasks import finish, in_thread
 from .engines.keeper import killed_at_exit
@@ -30,6 +31,11 @@ def call(work: Callable[..., Awaitable[T]], *args: Any) -> T:
         return host.wait(host.submit(portal, work, *args))
     finally:
         host.leave()
+
+
+def is_ending() -> bool:
+    """Whether the program ends: then nothing can be ended cleanly any more, nor needs to be."""
+    return sys.is_finalizing() or _host.stands_still
 
 
 class Lease:
@@ -68,9 +74,7 @@ class Lease:
 
     def give_back(self) -> None:
         """Need the loop no more. Waits for its end if nobody else needs it."""
-        with self._lock:
-            portal, self._portal, self._over = self._portal, None, True
-        if portal is not None and self._host is _host:
+        if self._let_go() is not None and self._host is _host:
             self._host.leave()
 
     def submit(self, work: Callable[..., Awaitable[T]], *args: Any) -> Future[T]:
@@ -98,12 +102,23 @@ class Lease:
             raise
 
     def end(self, work: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Run `work`, if the loop still does anything, and give the lease back."""
+        """Run `work` as the last thing, and give the lease back; the first such call has effect.
+
+        At the exit of the program `work` is left out.
+        """
+        portal = self._let_go()
+        if portal is None or self._host.stands_still:
+            return
         try:
-            if not self._host.stands_still:
-                self.call(work, *args)
+            self._host.wait(self._host.submit(portal, work, *args))
         finally:
-            self.give_back()
+            if self._host is _host:
+                self._host.leave()
+
+    def _let_go(self) -> BlockingPortal | None:
+        with self._lock:
+            portal, self._portal, self._over = self._portal, None, True
+        return portal
 
 
 class _Host:
@@ -114,49 +129,58 @@ class _Host:
     """
 
     def __init__(self) -> None:
-        uvloop = importlib.util.find_spec("uvloop") is not None
         self.stands_still = False
-        self._provider = BlockingPortalProvider("asyncio", {"use_uvloop": uvloop})
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._watched = False
         self._users = 0
+        self._context: AbstractContextManager[BlockingPortal] | None = None
         self._portal: BlockingPortal | None = None
+        self._beginning = 0  # calls that wait for their turn to begin
         self._calls: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
 
     def enter(self) -> BlockingPortal:
         """Need the loop until `leave`."""
-        if self.stands_still:
-            raise ClosedError("the program ends")
-        with self._lock:
+        with self._changed:
+            if self.stands_still:
+                raise ClosedError("the program ends")
             if not self._watched:
                 # Before the workers are killed: what is registered last is called first.
                 killed_at_exit(os.getpid())
                 getattr(threading, "_register_atexit", atexit.register)(self.stand_still)
                 self._watched = True
-        portal = self._provider.__enter__()
-        with self._lock:
+            if self._portal is None:
+                uvloop = importlib.util.find_spec("uvloop") is not None
+                self._context = start_blocking_portal("asyncio", {"use_uvloop": uvloop})
+                self._portal = self._context.__enter__()
             self._users += 1
-            self._portal = portal
-        return portal
+            return self._portal
 
     def leave(self) -> None:
-        with self._lock:
+        with self._changed:
             self._users -= 1
-            if not self._users:
-                self._portal = None
-        if not self.stands_still:
-            self._provider.__exit__(None, None, None)
+            if self._users or self.stands_still:
+                return
+            context, self._context, self._portal = self._context, None, None
+        if context is not None:
+            context.__exit__(None, None, None)
 
     def submit(
         self, portal: BlockingPortal, work: Callable[..., Awaitable[T]], *args: Any
     ) -> Future[T]:
         if self is not _host:
             raise RuntimeError("this belongs to the process that this one was forked from")
-        if self.stands_still:
-            raise ClosedError("the program ends")
-        future = portal.start_task_soon(work, *args)
-        self._calls.add(future)
-        return future
+        with self._changed:
+            if self.stands_still:
+                raise ClosedError("the program ends")
+            self._beginning += 1
+        try:
+            future = portal.start_task_soon(work, *args)
+            self._calls.add(future)
+            return future
+        finally:
+            with self._changed:
+                self._beginning -= 1
+                self._changed.notify_all()
 
     def wait(self, future: Future[T]) -> T:
         try:
@@ -174,37 +198,41 @@ class _Host:
         """At the exit of a program that left something open: have the loop do nothing any more.
 
         It could not clean up, since no thread can be started now, but would complain of the
-        workers that are killed next. And the portal, whose own end would wait for a thread that is
-        gone by then, must not be dropped: a frame of that thread refers to it for ever.
+        workers that are killed next, and of tasks that are dropped. And the portal's own end would
+        wait for a thread that is gone by then. So a frame of that thread refers to all for ever.
         """
         if self is not _host:
             return
-        self.stands_still = True
-        portal = self._portal
-        if portal is not None:
-            portal.start_task_soon(_wait_for_ever, self._provider)
+        with self._changed:
+            self.stands_still = True
+            self._changed.wait_for(lambda: not self._beginning)
+        if self._portal is not None:
+            reached = threading.Event()
+            self._portal.start_task_soon(_wait_for_ever, reached, self._context)
+            reached.wait()
             for future in tuple(self._calls):  # threads that Python is about to wait for
                 future.cancel()
 
     def part(self) -> None:
-        """In a process that was forked: the copy of the portal must not wait for a loop's end."""
-        if self._portal is not None:
+        """In a process that was forked: end the copy of the portal, which has no loop."""
+        if self._portal is not None and self._context is not None:
             with suppress(StopIteration):
                 self._portal.stop().send(None)
+            self._context.__exit__(None, None, None)
 
 
-async def _wait_for_ever(provider: BlockingPortalProvider) -> None:
+async def _wait_for_ever(reached: threading.Event, *referred: object) -> None:
+    referred += tuple(asyncio.all_tasks())
+    reached.set()
     threading.Event().wait()
 
 
 def _part_from_parent() -> None:
     global _host
-    _parents.append(_host)
-    _host.part()
-    _host = _Host()
+    parents, _host = _host, _Host()
+    parents.part()
 
 
 _host = _Host()
-_parents: list[_Host] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_part_from_parent)

@@ -228,7 +228,7 @@ async def test_coroutines_as_actions(dataset):
     assert log == ["MainThread"] * 2
     dataset_in_a_thread = dataset.p.coroutine_action(log)
     await in_thread(dataset_in_a_thread.run, 5)
-    assert all("aioaug-batch" in name for name in log[2:])
+    assert all("portal" in name for name in log[2:])
 
 
 async def test_locks(dataset):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import random
 import subprocess
@@ -185,8 +186,8 @@ def test_a_restarted_worker_makes_the_same(pictures):
     expected = epochs(generator.flow_from_directory(pictures, **SMALL, seed=3), 1)
     with generator.flow_from_directory(pictures, **SMALL, seed=3) as iterator:
         made = [copied(next(iterator))]
-        for pid in iterator._feed._pids:
-            os.kill(pid, 9)
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, 9)
         made += [copied(batch) for batch in (next(iterator) for _ in range(3))]
     assert digest(made) == expected[0]
 

@@ -7,6 +7,7 @@ both come in the order of the items.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import inspect
 import threading

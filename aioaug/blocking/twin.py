@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Coroutine
@@ -152,7 +151,7 @@ class Twin:
 
     def __del__(self) -> None:
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if not self.__dict__.get("_open") or sys.is_finalizing() or self._pid != os.getpid():
+        if not self.__dict__.get("_open") or host.is_ending() or self._pid != os.getpid():
             return
         if not self._dropped_silently and not getattr(self._thing, "closed", False):
             warnings.warn(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import operator
-import sys
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from .._tasks import AsyncResource, finish, in_thread
 from ..errors import ClosedError
-from ..host import Lease
+from ..host import Lease, is_ending
 from .feed import Feed
 from .rows import Made
 from .schedule import Schedule
@@ -143,7 +142,7 @@ class ImageIterator(AsyncResource):
     async def _leave(self, error: BaseException | None) -> None:
         if self._lease.taken:
             await finish(in_thread(self._lease.end, self._feed.aclose))
-        else:
+        elif not self._feed.closed:
             await self._feed.aclose(kill=error is not None)
 
     async def _here(self, fn: Callable[[], Awaitable[T]]) -> T:
@@ -189,7 +188,7 @@ class ImageIterator(AsyncResource):
                 self._lease.end(self._feed.aclose)
             else:
                 self._end_aside()
-        elif self._feed.running:
+        elif self._feed.running and not self._feed.closed:
             raise RuntimeError("this iterator is in use on an event loop: await its aclose()")
         self._feed.closed = True
 
@@ -234,12 +233,12 @@ class ImageIterator(AsyncResource):
     def __del__(self) -> None:
         lease = getattr(self, "_lease", None)  # not built fully if __init__ raised
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if lease is None or not lease.ours or sys.is_finalizing():
+        if lease is None or not lease.ours or is_ending():
             return
+        self._end_aside()
         warnings.warn(
             "an ImageIterator was dropped while its workers ran; leave it by 'with' or shutdown()",
             ResourceWarning,
             source=self,
             stacklevel=2,
         )
-        self._end_aside()
