@@ -105,8 +105,8 @@ class _Shared:
 
 _lock = threading.Lock()
 _shared: _Shared | None = None
-# What a forked child has of its parent. To drop it would be to end it, by a thread that only
-# the parent has.
+# What a forked child has of its parent. To drop it would be to have asyncio complain of tasks
+# that only the parent can end.
 _parents: list[_Shared] = []
 
 
