@@ -16,7 +16,9 @@ from .bank import Bank
 
 # Work on the event loop's own thread may take so long, in seconds, and concern so many bytes.
 _LIGHT_SECONDS = 0.0003
-_LIGHT_BYTES = 1 << 15
+_LIGHT_BYTES = 1 << 16
+# Results of calls that brought no arrays get a segment from so many bytes on.
+_BARE_BYTES = 1 << 18
 # Room for results that lie behind what goes in, as a share of its size, before any was seen.
 _ROOM = 1.1
 
@@ -141,7 +143,7 @@ class Courier:
     def _unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
         segment = parcel.segment
         if segment is None:
-            if len(reply.head) >= _LIGHT_BYTES:
+            if len(reply.head) >= _BARE_BYTES:
                 self._bare = max(self._bare, int(_ROOM * len(reply.head)))
             return _slots.rebuild(reply.head), False
         if reply.needed and parcel.spans:
