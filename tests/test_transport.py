@@ -21,6 +21,7 @@ from pathlib import Path
 
 import aioaug
 import aioaug_testing as aug
+import imgaug.augmenters as iaa
 import numpy as np
 import psutil
 import pytest
@@ -784,3 +785,15 @@ async def test_a_worker_that_dies_with_a_segment_in_hand(tmp_path, chunksize):
         await pool.map_batches(batches, chunksize)
         assert chunksize > 1 or bank.numbers >= made  # the dead worker's are as good as others
         assert await all_free(pool)
+
+
+async def test_small_batches_share_messages_and_stay_on_the_light_path():
+    """Their results are small, too, although many of them come together."""
+    images = np.zeros((1, 32, 32, 3), np.uint8)
+    async with AsyncPool(iaa.Identity(), processes=1, seed=1) as pool:
+        async with pool.imap_batches([images] * 400, output_buffer_size=200) as stream:
+            async for _ in stream:
+                pass
+        assert pool.pool._courier.light
+        assert pool.pool._courier._bare == 0
+        assert pool.stats().bytes == 0
