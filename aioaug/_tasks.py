@@ -103,10 +103,12 @@ def notify(
         error_callback(error)
 
 
-def warn_of_drop(thing: object) -> None:
+def warn_of_drop(thing: object, leave_by: str = "'with', or end it") -> None:
     """Warn, from its `__del__`, that something was dropped that has to be ended."""
+    name = type(thing).__name__
+    article = "an" if name[0] in "AEIOU" else "a"
     warnings.warn(
-        f"a {type(thing).__name__} was dropped while it was open; leave it by 'with', or end it",
+        f"{article} {name} was dropped while it was open; leave it by {leave_by}",
         ResourceWarning,
         source=thing,
         stacklevel=3,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import warnings
 import weakref
 from enum import Enum
 from typing import Any, Self
 
-from ._tasks import AsyncResource, finish
+from ._tasks import AsyncResource, finish, warn_of_drop
 from .engines import Engine
 from .errors import ClosedError
 from .pipeline import Pipeline
@@ -107,12 +106,7 @@ class Lifecycle(AsyncResource):
 
     def __del__(self) -> None:
         if getattr(self, "_phase", None) is Phase.OPEN and self._pid == os.getpid():
-            warnings.warn(
-                "an AsyncPool was dropped while it was open; leave it by 'async with' or close()",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
+            warn_of_drop(self, "'async with' or close()")
 
     async def _end(self, *, kill: bool) -> None:
         try:

@@ -198,7 +198,7 @@ class Pipeline:
             return
         self._chunk.append((position, (index, batch)))
         self._launch()
-        while len(self._chunk) >= self._chunksize * self._bundle():
+        while self._chunk and len(self._chunk) >= self._chunksize * self._bundle():
             await self._landed_one()
 
     async def _pull(self) -> list[Any]:

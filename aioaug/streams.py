@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import warnings
 from contextlib import suppress
 from typing import Any, Protocol, Self
 
-from ._tasks import AsyncResource
+from ._tasks import AsyncResource, warn_of_drop
 from .pipeline import Phase, Pipeline
 
 
@@ -94,9 +93,4 @@ class BatchStream(AsyncResource):
             return
         with suppress(RuntimeError):  # the loop is gone, and everything of the stream with it
             self._loop.call_soon_threadsafe(self._owner.stop)
-        warnings.warn(
-            "a BatchStream was dropped while it was open; leave it by 'async with' or aclose()",
-            ResourceWarning,
-            source=self,
-            stacklevel=2,
-        )
+        warn_of_drop(self, "'async with' or aclose()")

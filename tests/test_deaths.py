@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from importlib import import_module
 
+import aioaug_testing as aug
 import pytest
 from aioaug import (
     AsyncPool,
@@ -37,15 +38,8 @@ async def results_of(pool, batches, mode):
     if mode == "map":
         return await pool.map_batches(batches)
     imap = pool.imap_batches if mode == "ordered" else pool.imap_batches_unordered
-    got = []
     async with imap(iter(batches), output_buffer_size=4) as stream:
-        while True:
-            try:
-                got.append(await anext(stream))
-            except StopAsyncIteration:
-                return got
-            except Exception as error:
-                got.append(error)
+        return await aug.outcomes(stream)
 
 
 async def goes_on(pool):

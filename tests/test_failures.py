@@ -18,23 +18,11 @@ def engine(request):
     return request.param
 
 
-async def outcomes(stream):
-    """Everything a stream gives: values, and exceptions in the places of their batches."""
-    got = []
-    while True:
-        try:
-            got.append(await anext(stream))
-        except StopAsyncIteration:
-            return got
-        except Exception as error:
-            got.append(error)
-
-
 async def failing_at(engine, action, chunksize=1, count=8, **options):
     """Batch 3 does `action`, the others pass; returns the error."""
     batches = [action if number == 3 else number for number in range(count)]
     async with AsyncPool(aug.Failing(), processes=2, engine=engine, **options) as pool:
-        got = await outcomes(pool.imap_batches(iter(batches), chunksize=chunksize))
+        got = await aug.outcomes(pool.imap_batches(iter(batches), chunksize=chunksize))
         error = got.pop(3)
         assert got == [number for number in range(count) if number != 3]
         with pytest.raises(type(error)):
@@ -93,7 +81,7 @@ async def test_a_result_that_cannot_be_carried(action, chunksize):
 @pytest.mark.parametrize("poison", [aug.Unpicklable(), aug.UnpicklableLater()])
 async def test_a_batch_that_cannot_be_carried(poison, chunksize):
     async with AsyncPool(aug.nothing, processes=2) as pool:
-        got = await outcomes(pool.imap_batches([0, 1, poison, 3, 4, 5], chunksize=chunksize))
+        got = await aug.outcomes(pool.imap_batches([0, 1, poison, 3, 4, 5], chunksize=chunksize))
         assert type(got[2]) is TransportError
         assert got[:2] + got[3:] == [0, 1, 3, 4, 5]
         assert got[2].__notes__ == ["while augmenting batch 2"]
@@ -110,7 +98,7 @@ async def test_a_worker_that_dies(action, exitcode, chunksize):
 
 async def test_a_batch_that_kills_when_it_is_unpickled():
     async with AsyncPool(aug.nothing, processes=2, retries=0) as pool:
-        got = await outcomes(pool.imap_batches([0, aug.DiesWhenUnpickled(), 2], chunksize=3))
+        got = await aug.outcomes(pool.imap_batches([0, aug.DiesWhenUnpickled(), 2], chunksize=3))
         assert (got[0], type(got[1]), got[2]) == (0, WorkerDied, 2)
 
 
@@ -158,7 +146,7 @@ async def test_errors_of_sources(engine):
             for imap in (pool.imap_batches, pool.imap_batches_unordered):
                 for chunksize in (1, 3):
                     stream = imap(source, chunksize=chunksize)
-                    got = await outcomes(stream)
+                    got = await aug.outcomes(stream)
                     if got:  # a generator can be used up only once
                         *numbers, error = got
                         assert sorted(numbers) == list(range(4))

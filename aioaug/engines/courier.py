@@ -117,8 +117,6 @@ class Courier:
 
     def _pack_light(self, value: Any) -> Parcel | None:
         """Pack what is small on the loop itself, without shared memory; `None` if it is not."""
-        if self._bare:
-            return None
         begun = time.perf_counter()
         head, buffers = _slots.flatten(value, small=_LIGHT_BYTES)
         seconds = time.perf_counter() - begun

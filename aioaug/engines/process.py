@@ -72,7 +72,6 @@ class ProcessEngine(Engine):
         self._seats = asyncio.Semaphore(reserve)
         self._lanes: list[Lane] = []
         self._starting: asyncio.Task[None] | None = None
-        self._started = False
         self._closed = False
         self._failure: BaseException | None = None  # of the start
 
@@ -85,8 +84,6 @@ class ProcessEngine(Engine):
         return self._courier.light and all(lane.depth > 1 for lane in self._lanes)
 
     async def start(self) -> None:
-        if self._started and not self._closed:
-            return
         if self._closed:
             raise ClosedError("the engine is closed") from self._failure
         if self._starting is None:
@@ -96,7 +93,8 @@ class ProcessEngine(Engine):
             # Whoever waited may have been cancelled; then nobody asks how it went.
             self._starting.add_done_callback(lambda start: start.cancelled() or start.exception())
         # Others wait for it, too: if one of them is cancelled, the start goes on.
-        await asyncio.wait((self._starting,))
+        if not self._starting.done():
+            await asyncio.wait((self._starting,))
         if self._starting.cancelled():
             raise ClosedError("the engine was closed")
         self._starting.result()
@@ -187,7 +185,6 @@ class ProcessEngine(Engine):
             await self._desk.close(wait=False)
             await finish(self._end_workers(kill=True))
             raise
-        self._started = True
 
     async def _start_workers(self) -> None:
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))

@@ -29,7 +29,6 @@ class Worker:
     def __init__(self, recipe: Recipe) -> None:
         self.attached: set[int] = set()  # the shared segments that the process has open
         self.tasks = 0
-        self.memory = 0  # bytes of its own, as it said last
         self._recipe = recipe
         self._keeper = Keeper(recipe.context)
         self._wire: Wire | None = None

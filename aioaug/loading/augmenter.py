@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
-from .._tasks import AsyncResource, ended, finish, warn_of_drop
+from .._tasks import ended, finish, warn_of_drop
 from ..arguments import whole
 from ..machine import worker_count
 from ..pool import AsyncPool
+from .ahead import Ahead
 from .chain import chained
 from .feeds import Drained, open_feed
 
 
-class BackgroundAugmenter(AsyncResource):
+class BackgroundAugmenter(Ahead):
     """Augments the batches of a loader or a queue in the background, up to a number ahead.
 
     Building it starts nothing; entering it, `start` or the first request starts the workers.
@@ -71,17 +72,11 @@ class BackgroundAugmenter(AsyncResource):
         self._next: asyncio.Task[Any] | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
-        self._over = False
 
     @property
     def effective_seed(self) -> int:
         """The seed of the batches, the one that was drawn if none was given."""
         return self._pool.effective_seed
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing runs any more, after the last batch or after `terminate`."""
-        return self._over
 
     def all_finished(self) -> bool:
         """Whether the last batch has been taken, and its end seen; or it was terminated."""
@@ -129,26 +124,6 @@ class BackgroundAugmenter(AsyncResource):
         """
         self._over = True
         await finish(self._end())
-
-    async def aclose(self) -> None:
-        """The same as `terminate`."""
-        await self.terminate()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        batch = await self.get_batch()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def _leave(self, error: BaseException | None) -> None:
-        await self.terminate()
 
     def __del__(self) -> None:
         if getattr(self, "_next", None) is not None and not self._over:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 from .. import _worker
-from .._tasks import AsyncResource, ended, finish, together
+from .._tasks import ended, finish, together
 from ..arguments import whole
 from ..outcomes import Failure, Success
 from ..seeding import check_seed
 from ..sources import open_source
+from .ahead import Ahead
 from .lines import Line, ProcessLine, ProcessSource, ThreadLine, called_here
 from .shelf import LoadedQueue
 
 _END = object()
 
 
-class BatchLoader(AsyncResource):
+class BatchLoader(Ahead):
     """Loads batches in the background into a queue, until the last one or until it is full.
 
     Building it starts nothing; entering it, `start` or the first request starts all workers.
@@ -73,12 +74,6 @@ class BatchLoader(AsyncResource):
         self._lines = list(self._open(load_batch_func, load))
         self._alive = 0
         self._running: asyncio.Task[None] | None = None
-        self._over = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing runs any more, after the last batch or after `terminate`."""
-        return self._over
 
     def count_workers_alive(self) -> int:
         """The number of workers that are still loading."""
@@ -111,26 +106,6 @@ class BatchLoader(AsyncResource):
             self._running.cancel()
             await finish(ended((self._running,)))
         self._alive = 0
-
-    async def aclose(self) -> None:
-        """The same as `terminate`."""
-        await self.terminate()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        batch = await self.get_batch()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def _leave(self, error: BaseException | None) -> None:
-        await self.terminate()
 
     def _open(self, batches: Any, load: Callable[[Any], Any] | None) -> Iterator[Line]:
         if load is not None:

@@ -246,3 +246,15 @@ class BreaksLater:
         self.__dict__.update(state)
         if os.path.exists(self.path):
             raise ValueError("broken meanwhile")
+
+
+async def outcomes(stream):
+    """Everything a stream gives: values, and exceptions in the places of their batches."""
+    got = []
+    while True:
+        try:
+            got.append(await anext(stream))
+        except StopAsyncIteration:
+            return got
+        except Exception as error:
+            got.append(error)
