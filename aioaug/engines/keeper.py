@@ -214,6 +214,8 @@ class WatchedProcess:
 
     def end(self) -> None:
         """Kill it if it is still there, and wait until it is gone."""
+        if self._process.pid is None:  # it never got as far as that
+            return
         if not wait([self.sentinel], 0):
             self.kill()
         self._process.join()
