@@ -56,8 +56,8 @@ class Keeper:
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
-            _shield_helpers_from_interrupts()
             with standard_streams_filled():
+                _shield_helpers_from_interrupts()
                 ours, theirs = socket_pair()
                 try:
                     _introduce(ours)
