@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import json
+import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -31,12 +33,19 @@ def plain(number, size):
     return batch
 
 
-def scramble(batch):
+def scramble(batch, die=False):
     """Change the batch in place, in many steps: half of them make another result."""
     for step in range(STRIDE):
         batch[8 + step :: STRIDE] += step + 1
+        if die and step == STRIDE // 2:
+            os.kill(os.getpid(), signal.SIGKILL)
     batch[8:] ^= 0xA5
     return batch
+
+
+def mortal(batch):
+    """The same in a worker, which one large batch in eight kills half-way."""
+    return scramble(batch, die=batch.size == LARGE and os.urandom(1)[0] < 32)
 
 
 class Killer(threading.Thread):
@@ -67,8 +76,6 @@ async def consume(stream, over, rng, tally):
             number = int(batch[:8].view(np.int64)[0])
             tally["batches"] += 1
             tally["wrong"] += not np.array_equal(batch, scramble(plain(number, batch.size)))
-            if rng.random() < 0.1:
-                time.sleep(rng.random() * 0.03)  # noqa: ASYNC251 - that is the point
             if over.is_set():
                 return
 
@@ -81,6 +88,14 @@ async def ask(pool, over, rng, tally):
         tally["wrong"] += not np.array_equal(batch, scramble(plain(number, TINY)))
 
 
+def hold_up(loop, over, rng):
+    """Hold the loop up at any of its turns, as training steps do that are not awaited."""
+    if rng.random() < 0.01:
+        time.sleep(rng.random() * 0.02)
+    if not over.is_set():
+        loop.call_soon(hold_up, loop, over, rng)
+
+
 def endless(first, *sizes):
     while True:
         yield plain(first, sizes[first % len(sizes)])
@@ -91,10 +106,11 @@ async def main(kills, seed):
     rng = random.Random(seed)
     tally = collections.Counter()
     mixed = seed % 2 == 0  # else calls are quick, and sent ahead of the worker
-    async with AsyncPool(scramble, 2 if mixed else 1, seed=1, retries=10**6) as pool:
+    async with AsyncPool(mortal, 2 if mixed else 1, seed=1, retries=10**6) as pool:
         killer = Killer(pool, kills, random.Random(seed + 1))
         killer.start()
         over = killer.done
+        hold_up(asyncio.get_running_loop(), over, random.Random(seed + 2))
         ordered, unordered = pool.imap_batches, pool.imap_batches_unordered
         beside = [
             unordered(endless(1 << 41, LARGE), 3, 9),
