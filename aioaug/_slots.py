@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._descriptors import above_standard, standard_streams_filled
+from ._descriptors import above_standard, identity, standard_streams_filled, take_arrived
 from .errors import TransportError
 
 if TYPE_CHECKING:
@@ -87,12 +87,13 @@ class Segment:
             raise
 
     @classmethod
-    def attach(cls, address: Address, fd: int | None = None) -> Segment:
-        """The memory of another process, by a descriptor that came from there, which is closed.
+    def attach(cls, address: Address) -> Segment:
+        """The memory of another process: by the descriptor that came from there, if one did.
 
-        Without one the other process's own is opened. `OSError` if that cannot be, or leads to
-        something else: the number of a process may mean another one here, as in a container.
+        Else the other process's own is opened. `OSError` if that cannot be, or leads to something
+        else: the number of a process may mean another one here, as in a container.
         """
+        fd = take_arrived(address.identity)
         if fd is None:
             fd = _opened(address)
         try:
@@ -122,12 +123,6 @@ class Segment:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-def identity(fd: int) -> tuple[int, int]:
-    """What tells the file behind a descriptor from all others: device and inode."""
-    status = os.fstat(fd)
-    return status.st_dev, status.st_ino
 
 
 def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:

@@ -9,7 +9,8 @@ from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ._slots import Address, Span, identity
+from ._descriptors import keep_arrived
+from ._slots import Address, Span
 
 _LENGTH = struct.Struct("!Q")
 HEADER = _LENGTH.size
@@ -87,12 +88,14 @@ def length_of(header: bytes | bytearray | memoryview) -> int:
 
 
 class Inbox:
-    """Takes whole messages off a blocking socket, with as few calls as they come in."""
+    """Takes whole messages off a blocking socket, with as few calls as they come in.
+
+    Descriptors that come along are kept for `take_arrived`.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._data = bytearray()
-        self._descriptors: list[int] = []
 
     def receive(self) -> bytes:
         """Wait for the next message; `EOFError` when the other side is gone."""
@@ -103,13 +106,6 @@ class Inbox:
         del self._data[:end]
         return message
 
-    def take_descriptor(self, wanted: tuple[int, int]) -> int | None:
-        """The descriptor of a file that was sent along with a message, if it arrived."""
-        for place, fd in enumerate(self._descriptors):
-            if identity(fd) == tuple(wanted):
-                return self._descriptors.pop(place)
-        return None
-
     def reply(self, reply: Reply) -> None:
         """Send a reply, and wait until it is sent."""
         self._connection.sendall(frame(pickle.dumps(tuple(reply), protocol=5)))
@@ -117,7 +113,8 @@ class Inbox:
     def _fill(self, count: int) -> None:
         while len(self._data) < count:
             data, descriptors = received(self._connection, max(_AT_ONCE, count - len(self._data)))
-            self._descriptors += descriptors
+            for fd in descriptors:
+                keep_arrived(fd)
             if not data:
                 raise EOFError
             self._data += data

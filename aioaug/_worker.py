@@ -74,7 +74,7 @@ def leave() -> None:
 
 
 def _answer_all(inbox: _wire.Inbox) -> NoReturn:
-    desk = _Desk(inbox)
+    desk = _Desk()
     inbox.reply(Reply(_head(attempt(desk.hold, inbox.receive()))))
     while True:
         request = Request(*pickle.loads(inbox.receive()))
@@ -129,8 +129,7 @@ def keep_memory() -> None:
 class _Desk:
     """Where requests are served: the state, and the segments that this worker has open."""
 
-    def __init__(self, inbox: _wire.Inbox) -> None:
-        self._inbox = inbox
+    def __init__(self) -> None:
         self._state: Any = None
         self._segments: dict[int, _slots.Segment] = {}
         self._forked = False  # during the present request
@@ -183,8 +182,7 @@ class _Desk:
             return None
         address = _slots.Address(*request.segment)
         if address.number not in self._segments:
-            fd = self._inbox.take_descriptor(address.identity)
-            self._segments[address.number] = _slots.Segment.attach(address, fd)
+            self._segments[address.number] = _slots.Segment.attach(address)
         return self._segments[address.number]
 
     def _note_fork(self) -> None:

@@ -184,6 +184,7 @@ class BackgroundProc(SharedMem, AsyncResource):
         self._cargo = await in_thread(Cargo, job)
         engine = ProcessEngine(
             self._cargo,
+            descriptors=self._cargo.descriptors,
             workers=self.n_proc,
             start_method=self._start_method,
             room=self._form.nbytes,

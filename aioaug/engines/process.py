@@ -36,7 +36,8 @@ class ProcessEngine(Engine):
     copied out, as all are with `copy`. `max_bytes` is the most shared memory there may be, by
     default a quarter of the machine's; where it does not do, objects are pickled whole. `room`
     is the size in bytes of results to expect from calls that no array goes into; without it,
-    the first of them comes pickled.
+    the first of them comes pickled. `descriptors` go along with the state, for memory that it
+    refers to.
 
     A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
     the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
@@ -58,11 +59,13 @@ class ProcessEngine(Engine):
         max_memory: int | None = None,
         start_limit: float | None = None,
         room: int = 0,
+        descriptors: tuple[int, ...] = (),
     ) -> None:
         super().__init__(state, workers=workers, max_tasks=max_tasks)
         self._context = context_for(start_method)
         self._max_memory = max_memory
         self._start_limit = start_limit
+        self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
         reserve = _CALLS_PER_WORKER * workers
         self._bank = Bank(
@@ -197,7 +200,7 @@ class ProcessEngine(Engine):
 
     async def _start_workers(self) -> None:
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))
-        recipe = Recipe(self._context, state, self._start_limit)
+        recipe = Recipe(self._context, state, self._descriptors, self._start_limit)
         self._lanes = [
             Lane(recipe, max_tasks=self.max_tasks, max_memory=self._max_memory)
             for _ in range(self.workers)

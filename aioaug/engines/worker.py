@@ -24,6 +24,7 @@ class Recipe(NamedTuple):
 
     context: BaseContext
     state: bytes
+    descriptors: tuple[int, ...]  # go along with the state
     start_limit: float | None = None  # seconds to unpickle the state
 
 
@@ -97,7 +98,9 @@ class Worker:
 
     async def _send_state(self) -> None:
         try:
-            reply = await self.ask(self._recipe.state, timeout=self._recipe.start_limit)
+            reply = await self.ask(
+                self._recipe.state, self._recipe.descriptors, timeout=self._recipe.start_limit
+            )
         except Lost:
             if self._closed:
                 raise ClosedError("the engine was closed") from None

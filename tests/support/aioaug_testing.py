@@ -17,6 +17,10 @@ def incremented(batch):
     return batch + 1
 
 
+def total(batch):
+    return batch.sum()
+
+
 def pid_of(batch):
     return os.getpid()
 
