@@ -120,7 +120,7 @@ def test_a_process_namespace_without_its_own_proc(tmp_path, size):
         if __name__ == "__main__":
             asyncio.run(main())
             with BackgroundProc(aug.total, target_args=(numpy.ones(300_000, numpy.uint8),)) as proc:
-                print(proc.get() == 300_000)
+                print(numpy.asarray(proc.get()).sum() == 300_000)
         '''
 
         if __name__ == "__main__":
