@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._descriptors import above_standard
+from ._descriptors import above_standard, standard_streams_filled
 from .errors import TransportError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Segment:
         self.size = size
         self._identity = identity(fd)
         try:
-            self._map = mmap.mmap(fd, size)
+            with standard_streams_filled():  # it keeps a duplicate of the descriptor
+                self._map = mmap.mmap(fd, size)
         except ValueError as error:  # it says so of a file that is shorter
             raise OSError(str(error)) from None
         self.memory = self.loan()

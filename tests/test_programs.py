@@ -6,70 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-
-SUPPORT = Path(__file__).parent / "support"
-PATIENCE = 20.0  # seconds that a program may take to get somewhere on a busy machine
-
-HEAD = """
-import asyncio, os, signal, sys, time
-import aioaug
-import aioaug_testing as aug
-
-def endless():
-    number = 0
-    while True:
-        yield number
-        number += 1
-
-"""
-
-
-def start(folder, body, **options):
-    script = Path(folder) / "script.py"
-    script.write_text(HEAD + textwrap.dedent(body))
-    path = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
-    return subprocess.Popen(
-        [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "default"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
-
-
-def run(folder, body):
-    """Runs a program to its end: what it printed, and whether it left processes behind."""
-    program = start(folder, body)
-    out, err = program.communicate(timeout=PATIENCE)
-    assert_gone(session_of(program.pid))
-    return program.returncode, out, err
-
-
-def session_of(pid):
-    """All processes of the session that a program leads."""
-    members = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            pass
-    return members
-
-
-def assert_gone(processes):
-    _, alive = psutil.wait_procs(processes, timeout=5)
-    assert not alive
-
+from programs_testing import PATIENCE, SUPPORT, assert_gone, run, session_of, start
 
 STREAMING = """
 async def main():

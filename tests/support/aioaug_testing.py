@@ -13,6 +13,10 @@ def nothing(batch):
     return batch
 
 
+def incremented(batch):
+    return batch + 1
+
+
 def pid_of(batch):
     return os.getpid()
 
