@@ -150,7 +150,7 @@ def pickled(value: Any) -> bytes:
         raise TransportError(f"cannot be pickled: {error}") from error
 
 
-def rebuild(head: bytes, buffers: Iterable[Any] = ()) -> Any:
+def rebuild(head: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
     """The object that `flatten` took apart, its arrays lying in `buffers`."""
     try:
         return pickle.loads(head, buffers=buffers)

@@ -5,27 +5,22 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-import signal
 import socket
 import threading
 import weakref
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from functools import cache
-from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from .. import _wire, _worker
-from .._descriptors import process_descriptor, socket_pair, standard_streams_filled
-from ..errors import ClosedError, WorkerDied
+from .._descriptors import process_descriptor, socket_pair
+from ..errors import ClosedError
+from . import helpers
+from .watched import WatchedProcess, WatchingContext
 
-_FORKED = (
-    "this process was forked from one that has a fork server, which multiprocessing cannot use "
-    "from here; build the pool with start_method='spawn', or fork before the first pool is used"
-)
+# Seconds that a start may take when the worker is not wanted any more.
+_STUCK = 5.0
 
 
 class Keeper:
@@ -56,8 +51,7 @@ class Keeper:
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
-            with standard_streams_filled():
-                _shield_helpers_from_interrupts()
+            with helpers.ready(self._context.get_start_method()):
                 ours, theirs = socket_pair()
                 try:
                     _introduce(ours)
@@ -72,21 +66,18 @@ class Keeper:
         return ours
 
     def _start(self, connection: socket.socket) -> None:
-        context: Any = _Watching(self._context)
+        context: Any = WatchingContext(self._context)
         executor = ProcessPoolExecutor(
             1, mp_context=context, initializer=_worker.serve, initargs=(connection,)
         )
         try:
             executor.submit(_worker.leave)
-        except BaseException as error:
+        except BaseException:
+            # The process may be there, and the thread that the executor looks after it with not.
             if context.process is not None:
                 context.process.end()
+                context.process.close()
             executor.shutdown(wait=False)
-            if isinstance(error, ChildProcessError):
-                raise RuntimeError(_FORKED) from error
-            if isinstance(error, (EOFError, ConnectionError)):
-                # The fork server was killed just now; the next start begins with another one.
-                raise WorkerDied(None, "starting") from error
             raise
         self._executor, self._process = executor, context.process
 
@@ -112,9 +103,15 @@ class Keeper:
 
     def expel(self) -> None:
         """Kill the process that runs now, if one does. Does not wait, but for its start."""
-        with self._process_lock:
+        if not self._process_lock.acquire(timeout=_STUCK):
+            # multiprocessing waits for the fork server without any bound, stuck as it may be.
+            helpers.kill_server()
+            self._process_lock.acquire()
+        try:
             if self._process is not None:
                 self._process.kill()
+        finally:
+            self._process_lock.release()
 
     def settle(self) -> None:
         """Wait until the executor has seen that its process is gone.
@@ -125,17 +122,6 @@ class Keeper:
         executor = self._executor
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _shield_helpers_from_interrupts() -> None:
-    """Have the fork server, if it starts now, start with SIGINT blocked, and so all its workers.
-
-    Else Ctrl-C in the first second of a program prints a traceback of the server's own imports.
-    It is for this thread only, and threads of `in_thread` end with their one call.
-    """
-    if hasattr(signal, "pthread_sigmask"):
-        resource_tracker.ensure_running()  # it would unblock the signal again when it starts
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 @cache
@@ -173,78 +159,6 @@ def _introduce(ours: socket.socket) -> None:
     finally:
         if fd is not None:
             os.close(fd)
-
-
-class WatchedProcess:
-    """A process of multiprocessing whose end is seen whoever holds its descriptors.
-
-    multiprocessing knows of it by a pipe that a process forked by the worker would keep open, and
-    that closes when the fork server dies, whose workers live on.
-    """
-
-    def __init__(self, process: BaseProcess) -> None:
-        self._process = process
-        self._own_fd: int | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._process, name)
-
-    def start(self) -> None:
-        self._process.start()
-        if self._process.pid is not None:
-            self._own_fd = process_descriptor(self._process.pid)
-
-    @property
-    def sentinel(self) -> int:
-        """What the executor waits for."""
-        return self._process.sentinel if self._own_fd is None else self._own_fd
-
-    @property
-    def exit_fd(self) -> int | None:
-        """The same for an event loop; on Windows it is nothing that one could wait for."""
-        return None if os.name == "nt" else self.sentinel
-
-    def kill(self) -> None:
-        """Kill it, and no other process that has its number by now."""
-        if self._own_fd is None:
-            self._process.kill()
-        else:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._own_fd, signal.SIGKILL)
-
-    def end(self) -> None:
-        """Kill it if it is still there, and wait until it is gone."""
-        if self._process.pid is None:  # it never got as far as that
-            return
-        if not wait([self.sentinel], 0):
-            self.kill()
-        self._process.join()
-
-    def close(self) -> None:
-        """Let go of all that stands for it."""
-        fd, self._own_fd = self._own_fd, None
-        if fd is not None:
-            os.close(fd)
-        # Where the program ignores SIGCHLD the kernel tells nobody how a child ended, and
-        # multiprocessing takes it for running for ever.
-        with suppress(ValueError):
-            self._process.close()
-
-
-class _Watching:
-    """A multiprocessing context whose processes are watched; it remembers the last one."""
-
-    def __init__(self, context: BaseContext) -> None:
-        self._context = context
-        self.process: WatchedProcess | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def Process(self, *args: Any, **kwargs: Any) -> WatchedProcess:
-        process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
-        self.process = WatchedProcess(process)
-        return self.process
 
 
 def context_for(start_method: str | None) -> BaseContext:

@@ -8,9 +8,10 @@ from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
 from .. import _slots
-from .._tasks import finish, in_thread
-from .._wire import Reply
+from .._tasks import end_in_thread, finish, in_thread
+from .._wire import Reply, Request
 from ..errors import BatchTimeout, ClosedError, WorkerDied
+from ..limits import named
 from ..outcomes import Failure
 from .keeper import Keeper
 from .wire import Lost, Wire
@@ -58,17 +59,17 @@ class Worker:
             raise
 
     def ask(
-        self, message: bytes, descriptors: Sequence[int] = (), timeout: float | None = None
+        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
     ) -> asyncio.Future[Reply]:
-        """Have it answer a message; the future fails with `Lost` if the process is gone.
+        """Have it answer a request; the future fails with `Lost` if the process is gone.
 
-        Descriptors go along with the message, and must stay open until then. The process is
+        Descriptors go along with it, and must stay open until then. The process is
         killed if the answer does not come within `timeout` seconds.
         """
         if self._wire is None or self._closed:
             raise ClosedError("the engine was closed")
         self.tasks += 1
-        work = self._wire.ask(message, descriptors)
+        work = self._wire.ask(request, descriptors)
         if timeout is not None:
             timer = asyncio.get_running_loop().call_later(timeout, self._expel, timeout)
             work.add_done_callback(lambda _: timer.cancel())
@@ -89,17 +90,20 @@ class Worker:
     async def kill(self) -> None:
         """End it at once, whatever it does; what it was asked fails with `Lost`."""
         self._closed = True
-        await finish(in_thread(self._keeper.kill))
+        await finish(end_in_thread(self._keeper.kill))
         await self.close()
 
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
-        self._wire = Wire(connection, self._keeper.exit_fd)
+        with named("a worker process"):
+            self._wire = Wire(connection, self._keeper.exit_fd)
 
     async def _send_state(self) -> None:
         try:
             reply = await self.ask(
-                self._recipe.state, self._recipe.descriptors, timeout=self._recipe.start_limit
+                Request(self._recipe.state),
+                self._recipe.descriptors,
+                timeout=self._recipe.start_limit,
             )
         except Lost:
             if self._closed:
@@ -113,7 +117,7 @@ class Worker:
 
     def _expel(self, limit: float) -> None:
         self._overdue, self._ready = limit, False
-        self._expulsion = asyncio.ensure_future(in_thread(self._keeper.expel))
+        self._expulsion = asyncio.ensure_future(end_in_thread(self._keeper.expel))
 
     async def _end(self) -> None:
         async with self._ending:
@@ -125,6 +129,7 @@ class Worker:
                 wire.close()
             impatience = asyncio.get_running_loop().call_later(_GRACE, self._keeper.expel)
             try:
-                await in_thread(self._keeper.stop)
+                # On the event loop there is no patience: its timer could not end it.
+                await end_in_thread(self._keeper.stop, here=self._keeper.kill)
             finally:
                 impatience.cancel()

@@ -266,3 +266,7 @@ async def outcomes(stream):
             return got
         except Exception as error:
             got.append(error)
+
+
+def plus_one(batch):
+    return batch + 1
