@@ -13,7 +13,7 @@ from importlib import metadata
 
 import click
 
-from .. import __version__, machine
+from .. import __version__, cgroups, machine
 from ..engines.keeper import context_for
 from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
@@ -47,7 +47,7 @@ def doctor(as_json: bool) -> int:
 
 
 def _machine() -> dict[str, Fact]:
-    quota = machine.quota()
+    quota = cgroups.quota()
     return {
         "aioaug": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -55,6 +55,7 @@ def _machine() -> dict[str, Fact]:
         "cores": os.cpu_count(),
         "affinity": machine.affinity(),
         "cgroup quota": None if quota is None else round(quota, 2),
+        "memory": f"{machine.free_memory() >> 20} MB free of {machine.memory() >> 20} MB",
         "shared memory": _shared_memory(),
         "libGL": ctypes.util.find_library("GL"),
     }

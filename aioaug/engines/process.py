@@ -33,9 +33,9 @@ class ProcessEngine(Engine):
     Large arrays travel in shared memory: results are writable views of it, and the memory is
     used again when the last view is gone. When callers hold many results, further ones are
     copied out, as all are with `copy`. `max_bytes` is the most shared memory there may be, by
-    default a quarter of the machine's; where it does not do, objects are pickled whole. `room`
-    is the size in bytes of results to expect from calls that no array goes into; without it,
-    the first of them comes pickled.
+    default a quarter of what this process may use when the engine starts; where it does not do,
+    objects are pickled whole. `room` is the size in bytes of results to expect from calls that
+    no array goes into; without it, the first of them comes pickled.
 
     A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
     the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
@@ -64,9 +64,8 @@ class ProcessEngine(Engine):
         self._start_limit = start_limit
         self._threads = DaemonExecutor(2, "aioaug-engine")
         reserve = _CALLS_PER_WORKER * workers
-        self._bank = Bank(
-            reserve + _HELD, machine.memory() // 4 if max_bytes is None else max_bytes
-        )
+        self._max_bytes = max_bytes
+        self._bank = Bank(reserve + _HELD, max_bytes or 0)
         self._courier = Courier(self._bank, self._threads, reserve=reserve, copy=copy, room=room)
         self._desk: Desk[Lane] = Desk(depth=lambda lane: lane.depth)
         self._seats = asyncio.Semaphore(reserve)
@@ -187,6 +186,9 @@ class ProcessEngine(Engine):
             raise
 
     async def _start_workers(self) -> None:
+        if self._max_bytes is None:
+            # Limits are files, which are read in a thread, and now: they may have changed.
+            self._bank.max_bytes = await in_thread(machine.memory) // 4
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))
         recipe = Recipe(self._context, state, self._start_limit)
         self._lanes = [
