@@ -17,6 +17,7 @@ from .. import __version__, cgroups, machine
 from ..engines.keeper import context_for
 from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
+from .report import tell
 from .work import Crew, Report, Shift
 
 _LIBRARIES = ("numpy", "imgaug", "pillow", "anyio", "uvloop", "click", "tqdm", "scikit-image")
@@ -38,11 +39,11 @@ def doctor(as_json: bool) -> int:
     facts = {**_machine(), **_libraries(), **_decisions(), "a trial": _trial(problems)}
     facts["problems"] = problems
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        tell(*json.dumps(facts, indent=2).split("\n"))
     else:
         width = max(map(len, facts))
         for name, fact in facts.items():
-            click.echo(f"{name:{width}}  {_shown(fact)}")
+            tell(f"{name:{width}}  {_shown(fact)}")
     return Exit.INPUT if problems else Exit.FINE
 
 
