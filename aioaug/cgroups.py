@@ -1,4 +1,4 @@
-"""The control groups of this process, and what they allow it: memory and processor time.
+"""The control groups of this process, and what they allow it: memory, CPUs, processes.
 
 A limit holds for a group and for all groups below it, so the least on the way up counts. Where
 the tree of groups is mounted, and which part of it, is read from /proc/self: containers see only
@@ -36,6 +36,11 @@ def free_memory(proc: Path = _PROC) -> int | None:
     return least(group.free_memory() for group in _groups("memory", proc))
 
 
+def processes(proc: Path = _PROC) -> int | None:
+    """How many threads and processes the groups allow."""
+    return least(group.processes() for group in _groups("pids", proc))
+
+
 def least(limits: Iterable[Number | None]) -> Number | None:
     """The least of those limits that there are."""
     return min((limit for limit in limits if limit is not None), default=None)
@@ -65,6 +70,9 @@ class _Group:
                 self._statistic("hierarchical_memory_limit"),
             )
         )
+
+    def processes(self) -> int | None:
+        return self._number("pids.max")
 
     def free_memory(self) -> int | None:
         limit = self.memory()

@@ -196,6 +196,17 @@ def test_the_least_quota_on_the_way_up_holds(tree):
     assert tree.quota == 0.5
 
 
+def test_the_least_number_of_processes_on_the_way_up_holds(tree):
+    new = tree.mount("unified", "cgroup2")
+    tree.member("0::/a/b")
+    group(new / "a" / "b", pids__max="max")
+    group(new / "a", pids__max="90")
+    assert cgroups.processes(tree.proc / "self") == 90
+    tree.member("8:pids:/")
+    group(tree.mount("pids", "cgroup", "rw,pids"), pids__max="80")
+    assert cgroups.processes(tree.proc / "self") == 80
+
+
 def test_memory_is_the_least_of_all_there_is(tree):
     (tree.proc / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:     250880 kB\n")
     assert machine.memory(tree.proc) == machine.memory()

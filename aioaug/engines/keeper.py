@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import _worker
 from ..errors import ClosedError
+from . import surroundings
 
 # Seconds that a worker has to be gone after it hung up, before it is killed.
 _GRACE = 1.0
@@ -49,6 +50,7 @@ class Keeper:
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
+            surroundings.prepare(self._context)
             _shield_helpers_from_interrupts()
             ours, theirs = socket.socketpair()
             context: Any = _Watched(self._context)

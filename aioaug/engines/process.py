@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _slots, _worker, machine
 from .._tasks import finish, in_thread, together
-from .._threads import DaemonExecutor
+from .._threads import DaemonExecutor, refuse_at_exit
 from ..errors import ClosedError
 from .bank import Bank
 from .base import Engine, State
@@ -88,6 +88,7 @@ class ProcessEngine(Engine):
         if self._starting is None:
             _worker.refuse_unguarded_script()
             refuse_daemons()
+            refuse_at_exit()
             self._starting = asyncio.ensure_future(self._start())
             # Whoever waited may have been cancelled; then nobody asks how it went.
             self._starting.add_done_callback(lambda start: start.cancelled() or start.exception())
@@ -199,7 +200,9 @@ class ProcessEngine(Engine):
         self._desk.open(self._lanes)
 
     async def _end(self, kill: bool) -> None:
-        if self._starting is not None and not self._starting.done():
+        if self._starting is None:
+            return  # nothing is there to end, and a thread for it may not be had any more
+        if not self._starting.done():
             self._starting.cancel()
             await asyncio.wait((self._starting,))
         await self._end_workers(kill)
