@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ._tasks import finish, in_thread
+from ._threads import refuse_at_exit
 from .engines.keeper import killed_at_exit
 from .errors import ClosedError
 from .limits import named
@@ -144,6 +145,7 @@ class _Host:
         with self._changed:
             if self.stands_still:
                 raise ClosedError("the program ends")
+            refuse_at_exit()
             if not self._watched:
                 # Before the workers are killed: what is registered last is called first.
                 killed_at_exit(os.getpid())

@@ -342,24 +342,6 @@ def test_nothing_of_ours_is_a_standard_stream(tmp_path, closed):
     assert json.loads(log.read_text()) == ["closed"] * len(closed)
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_program_that_ignores_the_end_of_children(tmp_path, method):
-    code, out, err = run(
-        tmp_path,
-        f"""
-        async def main():
-            async with aioaug.AsyncPool(aug.incremented, 2, start_method={method!r}) as pool:
-                print(await pool.map_batches([1, 2]))
-
-        if __name__ == "__main__":
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-            asyncio.run(main())
-            print("closed")
-        """,
-    )
-    assert (code, out.split("\n")[:2], err) == (0, ["[2, 3]", "closed"], "")
-
-
 # What may take long
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from .. import _wire, _worker
 from .._descriptors import process_descriptor, socket_pair
 from ..errors import ClosedError
-from . import helpers
+from . import helpers, surroundings
 from .watched import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
@@ -51,6 +51,7 @@ class Keeper:
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
+            surroundings.prepare(self._context)
             with helpers.ready(self._context.get_start_method()):
                 ours, theirs = socket_pair()
                 try:
