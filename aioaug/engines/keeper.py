@@ -84,9 +84,13 @@ class Keeper:
 
     def kill(self) -> None:
         """End the worker at once, whatever it does, and start no other."""
+        self.condemn()
+        self.stop()
+
+    def condemn(self) -> None:
+        """Kill the process that runs, or is being started, and start no other."""
         self._killed = True
         self.expel()
-        self.stop()
 
     def stop(self) -> None:
         """Wait until the worker is gone; its connection must have been closed."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from multiprocessing.context import BaseContext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import _slots
-from .._tasks import end_in_thread, finish, in_thread
+from .._tasks import end_in_thread, ended, finish, in_thread
 from .._wire import Reply, Request
 from ..errors import BatchTimeout, ClosedError, WorkerDied
 from ..limits import named
@@ -42,7 +42,8 @@ class Worker:
         self._closed = False
         self._ending = asyncio.Lock()
         self._overdue: float | None = None  # the limit that it exceeded
-        self._expulsion: asyncio.Future[Any] | None = None
+        self._connecting: asyncio.Future[None] | None = None
+        self._expulsion: asyncio.Future[None] | None = None
 
     @property
     def usable(self) -> bool:
@@ -51,8 +52,11 @@ class Worker:
 
     async def start(self) -> None:
         """Start the process and give it the state; raises what unpickling that raised."""
+        # Whoever is cancelled meanwhile has the process killed, and does not wait for its start.
+        self._connecting = asyncio.ensure_future(self._connect())
+        self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await finish(self._connect())
+            await asyncio.shield(self._connecting)
             await self._send_state()
         except BaseException:
             await self.kill()
@@ -90,11 +94,14 @@ class Worker:
     async def kill(self) -> None:
         """End it at once, whatever it does; what it was asked fails with `Lost`."""
         self._closed = True
-        await finish(end_in_thread(self._keeper.kill))
+        await finish(end_in_thread(self._keeper.condemn))
         await self.close()
 
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
+        if self._closed:
+            connection.close()
+            raise ClosedError("the engine was closed")
         with named("a worker process"):
             self._wire = Wire(connection, self._keeper.exit_fd)
 
@@ -122,8 +129,7 @@ class Worker:
     async def _end(self) -> None:
         async with self._ending:
             self._ready = False
-            if self._expulsion is not None:
-                await self._expulsion
+            await ended(each for each in (self._connecting, self._expulsion) if each is not None)
             wire, self._wire = self._wire, None
             if wire is not None:
                 wire.close()
