@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections import deque
-from typing import cast
+from contextlib import suppress
+from typing import Any, cast
 
 from .._wire import HEADER, Reply, frame, length_of
 
@@ -45,6 +46,15 @@ class Wire(asyncio.Protocol):
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             self._transport.close()
+
+    def abandon(self) -> None:
+        """Close the socket when the event loop is closed, which would have to close it."""
+        transport: Any = self._transport
+        self._transport = None
+        with suppress(Exception):
+            # uvloop has closed it along with itself, and has no such method. Whoever waits for an
+            # answer is told, which needs the loop, too; the socket is closed nevertheless.
+            transport._call_connection_lost(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)

@@ -84,6 +84,18 @@ class Worker:
         await finish(in_thread(self._keeper.kill))
         await self.close()
 
+    def hang_up(self) -> None:
+        """Begin to end it at once, its event loop being closed; `bury` has to follow."""
+        self._closed = True
+        self._ready = False
+        if self._wire is not None:
+            self._wire.abandon()
+        self._keeper.expel()
+
+    def bury(self) -> None:
+        """Wait, in a thread, until it is gone."""
+        self._keeper.kill()
+
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
         _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
