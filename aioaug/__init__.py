@@ -3,7 +3,7 @@
 The modules, from the ground up; each imports only from those above it:
 
     ground      errors  outcomes  arguments  seeding  progress  machine  stats  _optional  _imgaug
-    far side    forms  _augment  _slots  _wire  _worker  _preload
+    far side    forms  _augment  _descriptors  _slots  _wire  _worker  _preload
     asyncio     _threads  _tasks  _loops  engines  sources  pipeline  streams  host
     heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
     faces       loading  background  formats  batch  images

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from . import _worker
+from ._descriptors import fill_standard_streams
 
+# What the fork server opens next, and its workers have, too, must not take the place of these.
+fill_standard_streams()
 _worker.use_one_native_thread()
 
 import aioaug._augment  # noqa: E402, F401 - after the line above, as it may bring NumPy in

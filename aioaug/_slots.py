@@ -2,8 +2,8 @@
 
 Pickle protocol 5 lifts every contiguous buffer out of an object. Large ones are laid into a
 segment; what is left, the head, is small and travels by the wire. A segment is anonymous memory
-of the parent (`memfd_create`) that workers open through the parent's descriptor: it has no name
-that could be left behind, and the size of /dev/shm does not limit it.
+of the parent (`memfd_create`) whose descriptor workers are sent: it has no name that could be left
+behind, and the size of /dev/shm does not limit it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import mmap
 import os
 import pickle
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._descriptors import above_standard
 from .errors import TransportError
 
 if TYPE_CHECKING:
@@ -41,12 +43,13 @@ class NoRoom(Exception):
 
 
 class Address(NamedTuple):
-    """What a worker needs to open a segment."""
+    """Which memory is meant, in whose process, and under which descriptor there."""
 
     number: int
+    size: int
+    identity: tuple[int, int]  # of the kernel's file: device and inode
     pid: int
     fd: int
-    size: int
 
 
 class Segment:
@@ -56,7 +59,11 @@ class Segment:
         self.number = number
         self.fd = fd
         self.size = size
-        self._map = mmap.mmap(fd, size)
+        self._identity = identity(fd)
+        try:
+            self._map = mmap.mmap(fd, size)
+        except ValueError as error:  # it says so of a file that is shorter
+            raise OSError(str(error)) from None
         self.memory = self.loan()
         # Page tables are filled now, not by a fault for each page of the first batch; and by
         # NumPy, which lets the event loop run meanwhile, as MAP_POPULATE would not.
@@ -68,20 +75,27 @@ class Segment:
         """New memory of `size` bytes; `OSError` where there is none, or no such thing."""
         if not hasattr(os, "memfd_create"):
             raise OSError("this system has no memfd_create")
-        fd = os.memfd_create("aioaug")
+        fd = above_standard(os.memfd_create("aioaug", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
         try:
             # Memory that is only promised kills the process that is the first to write to it.
             os.posix_fallocate(fd, 0, size)
+            _seal(fd)
             return cls(number, fd, size)
         except BaseException:
             os.close(fd)
             raise
 
     @classmethod
-    def attach(cls, address: Address) -> Segment:
-        """The memory of another process."""
-        fd = os.open(f"/proc/{address.pid}/fd/{address.fd}", os.O_RDWR | os.O_CLOEXEC)
+    def attach(cls, address: Address, fd: int | None = None) -> Segment:
+        """The memory of another process, by a descriptor that came from there, which is closed.
+
+        Without one the other process's own is opened. `OSError` if that cannot be, or leads to
+        something else: the number of a process may mean another one here, as in a container.
+        """
+        if fd is None:
+            fd = _opened(address)
         try:
+            _check(address, os.fstat(fd))
             segment = cls(address.number, fd, address.size)
         finally:
             os.close(fd)
@@ -100,13 +114,19 @@ class Segment:
     @property
     def address(self) -> Address:
         """What `attach` needs in another process."""
-        return Address(self.number, os.getpid(), self.fd, self.size)
+        return Address(self.number, self.size, self._identity, os.getpid(), self.fd)
 
     def release(self) -> None:
         """Close the descriptor; the memory goes with the last array that lies in it."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def identity(fd: int) -> tuple[int, int]:
+    """What tells the file behind a descriptor from all others: device and inode."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
@@ -189,3 +209,23 @@ def _offset(array: Memory, base: int, size: int) -> int | None:
 
 def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _seal(fd: int) -> None:
+    """Have nobody change the size of this memory: to touch what was cut off kills a process."""
+    import fcntl
+
+    with suppress(OSError, AttributeError):  # some sandboxes know no seals
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+
+
+def _opened(address: Address) -> int:
+    path = f"/proc/{address.pid}/fd/{address.fd}"
+    _check(address, os.stat(path))  # some devices act upon being opened
+    return above_standard(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+
+def _check(address: Address, status: os.stat_result) -> None:
+    """Raise `OSError` unless this is the memory that is meant, before anybody writes to it."""
+    if (status.st_dev, status.st_ino) != tuple(address.identity) or status.st_size != address.size:
+        raise OSError(f"descriptor {address.fd} of process {address.pid} is not what was meant")

@@ -13,9 +13,11 @@ import threading
 import time
 import weakref
 from contextlib import suppress
-from typing import Any
+from multiprocessing.connection import wait
+from typing import Any, NoReturn
 
 from . import _slots, _wire
+from ._descriptors import fill_standard_streams
 from ._wire import Reply, Request
 from .errors import TransportError
 from .machine import own_memory
@@ -39,9 +41,13 @@ _MALLOC_LIMITS = {-1: 1 << 29, -3: 1 << 28}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOL
 _connection: socket.socket | None = None
 
 
-def connect(connection: socket.socket) -> None:
-    """Make this process a worker that will be served through `connection`."""
+def serve(connection: socket.socket) -> None:
+    """Make this process a worker, and answer requests until the parent hangs up.
+
+    The first request brings the state.
+    """
     global _connection
+    fill_standard_streams()
     _connection = connection
     use_one_native_thread()
     keep_memory()
@@ -50,29 +56,33 @@ def connect(connection: socket.socket) -> None:
     # Ctrl-C goes to the whole process group, and only the parent knows what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, name="aioaug-parent-watch", daemon=True).start()
-
-
-def serve() -> None:
-    """Answer requests until the parent hangs up. The first one brings the state."""
-    connection = _connection
-    if connection is None:
-        raise RuntimeError("serve() needs connect() first")
-    inbox = _wire.Inbox(connection)
+    _, parent = _wire.received(connection, 1)
+    watch = threading.Thread(
+        target=_end_with_parent, args=parent, name="aioaug-parent-watch", daemon=True
+    )
+    watch.start()
     try:
-        desk = _Desk()
-        _send(connection, Reply(_head(attempt(desk.hold, inbox.receive()))))
-        while True:
-            request = Request(*pickle.loads(inbox.receive()))
-            begun = time.perf_counter()
-            reply = desk.answer(request)
-            memory = own_memory() if request.weigh else 0
-            _send(connection, reply._replace(seconds=time.perf_counter() - begun, memory=memory))
-            del request, reply
+        _answer_all(_wire.Inbox(connection))
     except (EOFError, ConnectionError):
         return
     finally:
         connection.close()
+
+
+def leave() -> None:
+    """What the executor that keeps a worker has it do in the end: nothing."""
+
+
+def _answer_all(inbox: _wire.Inbox) -> NoReturn:
+    desk = _Desk(inbox)
+    inbox.reply(Reply(_head(attempt(desk.hold, inbox.receive()))))
+    while True:
+        request = Request(*pickle.loads(inbox.receive()))
+        begun = time.perf_counter()
+        reply = desk.answer(request)
+        memory = own_memory() if request.weigh else 0
+        inbox.reply(reply._replace(seconds=time.perf_counter() - begun, memory=memory))
+        del request, reply
 
 
 def is_worker() -> bool:
@@ -119,9 +129,13 @@ def keep_memory() -> None:
 class _Desk:
     """Where requests are served: the state, and the segments that this worker has open."""
 
-    def __init__(self) -> None:
+    def __init__(self, inbox: _wire.Inbox) -> None:
+        self._inbox = inbox
         self._state: Any = None
         self._segments: dict[int, _slots.Segment] = {}
+        self._forked = False  # during the present request
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._note_fork)
 
     def hold(self, data: bytes) -> None:
         """Unpickle the state, for all requests to come."""
@@ -139,12 +153,14 @@ class _Desk:
             return Reply(b"", refused=f"a worker cannot open it: {error}")
         if segment is None:
             return Reply(_head(attempt(self._run, request.head, ())))
-        # Dies with the last array of the request: nobody may keep one when the memory is reused.
+        # Dies with the last array of the request: nobody may keep one when the memory is reused,
+        # nor may a process that was forked meanwhile, which has copies of them all.
         loan = segment.loan()
         gone = weakref.ref(loan)
+        self._forked = False
         reply = self._answer_in(segment, request, _slots.views(loan, request.spans))
         del loan
-        return reply._replace(kept=gone() is not None)
+        return reply._replace(kept=self._forked or gone() is not None)
 
     def _answer_in(self, segment: _slots.Segment, request: Request, arrays: list[Any]) -> Reply:
         outcome = attempt(self._run, request.head, arrays)
@@ -167,8 +183,12 @@ class _Desk:
             return None
         address = _slots.Address(*request.segment)
         if address.number not in self._segments:
-            self._segments[address.number] = _slots.Segment.attach(address)
+            fd = self._inbox.take_descriptor(address.identity)
+            self._segments[address.number] = _slots.Segment.attach(address, fd)
         return self._segments[address.number]
+
+    def _note_fork(self) -> None:
+        self._forked = True
 
 
 def _head(outcome: Outcome[Any]) -> bytes:
@@ -178,13 +198,9 @@ def _head(outcome: Outcome[Any]) -> bytes:
         return pickle.dumps(Failure(error), protocol=5)
 
 
-def _send(connection: socket.socket, reply: Reply) -> None:
-    connection.sendall(_wire.frame(pickle.dumps(tuple(reply), protocol=5)))
-
-
-def _end_with_parent() -> None:
+def _end_with_parent(parent_fd: int | None = None) -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        # A batch may be in the way of a normal exit, and there is nobody left to wait for it.
-        os._exit(1)
+    signs = [parent.sentinel] if parent is not None else []
+    wait(signs if parent_fd is None else [*signs, parent_fd])
+    # A batch may be in the way of a normal exit, and there is nobody left to wait for it.
+    os._exit(1)

@@ -45,7 +45,7 @@ class Cargo:
         return _unpacked, (self._head, address, tuple(self._spans))
 
 
-def _unpacked(head: bytes, address: Sequence[int] | None, spans: Sequence[_slots.Span]) -> Any:
+def _unpacked(head: bytes, address: Sequence[Any] | None, spans: Sequence[_slots.Span]) -> Any:
     if address is None:
         return _slots.rebuild(head)
     memory = _slots.Segment.attach(_slots.Address(*address)).memory

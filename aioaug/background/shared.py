@@ -138,7 +138,7 @@ class SharedMem:
         return handle
 
 
-def _attached(address: Sequence[int], dtype: np.dtype[Any], length: int, lock: Any) -> SharedArray:
+def _attached(address: Sequence[Any], dtype: np.dtype[Any], length: int, lock: Any) -> SharedArray:
     handle = SharedArray.__new__(SharedArray)
     handle.dtype = dtype
     whole = _slots.Address(*address)

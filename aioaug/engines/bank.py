@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import warnings
 import weakref
@@ -37,10 +38,13 @@ class Bank:
         # Where finalizers leave what comes back: they run at any point of any thread, even of one
         # that holds the lock, so they must not ask for it.
         self._returned: deque[Segment] = deque()
-        self._lock = threading.Lock()
+        # A signal handler may fork in the middle of anything that this thread does.
+        self._lock = threading.RLock()
         self._closed = False
         self._refused = False
+        self._forked: frozenset[int] = frozenset()  # segments that a forked process may look at
         self._warned = False
+        _banks.add(self)
 
     @property
     def free(self) -> int:
@@ -97,6 +101,18 @@ class Bank:
         weakref.finalize(loan, self.give, segment).atexit = False
         return loan
 
+    def pause(self) -> None:
+        """Before a fork: have no segment change hands until `resume`."""
+        self._lock.acquire()
+
+    def resume(self) -> None:
+        """After a fork, in either process: never use again what somebody had at that moment.
+
+        The other process has whatever lay there, too, and fork promises it that nobody changes it.
+        """
+        self._forked = frozenset(self._all).difference(segment.number for segment in self._free)
+        self._lock.release()
+
     def close(self) -> None:
         """Drop all segments; what is lent out stays readable for as long as somebody has it."""
         with self._lock:
@@ -110,10 +126,12 @@ class Bank:
     def _collect(self) -> None:
         while self._returned:
             segment = self._returned.popleft()
-            if segment.number in self._all:
-                self._free.append(segment)
-            else:
+            if segment.number not in self._all:
                 segment.release()  # retired while somebody still had a view of it
+            elif segment.number in self._forked:
+                self._drop(segment)
+            else:
+                self._free.append(segment)
 
     def _release_returned(self) -> None:
         with suppress(IndexError):  # other threads may do the same
@@ -161,3 +179,29 @@ class Bank:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+class _Fork:
+    """Between the hooks before and after a fork: one at a time, with all banks standing still."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._paused: list[Bank] = []
+
+    def begin(self) -> None:
+        self._lock.acquire()
+        self._paused = list(_banks)
+        for bank in self._paused:
+            bank.pause()
+
+    def end(self) -> None:
+        for bank in self._paused:
+            bank.resume()
+        self._paused = []
+        self._lock.release()
+
+
+_banks: weakref.WeakSet[Bank] = weakref.WeakSet()
+_fork = _Fork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_fork.begin, after_in_parent=_fork.end, after_in_child=_fork.end)

@@ -31,16 +31,24 @@ class Parcel(NamedTuple):
     segment: Segment | None = None
     spans: tuple[Span, ...] = ()
 
-    def request(self, attached: set[int], existing: frozenset[int], *, weigh: bool) -> bytes:
-        """The message for a worker that has these segments open; updates `attached`."""
+    def request(
+        self, attached: set[int], existing: frozenset[int], *, weigh: bool
+    ) -> tuple[bytes, tuple[int, ...]]:
+        """The message for a worker that has these segments open, and what goes along with it.
+
+        That is the descriptor of a segment that the worker has not opened yet. Updates `attached`.
+        """
         dropped = tuple(attached - existing)
         attached.difference_update(dropped)
         address = None
+        descriptors: tuple[int, ...] = ()
         if self.segment is not None:
-            attached.add(self.segment.number)
             address = self.segment.address
+            if self.segment.number not in attached:
+                descriptors = (self.segment.fd,)
+                attached.add(self.segment.number)
         request = Request(self.head, address, self.spans, dropped, weigh)
-        return pickle.dumps(tuple(request), protocol=5)
+        return pickle.dumps(tuple(request), protocol=5), descriptors
 
 
 class Courier:
@@ -61,6 +69,7 @@ class Courier:
         # Bytes that large results needed of calls that brought no arrays.
         self._bare = room if room >= _LIGHT_BYTES else 0
         self.light = False
+        self._unpacks_quickly = False
 
     async def pack(self, value: Any) -> Parcel:
         """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
@@ -78,7 +87,8 @@ class Courier:
 
     async def unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
         """The object in a reply to this parcel, its arrays writable, and whether it was copied."""
-        if len(reply.head) < _LIGHT_BYTES and not self._copies(parcel, reply):
+        small = len(reply.head) < _LIGHT_BYTES and not self._copies(parcel, reply)
+        if small and self._unpacks_quickly:
             return self._unpack(parcel, reply)
         unpacking = self._threads.submit(self._unpack, parcel, reply)
         try:
@@ -93,6 +103,14 @@ class Courier:
         if parcel.segment is not None:
             self._bank.give(parcel.segment)
 
+    def lose(self, parcel: Parcel) -> None:
+        """Give up a parcel that was sent to a worker which is gone.
+
+        Its memory is never used again: the worker may have left a process behind that writes there.
+        """
+        if parcel.segment is not None:
+            self._bank.retire(parcel.segment)
+
     def refuse(self, parcel: Parcel, reply: Reply) -> None:
         """Use no shared memory any more: a worker could not open this parcel's."""
         self.release(parcel)
@@ -101,7 +119,7 @@ class Courier:
     def discard(self, parcel: Parcel, work: asyncio.Future[Reply]) -> None:
         """Give up a parcel whose reply nobody wants, or never came."""
         if work.cancelled() or work.exception() is not None:
-            self.release(parcel)  # whoever held it is dead
+            self.lose(parcel)
         else:
             self._return(parcel, work.result())
 
@@ -139,6 +157,14 @@ class Courier:
         return Parcel(head, size, segment, tuple(spans)), light
 
     def _unpack(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
+        begun = time.perf_counter()
+        try:
+            return self._rebuild(parcel, reply)
+        finally:
+            # A small result may take long, too, and then does so again, as its like did last.
+            self._unpacks_quickly = time.perf_counter() - begun < _LIGHT_SECONDS
+
+    def _rebuild(self, parcel: Parcel, reply: Reply) -> tuple[Any, bool]:
         segment = parcel.segment
         if segment is None:
             if len(reply.head) >= _BARE_BYTES:

@@ -10,17 +10,17 @@ import socket
 import threading
 import weakref
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import cache
 from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from .. import _worker
-from ..errors import ClosedError
-
-# Seconds that a worker has to be gone after it hung up, before it is killed.
-_GRACE = 1.0
+from .. import _wire, _worker
+from .._descriptors import process_descriptor, socket_pair, standard_streams_filled
+from ..errors import ClosedError, WorkerDied
 
 _FORKED = (
     "this process was forked from one that has a fork server, which multiprocessing cannot use "
@@ -29,20 +29,27 @@ _FORKED = (
 
 
 class Keeper:
-    """A `ProcessPoolExecutor` of one worker that makes a single call: to serve a connection.
+    """A `ProcessPoolExecutor` of one worker that serves one connection.
 
     One executor for all workers would break as a whole when one of them dies, could not kill a
-    single one, and deadlocks on `max_tasks_per_child` in many releases of CPython.
+    single one, and deadlocks on `max_tasks_per_child` in many releases of CPython. The worker
+    serves as soon as it has started, and not when the executor's queue brings it a call: for that
+    the executor needs one more thread, and when there is none it says so to nobody.
     """
 
     def __init__(self, context: BaseContext) -> None:
-        self.exitcode: int | None = None  # of the last worker that ended
+        self.exitcode: int | None = None  # of the worker, once it has ended
         self._context = context
         self._executor: ProcessPoolExecutor | None = None
-        self._process: BaseProcess | None = None
+        self._process: WatchedProcess | None = None
         self._process_lock = threading.Lock()
         self._stop_lock = threading.Lock()
         self._killed = False
+
+    @property
+    def exit_fd(self) -> int | None:
+        """A descriptor that becomes readable when the worker that was spawned has ended."""
+        return None if self._process is None else self._process.exit_fd
 
     def spawn(self) -> socket.socket:
         """Start a worker and return the parent's end of the connection to it."""
@@ -50,25 +57,38 @@ class Keeper:
             if self._killed:
                 raise ClosedError("the engine was closed")
             _shield_helpers_from_interrupts()
-            ours, theirs = socket.socketpair()
-            context: Any = _Watched(self._context)
-            executor = ProcessPoolExecutor(
-                1, mp_context=context, initializer=_worker.connect, initargs=(theirs,)
-            )
-            try:
-                executor.submit(_worker.serve)
-            except ChildProcessError as error:
-                ours.close()
-                raise RuntimeError(_FORKED) from error
-            except BaseException:
-                ours.close()
-                raise
-            finally:
-                theirs.close()
-            self._executor, self._process = executor, context.process
+            with standard_streams_filled():
+                ours, theirs = socket_pair()
+                try:
+                    _introduce(ours)
+                    self._start(theirs)
+                except BaseException:
+                    ours.close()
+                    raise
+                finally:
+                    theirs.close()
         killed_at_exit(os.getpid()).add(self)
         ours.setblocking(False)
         return ours
+
+    def _start(self, connection: socket.socket) -> None:
+        context: Any = _Watching(self._context)
+        executor = ProcessPoolExecutor(
+            1, mp_context=context, initializer=_worker.serve, initargs=(connection,)
+        )
+        try:
+            executor.submit(_worker.leave)
+        except BaseException as error:
+            if context.process is not None:
+                context.process.end()
+            executor.shutdown(wait=False)
+            if isinstance(error, ChildProcessError):
+                raise RuntimeError(_FORKED) from error
+            if isinstance(error, (EOFError, ConnectionError)):
+                # The fork server was killed just now; the next start begins with another one.
+                raise WorkerDied(None, "starting") from error
+            raise
+        self._executor, self._process = executor, context.process
 
     def kill(self) -> None:
         """End the worker at once, whatever it does, and start no other."""
@@ -81,20 +101,17 @@ class Keeper:
         with self._stop_lock:
             executor, self._executor = self._executor, None
             if executor is not None:
-                impatience = threading.Timer(_GRACE, self.expel)
-                impatience.daemon = True
-                impatience.start()
                 executor.shutdown(wait=True, cancel_futures=True)
-                impatience.cancel()
         with self._process_lock:
             process, self._process = self._process, None
             if process is not None:
                 # Read only now: of two who wait for a process, the later one reads nonsense.
+                process.end()
                 self.exitcode = process.exitcode
                 process.close()
 
     def expel(self) -> None:
-        """Kill the process that runs now, if one does."""
+        """Kill the process that runs now, if one does. Does not wait, but for its start."""
         with self._process_lock:
             if self._process is not None:
                 self._process.kill()
@@ -144,18 +161,89 @@ def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
     return keepers
 
 
-class _Watched:
-    """A multiprocessing context that remembers the last process it made."""
+def _introduce(ours: socket.socket) -> None:
+    """Leave word for the worker who its parent is: a descriptor that tells of this process's end.
+
+    It watches that beside the connection: the parent's end of it, and all that multiprocessing has
+    for this, may be open in a process that was forked from the parent, and live on.
+    """
+    fd = process_descriptor(os.getpid())
+    try:
+        _wire.send(ours, b"-", () if fd is None else (fd,))
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+class WatchedProcess:
+    """A process of multiprocessing whose end is seen whoever holds its descriptors.
+
+    multiprocessing knows of it by a pipe that a process forked by the worker would keep open, and
+    that closes when the fork server dies, whose workers live on.
+    """
+
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
+        self._own_fd: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+    def start(self) -> None:
+        self._process.start()
+        if self._process.pid is not None:
+            self._own_fd = process_descriptor(self._process.pid)
+
+    @property
+    def sentinel(self) -> int:
+        """What the executor waits for."""
+        return self._process.sentinel if self._own_fd is None else self._own_fd
+
+    @property
+    def exit_fd(self) -> int | None:
+        """The same for an event loop; on Windows it is nothing that one could wait for."""
+        return None if os.name == "nt" else self.sentinel
+
+    def kill(self) -> None:
+        """Kill it, and no other process that has its number by now."""
+        if self._own_fd is None:
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._own_fd, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill it if it is still there, and wait until it is gone."""
+        if self._process.pid is None:  # it never got as far as that
+            return
+        if not wait([self.sentinel], 0):
+            self.kill()
+        self._process.join()
+
+    def close(self) -> None:
+        """Let go of all that stands for it."""
+        fd, self._own_fd = self._own_fd, None
+        if fd is not None:
+            os.close(fd)
+        # Where the program ignores SIGCHLD the kernel tells nobody how a child ended, and
+        # multiprocessing takes it for running for ever.
+        with suppress(ValueError):
+            self._process.close()
+
+
+class _Watching:
+    """A multiprocessing context whose processes are watched; it remembers the last one."""
 
     def __init__(self, context: BaseContext) -> None:
         self._context = context
-        self.process: BaseProcess | None = None
+        self.process: WatchedProcess | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
-    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:
-        self.process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
+    def Process(self, *args: Any, **kwargs: Any) -> WatchedProcess:
+        process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
+        self.process = WatchedProcess(process)
         return self.process
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from .._loops import drop_tasks
 from .._wire import Reply
@@ -56,10 +57,12 @@ class Lane:
             if not self._usable():
                 await self._replace()
 
-    def ask(self, message: bytes, timeout: float | None = None) -> asyncio.Future[Reply]:
+    def ask(
+        self, message: bytes, descriptors: Sequence[int] = (), timeout: float | None = None
+    ) -> asyncio.Future[Reply]:
         """Have the worker answer a message; the future fails with `Lost` if the worker is gone."""
         worker = self.worker
-        work = worker.ask(message, timeout)
+        work = worker.ask(message, descriptors, timeout)
         if worker.tasks == self._max_tasks:
             self._prepare()
         return work

@@ -12,6 +12,7 @@ from .. import _slots, _worker, machine
 from .._loops import drop_tasks
 from .._tasks import finish, in_thread, together
 from .._threads import DaemonExecutor
+from .._wire import Reply
 from ..errors import ClosedError
 from .bank import Bank
 from .base import Engine, State
@@ -135,45 +136,53 @@ class ProcessEngine(Engine):
         self._bank.close()
 
     async def _submit(self, call: Any, ahead: bool, limit: float | None) -> Any:
-        self._desk.check()
         meter = self.meter
-        begun = perf_counter()
-        parcel = await self._courier.pack(call)
-        meter.since(begun, "staging")
         while True:
+            self._desk.check()
             begun = perf_counter()
-            lane = await self._lane_for(parcel, ahead)
-            meter.since(begun, "queue")
+            parcel = await self._courier.pack(call)
+            meter.since(begun, "staging")
             try:
-                worker = lane.worker
-                work = lane.ask(
-                    parcel.request(worker.attached, self._bank.numbers, weigh=lane.weighs), limit
-                )
-            except BaseException:
-                self._desk.give(lane)
-                self._courier.release(parcel)
-                raise
-            try:
-                reply = await self._desk.run(lane, work, partial(self._courier.discard, parcel))
+                reply = await self._ask(parcel, ahead, limit)
             except NotBegun:
-                continue
-            except Lost:
-                self._courier.release(parcel)
-                error = await worker.post_mortem("working")
-                if self._closed:
-                    raise ClosedError("the engine was closed") from None
-                raise error from None
+                continue  # packed anew, as for whatever lay before a worker that died
             if reply.refused:
                 self._courier.refuse(parcel, reply)
-                return await self._submit(call, ahead, limit)
-            lane.note(reply)
-            meter.seconds["worker"] += reply.seconds
-            meter.bytes += parcel.size + sum(length for _, length in reply.spans)
+                continue
             begun = perf_counter()
             outcome, copied = await self._courier.unpack(parcel, reply)
             meter.since(begun, "result")
             meter.copies += copied
             return outcome.unwrap()
+
+    async def _ask(self, parcel: Parcel, ahead: bool, limit: float | None) -> Reply:
+        """What a worker replies; if it is gone, the parcel is given up with it."""
+        begun = perf_counter()
+        lane = await self._lane_for(parcel, ahead)
+        self.meter.since(begun, "queue")
+        try:
+            worker = lane.worker
+            message = parcel.request(worker.attached, self._bank.numbers, weigh=lane.weighs)
+            work = lane.ask(*message, timeout=limit)
+        except BaseException:
+            self._desk.give(lane)
+            self._courier.release(parcel)
+            raise
+        try:
+            reply = await self._desk.run(lane, work, partial(self._courier.discard, parcel))
+        except Lost as loss:
+            self._courier.lose(parcel)
+            if isinstance(loss, NotBegun):
+                raise
+            error = await worker.post_mortem("working")
+            if self._closed:
+                raise ClosedError("the engine was closed") from None
+            raise error from None
+        if not reply.refused:
+            lane.note(reply)
+            self.meter.seconds["worker"] += reply.seconds
+            self.meter.bytes += parcel.size + sum(length for _, length in reply.spans)
+        return reply
 
     async def _lane_for(self, parcel: Parcel, ahead: bool) -> Lane:
         try:

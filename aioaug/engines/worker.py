@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
@@ -13,6 +14,9 @@ from ..errors import BatchTimeout, ClosedError, WorkerDied
 from ..outcomes import Failure
 from .keeper import Keeper
 from .wire import Lost, Wire
+
+# Seconds that a worker has to be gone after its connection was closed, before it is killed.
+_GRACE = 1.0
 
 
 class Recipe(NamedTuple):
@@ -52,15 +56,18 @@ class Worker:
             await self.kill()
             raise
 
-    def ask(self, message: bytes, timeout: float | None = None) -> asyncio.Future[Reply]:
+    def ask(
+        self, message: bytes, descriptors: Sequence[int] = (), timeout: float | None = None
+    ) -> asyncio.Future[Reply]:
         """Have it answer a message; the future fails with `Lost` if the process is gone.
 
-        It is killed if the answer does not come within `timeout` seconds.
+        Descriptors go along with the message, and must stay open until then. The process is
+        killed if the answer does not come within `timeout` seconds.
         """
         if self._wire is None or self._closed:
             raise ClosedError("the engine was closed")
         self.tasks += 1
-        work = self._wire.ask(message)
+        work = self._wire.ask(message, descriptors)
         if timeout is not None:
             timer = asyncio.get_running_loop().call_later(timeout, self._expel, timeout)
             work.add_done_callback(lambda _: timer.cancel())
@@ -98,11 +105,11 @@ class Worker:
 
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
-        _, self._wire = await asyncio.get_running_loop().create_connection(Wire, sock=connection)
+        self._wire = Wire(connection, self._keeper.exit_fd)
 
     async def _send_state(self) -> None:
         try:
-            reply = await self.ask(self._recipe.state, self._recipe.start_limit)
+            reply = await self.ask(self._recipe.state, timeout=self._recipe.start_limit)
         except Lost:
             if self._closed:
                 raise ClosedError("the engine was closed") from None
@@ -125,5 +132,8 @@ class Worker:
             wire, self._wire = self._wire, None
             if wire is not None:
                 wire.close()
-                await wire.lost
-            await in_thread(self._keeper.stop)
+            impatience = asyncio.get_running_loop().call_later(_GRACE, self._keeper.expel)
+            try:
+                await in_thread(self._keeper.stop)
+            finally:
+                impatience.cancel()

@@ -1,0 +1,92 @@
+"""File descriptors of ours: none is 0, 1 or 2, whatever the program has closed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Up to here the numbers mean standard input, output and error to every program and C library.
+_STANDARD = 3
+
+
+def above_standard(fd: int) -> int:
+    """The same open file under a number that is not one of the standard streams'.
+
+    A daemon closes those, and the next descriptor opened takes their place. Then a message that
+    some C library writes to standard error would be written into the pixels of a batch.
+    """
+    if fd >= _STANDARD:
+        return fd
+    import fcntl
+
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STANDARD)
+    finally:
+        os.close(fd)
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets, neither of them in the place of a standard stream."""
+    ours, theirs = socket.socketpair()
+    return _moved(ours), _moved(theirs)
+
+
+def process_descriptor(pid: int) -> int | None:
+    """A descriptor that stands for a process and becomes readable at its end.
+
+    `None` where the system has none, as before Linux 5.3, or where it is not to be had.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return above_standard(os.pidfd_open(pid))
+    except OSError:
+        return None
+
+
+def fill_standard_streams() -> list[int]:
+    """Open the null device in the place of each standard stream that is closed.
+
+    Programs that are started meanwhile inherit it. Returns what was opened.
+    """
+    opened = []
+    while (fd := os.open(os.devnull, os.O_RDWR)) < _STANDARD:
+        os.set_inheritable(fd, True)
+        opened.append(fd)
+    os.close(fd)
+    return opened
+
+
+@contextmanager
+def standard_streams_filled() -> Iterator[None]:
+    """Have all standard streams open for a while, for code whose descriptors cannot be moved."""
+    with _filling:
+        if not _filled.users:
+            _filled.opened = fill_standard_streams()
+        _filled.users += 1
+    try:
+        yield
+    finally:
+        with _filling:
+            _filled.users -= 1
+            if not _filled.users:
+                for fd in _filled.opened:
+                    os.close(fd)
+
+
+class _Filled:
+    """What was opened for all who are inside `standard_streams_filled` now."""
+
+    users = 0
+    opened: list[int]
+
+
+_filling = threading.Lock()
+_filled = _Filled()
+
+
+def _moved(end: socket.socket) -> socket.socket:
+    return end if end.fileno() >= _STANDARD else socket.socket(fileno=above_standard(end.detach()))
