@@ -3,8 +3,8 @@
 The modules, from the ground up; each imports only from those above it:
 
     ground      errors  outcomes  arguments  seeding  progress  machine  stats  _optional  _imgaug
-    far side    forms  _augment  _descriptors  _slots  _wire  _worker  _preload
-    asyncio     _threads  _tasks  _loops  engines  sources  pipeline  streams  host
+    far side    limits  forms  _augment  _descriptors  _threads  _slots  _wire  _worker  _preload
+    asyncio     _tasks  _loops  engines  sources  pipeline  streams  host
     heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
     faces       loading  background  formats  batch  images
     doors       blocking  presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
@@ -19,6 +19,7 @@ from .errors import (
     AioaugError,
     BatchTimeout,
     ClosedError,
+    LimitError,
     MissingExtra,
     RemoteError,
     RemoteTraceback,
@@ -41,6 +42,7 @@ __all__ = [
     "BatchTimeout",
     "ClosedError",
     "Engine",
+    "LimitError",
     "LoadedQueue",
     "MissingExtra",
     "RemoteError",

@@ -31,7 +31,27 @@ def above_standard(fd: int) -> int:
 def socket_pair() -> tuple[socket.socket, socket.socket]:
     """Two connected sockets, neither of them in the place of a standard stream."""
     ours, theirs = socket.socketpair()
-    return _moved(ours), _moved(theirs)
+    try:
+        return _moved(ours), _moved(theirs)
+    except BaseException:
+        ours.close()
+        theirs.close()
+        raise
+
+
+def need_descriptors(count: int) -> None:
+    """Raise `OSError` unless so many more descriptors can be opened now.
+
+    For code that opens several, and does not close the first of them when a later one fails.
+    """
+    opened: list[int] = []
+    try:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+        while len(opened) < count:
+            opened.append(os.dup(opened[0]))
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def process_descriptor(pid: int) -> int | None:

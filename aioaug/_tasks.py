@@ -6,13 +6,15 @@ import asyncio
 import contextvars
 import warnings
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
 
-from ._threads import DaemonExecutor
+from ._threads import DaemonExecutor, start_thread
+from .errors import LimitError
 
 T = TypeVar("T")
 
@@ -112,11 +114,42 @@ async def ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
 async def in_thread(fn: Callable[..., T], *args: Any) -> T:
     """Run a blocking call in a thread of its own, for waits on the operating system.
 
-    Cancelled, it leaves the thread to finish by itself.
+    Cancelled, it leaves the thread to finish by itself. `LimitError` if there is no thread.
     """
+    return await asyncio.wrap_future(_begun(fn, *args))
+
+
+async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] | None = None) -> T:
+    """The same for what ends something, which must not fail for want of a thread.
+
+    Then `here`, by default the call itself, is made on the event loop, which stands still
+    meanwhile: that is better than to leave processes and threads behind.
+    """
+    try:
+        ending = _begun(fn, *args)
+    except LimitError:
+        return fn(*args) if here is None else here()
+    return await asyncio.wrap_future(ending)
+
+
+def end_aside(fn: Callable[..., object], *args: Any) -> None:
+    """Run in a thread what ends something that was dropped, without waiting for it.
+
+    Without a thread it is run here, but not where an event loop runs, for which it may have to
+    wait: there it is left to the end of the program, and `LimitError` says so.
+    """
+    try:
+        start_thread(fn, *args, name="aioaug-dispose")
+    except LimitError:
+        if asyncio._get_running_loop() is not None:
+            raise
+        fn(*args)
+
+
+def _begun(fn: Callable[..., T], *args: Any) -> Future[T]:
     thread = DaemonExecutor(1, "aioaug-wait")
     try:
-        return await asyncio.wrap_future(thread.submit(fn, *args))
+        return thread.submit(fn, *args)
     finally:
         thread.shutdown(wait=False)
 

@@ -8,12 +8,26 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+from .errors import LimitError
+from .limits import named
+
 T = TypeVar("T")
 _Call = tuple[Future[Any], Callable[[], Any]]
 
 
+def start_thread(fn: Callable[..., object], *args: Any, name: str) -> threading.Thread:
+    """Start a daemon thread; `LimitError` if the system has none to give."""
+    thread = threading.Thread(target=fn, args=args, name=name, daemon=True)
+    with named("a thread"):
+        thread.start()
+    return thread
+
+
 class DaemonExecutor(Executor):
     """An executor of daemon threads, started on demand.
+
+    If the system has no more threads to give, those that there are do the work; `submit` raises
+    `LimitError` where there is none at all.
 
     The standard library's `ThreadPoolExecutor` waits for all its threads when the interpreter
     exits, so that one stuck call would hang a program that has ended.
@@ -61,10 +75,13 @@ class DaemonExecutor(Executor):
             self._changed.notify_all()
 
     def _start(self) -> None:
-        name = f"{self._name}-{len(self._threads)}"
-        thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        try:
+            name = f"{self._name}-{len(self._threads)}"
+            self._threads.append(start_thread(self._serve, name=name))
+        except LimitError:
+            if not self._threads:
+                self._calls.pop()  # nobody would ever make the call
+                raise
 
     def _serve(self) -> None:
         while (call := self._next()) is not None:

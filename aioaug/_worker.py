@@ -9,7 +9,6 @@ import pickle
 import signal
 import socket
 import sys
-import threading
 import time
 import weakref
 from contextlib import suppress
@@ -18,8 +17,10 @@ from typing import Any, NoReturn
 
 from . import _slots, _wire
 from ._descriptors import fill_standard_streams
+from ._threads import start_thread
 from ._wire import Reply, Request
 from .errors import TransportError
+from .limits import named
 from .machine import own_memory
 from .outcomes import Failure, Outcome, attempt
 
@@ -37,6 +38,8 @@ _NICE = 5
 # Parameters of glibc's mallopt (malloc.h), and from how many bytes on memory goes back to the
 # system: the larger, the fewer pages are faulted in again for each batch.
 _MALLOC_LIMITS = {-1: 1 << 29, -3: 1 << 28}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+# Seconds that a worker may take to leave after the parent hung up.
+_LEAVE = 10
 
 _connection: socket.socket | None = None
 
@@ -47,8 +50,28 @@ def serve(connection: socket.socket) -> None:
     The first request brings the state.
     """
     global _connection
-    fill_standard_streams()
     _connection = connection
+    set_up = attempt(_set_up, connection)
+    try:
+        _answer_all(_wire.Inbox(connection), set_up)
+    except (EOFError, ConnectionError):
+        return
+    finally:
+        connection.close()
+        if hasattr(signal, "alarm"):
+            # If the parent never heard that this process was started, as when the fork server is
+            # killed in that moment, nobody tells it to leave.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_LEAVE)
+
+
+def _set_up(connection: socket.socket) -> None:
+    try:
+        with named("a descriptor for a worker process"):
+            fill_standard_streams()
+    finally:
+        # Were it left there, the state would not be understood, nor could anything be answered.
+        _, parent = _wire.received(connection, 1)
     use_one_native_thread()
     keep_memory()
     if hasattr(os, "nice"):
@@ -56,26 +79,20 @@ def serve(connection: socket.socket) -> None:
     # Ctrl-C goes to the whole process group, and only the parent knows what to do about it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _, parent = _wire.received(connection, 1)
-    watch = threading.Thread(
-        target=_end_with_parent, args=parent, name="aioaug-parent-watch", daemon=True
-    )
-    watch.start()
-    try:
-        _answer_all(_wire.Inbox(connection))
-    except (EOFError, ConnectionError):
-        return
-    finally:
-        connection.close()
+    start_thread(_end_with_parent, *parent, name="aioaug-parent-watch")
 
 
 def leave() -> None:
     """What the executor that keeps a worker has it do in the end: nothing."""
 
 
-def _answer_all(inbox: _wire.Inbox) -> NoReturn:
+def _answer_all(inbox: _wire.Inbox, set_up: Outcome[None]) -> NoReturn:
     desk = _Desk(inbox)
-    inbox.reply(Reply(_head(attempt(desk.hold, inbox.receive()))))
+    state = inbox.receive()
+    # A process that could not be made a worker says what is wrong where somebody listens.
+    held = set_up if isinstance(set_up, Failure) else attempt(desk.hold, state)
+    inbox.reply(Reply(_head(held)))
+    del state, set_up, held
     while True:
         request = Request(*pickle.loads(inbox.receive()))
         begun = time.perf_counter()

@@ -5,6 +5,7 @@
     +-- WorkerDied          a worker process vanished while it held a batch
     +-- BatchTimeout        a batch took longer than it may (a TimeoutError, too)
     +-- TransportError      an object could not be carried to or from a worker
+    +-- LimitError          the system gave no thread, process or descriptor (a RuntimeError, too)
     +-- RemoteError         stands for an exception that cannot cross a process border
     +-- TimeoutError        `get(timeout=...)` gave up (a RuntimeError and the builtin, too)
     MissingExtra            an optional dependency is not installed (an ImportError)
@@ -68,6 +69,13 @@ class BatchTimeout(AioaugError, builtins.TimeoutError):
 
     def __str__(self) -> str:
         return f"a worker process took more than {self.seconds:g} s {self.doing}, and was killed"
+
+
+class LimitError(AioaugError, RuntimeError):
+    """The system did not give a thread, a process or what they need; it says which limits hold.
+
+    What was begun has been ended. The cause is the system's own error.
+    """
 
 
 class RemoteError(AioaugError):

@@ -19,6 +19,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from ._tasks import finish, in_thread
 from .engines.keeper import killed_at_exit
 from .errors import ClosedError
+from .limits import named
 
 T = TypeVar("T")
 
@@ -151,7 +152,8 @@ class _Host:
             if self._portal is None:
                 uvloop = importlib.util.find_spec("uvloop") is not None
                 self._context = start_blocking_portal("asyncio", {"use_uvloop": uvloop})
-                self._portal = self._context.__enter__()
+                with named("an event loop in a thread"):
+                    self._portal = self._context.__enter__()
             self._users += 1
             return self._portal
 

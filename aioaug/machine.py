@@ -40,6 +40,11 @@ def memory() -> int:
     return _MEMORY
 
 
+def process_limit() -> int | None:
+    """How many threads and processes the control group may have; `None` where there is no limit."""
+    return _PROCESSES
+
+
 def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
     """The memory in bytes that could be had now; where the system does not tell, all of it."""
     with suppress(OSError, ValueError, StopIteration):
@@ -108,6 +113,12 @@ def _memory(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> 
     return min((limit for limit in limits if limit is not None), default=4 << 30)
 
 
+def _processes(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> int | None:
+    limits = [_number(group / "pids.max") for group in _groups(root, listing)]
+    limits.append(_number(root / "pids" / "pids.max"))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _number(file: Path) -> int | None:
     try:
         return int(file.read_text())
@@ -118,3 +129,4 @@ def _number(file: Path) -> int | None:
 # Read once, here: pools are built inside event loops, where a file must not be read.
 _QUOTA = quota()
 _MEMORY = _memory()
+_PROCESSES = _processes()

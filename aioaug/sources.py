@@ -184,6 +184,7 @@ class _ThreadSource:
         self._fetched = 0
         self._returned = 0
         self._fetching = False
+        self._begun = False
         self._over: BaseException | None = None
         self._hungry = False
         self._news = asyncio.Event()
@@ -195,6 +196,7 @@ class _ThreadSource:
             self._fetching = self._fetching or begin
         if begin:
             self._thread.submit(self._fetch, asyncio.get_running_loop())
+            self._begun = True
         while not self._ready:
             if self._over is not None:
                 raise self._over
@@ -209,6 +211,8 @@ class _ThreadSource:
 
     async def aclose(self) -> None:
         self._over = self._over or StopAsyncIteration()
+        if not self._begun:
+            return  # there is neither a generator to close nor a thread to do it
         closing = asyncio.wrap_future(self._thread.submit(self._close))
         self._thread.shutdown(wait=False)
         await asyncio.wait((closing,), timeout=PATIENCE)

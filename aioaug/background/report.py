@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 
-from .._tasks import in_thread
+from .._tasks import end_in_thread
 from .._threads import DaemonExecutor
 
 
@@ -26,7 +26,7 @@ class Report:
     async def aclose(self) -> None:
         """Wait until all is written; nothing can be written any more."""
         self._wanted = False
-        await in_thread(self._thread.shutdown)
+        await end_in_thread(self._thread.shutdown)
 
 
 def since(begun: float) -> float:

@@ -23,6 +23,7 @@ from anyio.lowlevel import checkpoint
 from .. import machine
 from .._tasks import finish
 from .._threads import DaemonExecutor
+from ..errors import LimitError
 from ..outcomes import Failure, Outcome, Success, attempt
 from . import workers
 from .calls import Call, Work, begin, perform
@@ -156,6 +157,9 @@ class _Crew:
             self._working += 1
         try:
             self._executor.submit(self._context.copy().run, self._help)
+        except LimitError:  # there is no thread at all, which only the first may find
+            self._go()
+            raise
         except RuntimeError:  # it was shut down in this moment
             self._go()
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from .. import _worker, machine
-from .._tasks import in_thread, together
+from .._tasks import end_in_thread, together
 from ..engines import Engine, ProcessEngine
 from ..errors import ClosedError, TransportError, WorkerDied
 from ..host import Lease
@@ -144,7 +144,7 @@ def shutdown() -> None:
 
 async def shutdown_async() -> None:
     """`shutdown`, without blocking the event loop."""
-    await in_thread(shutdown)
+    await end_in_thread(shutdown)
 
 
 def _the_shared() -> _Shared:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import threading
 import warnings
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from .. import host
+from .._tasks import end_aside
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -227,7 +227,7 @@ def _dispose(end: _End, thing: Any, lease: host.Lease | None) -> None:
             if lease is not None:
                 lease.give_back()
 
-    threading.Thread(target=work, name="aioaug-dispose", daemon=True).start()
+    end_aside(work)
 
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,8 +9,9 @@ import signal
 import socket
 import threading
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -19,13 +20,24 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from .. import _wire, _worker
-from .._descriptors import process_descriptor, socket_pair, standard_streams_filled
+from .._descriptors import (
+    need_descriptors,
+    process_descriptor,
+    socket_pair,
+    standard_streams_filled,
+)
 from ..errors import ClosedError, WorkerDied
+from ..limits import named
 
 _FORKED = (
     "this process was forked from one that has a fork server, which multiprocessing cannot use "
     "from here; build the pool with start_method='spawn', or fork before the first pool is used"
 )
+# The exit code that multiprocessing invents for what ended after its fork server, which alone
+# would have been told.
+_UNTOLD = 255
+# More descriptors than the start of a worker, the fork server and the resource tracker opens.
+_NEEDED = 32
 
 
 class Keeper:
@@ -56,8 +68,9 @@ class Keeper:
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
-            _shield_helpers_from_interrupts()
-            with standard_streams_filled():
+            with _one_error(), standard_streams_filled():
+                need_descriptors(_NEEDED)
+                _shield_helpers_from_interrupts()
                 ours, theirs = socket_pair()
                 try:
                     _introduce(ours)
@@ -78,15 +91,12 @@ class Keeper:
         )
         try:
             executor.submit(_worker.leave)
-        except BaseException as error:
+        except BaseException:
+            # The process may be there, and the thread that the executor looks after it with not.
             if context.process is not None:
                 context.process.end()
+                context.process.close()
             executor.shutdown(wait=False)
-            if isinstance(error, ChildProcessError):
-                raise RuntimeError(_FORKED) from error
-            if isinstance(error, (EOFError, ConnectionError)):
-                # The fork server was killed just now; the next start begins with another one.
-                raise WorkerDied(None, "starting") from error
             raise
         self._executor, self._process = executor, context.process
 
@@ -107,8 +117,12 @@ class Keeper:
             if process is not None:
                 # Read only now: of two who wait for a process, the later one reads nonsense.
                 process.end()
-                self.exitcode = process.exitcode
+                self.exitcode = self._told(process.exitcode)
                 process.close()
+
+    def _told(self, exitcode: int | None) -> int | None:
+        forked = self._context.get_start_method() == "forkserver"
+        return None if forked and exitcode == _UNTOLD else exitcode
 
     def expel(self) -> None:
         """Kill the process that runs now, if one does. Does not wait, but for its start."""
@@ -125,6 +139,19 @@ class Keeper:
         executor = self._executor
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """Have one clear error for whatever keeps a process from being started."""
+    try:
+        with named("a worker process"):
+            yield
+    except ChildProcessError as error:
+        raise RuntimeError(_FORKED) from error
+    except (EOFError, ConnectionError) as error:
+        # The fork server was killed just now; the next start begins with another one.
+        raise WorkerDied(None, "starting") from error
 
 
 def _shield_helpers_from_interrupts() -> None:
@@ -211,6 +238,9 @@ class WatchedProcess:
         else:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._own_fd, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Nothing: an executor that breaks does this, but its worker serves without it."""
 
     def end(self) -> None:
         """Kill it if it is still there, and wait until it is gone."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _slots, _worker, machine
 from .._loops import drop_tasks
-from .._tasks import finish, in_thread, together
+from .._tasks import end_in_thread, finish, together
 from .._threads import DaemonExecutor
 from .._wire import Reply
 from ..errors import ClosedError
@@ -229,5 +229,5 @@ class ProcessEngine(Engine):
             *(lane.kill() if kill or lane in busy else lane.close() for lane in self._lanes)
         )
         await self._desk.drain()
-        await in_thread(self._threads.shutdown)
+        await end_in_thread(self._threads.shutdown)
         self._bank.close()

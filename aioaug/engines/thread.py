@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from .._tasks import finish, in_thread
+from .._tasks import end_in_thread, finish, in_thread
 from .._threads import DaemonExecutor
 from ..errors import ClosedError
 from ..outcomes import attempt
@@ -64,7 +64,7 @@ class ThreadEngine(Engine):
         finally:
             # A thread that is busy with an abandoned call ends by itself, later.
             wait = not self._desk.busy
-            await finish(in_thread(lambda: self._threads.shutdown(wait, cancel_futures=True)))
+            await finish(end_in_thread(lambda: self._threads.shutdown(wait, cancel_futures=True)))
 
     def abandon(self) -> None:
         self._closed = True

@@ -8,9 +8,10 @@ from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
 from .. import _slots
-from .._tasks import finish, in_thread
+from .._tasks import end_in_thread, finish, in_thread
 from .._wire import Reply
 from ..errors import BatchTimeout, ClosedError, WorkerDied
+from ..limits import named
 from ..outcomes import Failure
 from .keeper import Keeper
 from .wire import Lost, Wire
@@ -88,7 +89,7 @@ class Worker:
     async def kill(self) -> None:
         """End it at once, whatever it does; what it was asked fails with `Lost`."""
         self._closed = True
-        await finish(in_thread(self._keeper.kill))
+        await finish(end_in_thread(self._keeper.kill))
         await self.close()
 
     def hang_up(self) -> None:
@@ -105,7 +106,8 @@ class Worker:
 
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
-        self._wire = Wire(connection, self._keeper.exit_fd)
+        with named("a worker process"):
+            self._wire = Wire(connection, self._keeper.exit_fd)
 
     async def _send_state(self) -> None:
         try:
@@ -122,7 +124,7 @@ class Worker:
 
     def _expel(self, limit: float) -> None:
         self._overdue, self._ready = limit, False
-        self._expulsion = asyncio.ensure_future(in_thread(self._keeper.expel))
+        self._expulsion = asyncio.ensure_future(end_in_thread(self._keeper.expel))
 
     async def _end(self) -> None:
         async with self._ending:
@@ -134,6 +136,7 @@ class Worker:
                 wire.close()
             impatience = asyncio.get_running_loop().call_later(_GRACE, self._keeper.expel)
             try:
-                await in_thread(self._keeper.stop)
+                # On the event loop there is no patience: its timer could not end it.
+                await end_in_thread(self._keeper.stop, here=self._keeper.kill)
             finally:
                 impatience.cancel()

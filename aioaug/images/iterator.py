@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import operator
-import threading
 import warnings
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .._tasks import AsyncResource, finish, in_thread
+from .._tasks import AsyncResource, end_aside, end_in_thread, finish
 from ..errors import ClosedError
 from ..host import Lease, is_ending
 from .feed import Feed
@@ -141,7 +140,7 @@ class ImageIterator(AsyncResource):
 
     async def _leave(self, error: BaseException | None) -> None:
         if self._lease.taken:
-            await finish(in_thread(self._lease.end, self._feed.aclose))
+            await finish(end_in_thread(self._lease.end, self._feed.aclose))
         elif not self._feed.closed:
             await self._feed.aclose(kill=error is not None)
 
@@ -187,7 +186,7 @@ class ImageIterator(AsyncResource):
             if wait:
                 self._lease.end(self._feed.aclose)
             else:
-                self._end_aside()
+                end_aside(self._lease.end, self._feed.aclose)
         elif self._feed.running and not self._feed.closed:
             raise RuntimeError("this iterator is in use on an event loop: await its aclose()")
         self._feed.closed = True
@@ -223,19 +222,12 @@ class ImageIterator(AsyncResource):
             warnings.warn(f"left out: {why}", RuntimeWarning, stacklevel=3)
         return made.size > 0
 
-    def _end_aside(self) -> None:
-        """End without waiting for it: this may be any thread, even the loop's."""
-        work = (self._feed.aclose,)
-        threading.Thread(
-            target=self._lease.end, args=work, name="aioaug-dispose", daemon=True
-        ).start()
-
     def __del__(self) -> None:
         lease = getattr(self, "_lease", None)  # not built fully if __init__ raised
         # The exit of the program ends all workers by itself, and no thread can be started there.
         if lease is None or not lease.ours or is_ending():
             return
-        self._end_aside()
+        end_aside(self._lease.end, self._feed.aclose)
         warnings.warn(
             "an ImageIterator was dropped while its workers ran; leave it by 'with' or shutdown()",
             ResourceWarning,

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, Self
 
-from .._tasks import in_thread
+from .._tasks import end_in_thread
 from .loader import BatchLoader
 from .shelf import LoadedQueue
 
@@ -66,7 +66,7 @@ class Drained:
         """Let go of the thread that waits for the queue, by the very word that ends it."""
         self._stopped = True
         if self._waiting:
-            await in_thread(self._queue.put, None)
+            await end_in_thread(self._queue.put, None)
 
 
 def open_feed(source: Any) -> Any:
