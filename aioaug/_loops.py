@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from ._threads import DaemonExecutor
+from ._tasks import begin_in_thread
+from .errors import LimitError
 
 # A coroutine that awaits something in its clean-up has to be told more than once to end.
 _WORDS = 10
@@ -69,7 +70,7 @@ class LoopOwner:
         self._loop = None
 
     def bury(self, *ends: Callable[[], object]) -> None:
-        """Begin to end, in a thread, what a closed loop has left behind."""
+        """Begin to end, in a thread if there is one, what a closed loop has left behind."""
         earlier = self._burial
 
         def work() -> None:
@@ -78,9 +79,10 @@ class LoopOwner:
             for end in ends:
                 end()
 
-        thread = DaemonExecutor(1, "aioaug-bury")
-        self._burial = thread.submit(work)
-        thread.shutdown(wait=False)
+        try:
+            self._burial = begin_in_thread(work)
+        except LimitError:
+            work()  # the loop stands still meanwhile: better than to leave processes behind
 
     async def buried(self) -> None:
         """Wait until what was left behind is gone; raises what went wrong with it, once."""

@@ -116,7 +116,7 @@ async def in_thread(fn: Callable[..., T], *args: Any) -> T:
 
     Cancelled, it leaves the thread to finish by itself. `LimitError` if there is no thread.
     """
-    return await asyncio.wrap_future(_begun(fn, *args))
+    return await asyncio.wrap_future(begin_in_thread(fn, *args))
 
 
 async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] | None = None) -> T:
@@ -126,7 +126,7 @@ async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] 
     meanwhile: that is better than to leave processes and threads behind.
     """
     try:
-        ending = _begun(fn, *args)
+        ending = begin_in_thread(fn, *args)
     except LimitError:
         return fn(*args) if here is None else here()
     return await asyncio.wrap_future(ending)
@@ -146,7 +146,8 @@ def end_aside(fn: Callable[..., object], *args: Any) -> None:
         fn(*args)
 
 
-def _begun(fn: Callable[..., T], *args: Any) -> Future[T]:
+def begin_in_thread(fn: Callable[..., T], *args: Any) -> Future[T]:
+    """Begin what `in_thread` waits for; `LimitError` if there is no thread."""
     thread = DaemonExecutor(1, "aioaug-wait")
     try:
         return thread.submit(fn, *args)

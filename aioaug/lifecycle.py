@@ -93,6 +93,7 @@ class Lifecycle(AsyncResource):
     def stop(self) -> None:
         """Begin to terminate without waiting for it, as from a signal handler of the loop."""
         if self._phase is not Phase.CLOSED:
+            self._claim()
             self._stop_all()
             self._ending = asyncio.ensure_future(self._end(kill=True))
 

@@ -148,7 +148,7 @@ class Pipeline:
         tasks = [task for task in (*self._tasks, self._feeder) if task is not None]
         self._phase, self._end = Phase.CLOSED, ClosedError(_LOST)
         self._tasks.clear()
-        self._asking = False
+        self._asking = self._held = False
         self._news, self.ended = asyncio.Event(), asyncio.Event()
         self._settle()
         return [partial(drop_tasks, tasks), self._intake.abandon]

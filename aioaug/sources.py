@@ -228,8 +228,9 @@ class _ThreadSource:
 
     def abandon(self) -> None:
         self._over = self._over or StopAsyncIteration()
-        with suppress(RuntimeError):  # it was closed already
-            self._thread.submit(self._close)
+        if self._begun:
+            with suppress(RuntimeError):  # it was closed already
+                self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
 
     def _fetch(self, loop: asyncio.AbstractEventLoop) -> None:

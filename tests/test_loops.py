@@ -1,0 +1,252 @@
+"""One thing, several event loops: refused while the first one is open, anew after it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import subprocess
+import sys
+import threading
+import warnings
+
+import aioaug
+import aioaug_testing as aug
+import pytest
+from aioaug import AsyncPool, ClosedError
+from aioaug._loops import drop_tasks
+
+FACTORIES = [asyncio.new_event_loop]
+try:
+    import uvloop
+except ImportError:
+    pass
+else:
+    FACTORIES.append(uvloop.new_event_loop)
+
+SOON = 20.0  # seconds that nothing here may take; what hangs would take for ever
+
+
+@pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__module__.split(".")[0])
+def run(request):
+    """`asyncio.run` on either loop, in no more than `SOON`."""
+
+    def run(work):
+        async def bounded():
+            async with asyncio.timeout(SOON):
+                return await work
+
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(bounded())
+
+    run.factory = request.param
+    return run
+
+
+@pytest.fixture(params=["process", "thread", "inline"])
+def engine(request):
+    return request.param
+
+
+@pytest.fixture
+def elsewhere(run):
+    """Runs coroutines on a loop of its own, that stays open, in a thread."""
+    loop = run.factory()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def there(work):
+        return asyncio.run_coroutine_threadsafe(work, loop).result(SOON)
+
+    yield there
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+def children():
+    gc.collect()
+    return {child.pid for child in multiprocessing.active_children()}
+
+
+async def a_list(stream):
+    return [batch async for batch in stream]
+
+
+def endless():
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+
+def test_a_pool_goes_on_where_its_loop_is_closed(run, engine):
+    pool = AsyncPool(aug.with_rng, processes=2, seed=3, engine=engine)
+    reference = AsyncPool(aug.with_rng, processes=1, seed=3, engine="inline")
+    expected = run(reference.map_batches([1, 2, 3, 4, 5, 6]))
+    run(reference.close())
+    got = run(pool.map_batches([1, 2]))
+    before = children()
+    got += run(a_list(pool.imap_batches([3, 4])))
+    if engine == "process":
+        assert len(before) == len(children()) == 2
+        assert not before & children()
+    got += run(pool.map_batches([5, 6]))
+    assert got == expected
+    assert pool.stats().batches == 6
+    run(pool.close())
+    assert children() == set()
+    with pytest.raises(ClosedError):
+        run(pool.map_batches([7]))
+
+
+def test_a_pool_may_be_entered_on_the_next_loop(run):
+    pool = AsyncPool(aug.nothing, processes=1)
+    run(pool.map_batches([1]))
+
+    async def main():
+        async with pool:
+            return await pool.map_batches([2])
+
+    assert run(main()) == [2]
+    assert children() == set()
+
+
+@pytest.mark.parametrize("end", ["close", "terminate", "stop"])
+@pytest.mark.parametrize("busy", [False, True])
+def test_ends_from_a_later_loop(run, engine, end, busy):
+    pool = AsyncPool(aug.slow, processes=2, engine=engine)
+
+    async def use():
+        await pool.map_batches([1, 2])
+        if busy:
+            await anext(pool.imap_batches(endless(), output_buffer_size=4))
+
+    async def finish():
+        ending = getattr(pool, end)()
+        if ending is not None:
+            await ending
+        await pool.join()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the stream that was dropped open
+        run(use())
+        run(finish())
+    assert children() == set()
+    run(finish())
+
+
+def test_an_end_that_a_loop_took_with_it(run):
+    pool = AsyncPool(aug.sleep_for, processes=1)
+
+    async def begin():
+        pool.map_batches_async([60.0])
+        await asyncio.sleep(0.2)
+        closing = asyncio.ensure_future(pool.close())
+        await asyncio.sleep(0)
+        return closing
+
+    loop = run.factory()
+    closing = loop.run_until_complete(begin())
+    loop.close()  # without a word to its tasks
+    run(pool.join())
+    assert not closing.done()
+    assert children() == set()
+    drop_tasks((closing,))
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_another_loop_is_refused(run, engine, elsewhere, idle):
+    pool = AsyncPool(aug.slow, processes=1, engine=engine)
+    stream = pool.imap_batches(endless(), output_buffer_size=2)
+    assert elsewhere(anext(stream)) == 0
+
+    def work():
+        with pytest.raises(ClosedError):
+            elsewhere(a_list(stream))
+
+    working = [] if idle else [threading.Thread(target=work)]
+    calls = [
+        lambda: pool.map_batches([1]),
+        lambda: anext(pool.imap_batches([1])),
+        lambda: anext(stream),
+        stream.aclose,
+        pool.__aenter__,
+        pool.close,
+        pool.terminate,
+    ]
+    for thread in working:
+        thread.start()
+    for call in calls:
+        with pytest.raises(RuntimeError, match=r"another event loop: build one for each.*blocking"):
+            run(call())
+    elsewhere(pool.terminate())
+    for thread in working:
+        thread.join()
+
+
+def test_an_idle_loop_that_is_still_open(run):
+    pool = AsyncPool(aug.nothing, processes=1)
+    loop = run.factory()
+    assert loop.run_until_complete(pool.map_batches([1])) == [1]
+    with pytest.raises(RuntimeError, match="another event loop"):
+        run(pool.map_batches([1]))
+    loop.run_until_complete(pool.close())
+    loop.close()
+    assert children() == set()
+
+
+def test_a_pool_that_was_ended_belongs_to_no_loop(run, elsewhere):
+    pool = AsyncPool(aug.nothing, processes=1)
+    elsewhere(pool.map_batches([1]))
+    elsewhere(pool.close())
+    run(pool.close())
+    run(pool.terminate())
+    run(pool.join())
+
+
+@pytest.mark.parametrize("way", ["cancelled", "dropped"])
+@pytest.mark.parametrize("kind", ["list", "thread", "async"])
+def test_a_stream_cannot_go_on(run, engine, way, kind, recwarn):
+    async def numbers():
+        for number in endless():
+            yield number
+
+    source = {"list": list(range(1000)), "thread": endless(), "async": numbers()}[kind]
+    pool = AsyncPool(aug.slow, processes=2, engine=engine)
+    stream = pool.imap_batches(source, output_buffer_size=4)
+    later = pool.imap_batches([7])
+    if way == "cancelled":
+        assert run(anext(stream)) == 0
+    else:
+        loop = run.factory()
+        assert loop.run_until_complete(anext(stream)) == 0
+        loop.close()
+    for _ in range(2):
+        with pytest.raises(ClosedError, match="event loop that this was begun on was closed"):
+            run(anext(stream))
+    run(stream.aclose())
+    assert stream.skipped == ()
+    assert run(a_list(later)) == [7]
+    run(pool.close())
+    assert children() == set()
+    gc.collect()
+
+
+def test_a_future_of_a_closed_loop(run, engine):
+    pool = AsyncPool(aug.sleep_for, processes=1, engine=engine)
+    loop = run.factory()
+
+    async def begin():
+        future = pool.map_batches_async([0.4] * 4)
+        await asyncio.sleep(0.2)
+        return future
+
+    future = loop.run_until_complete(begin())
+    loop.close()
+    assert not future.done()
+    assert run(pool.map_batches([0.0])) == [0.0]
+    run(pool.close())
+    del future
+    gc.collect()
