@@ -94,16 +94,15 @@ class LoopOwner:
                 burial.result()
 
 
-def drop_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
     """Let go of tasks of a closed loop without a word from asyncio. Not to be called on a loop.
 
     They cannot take another step, so their clean-up runs here, as far as it awaits nothing.
     """
     for task in tasks:
-        if task is None or task.done():
+        if not isinstance(task, asyncio.Task) or task.done():
             continue
-        vars_of_task: Any = task
-        vars_of_task._log_destroy_pending = False
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine: Any = task.get_coro()
         for _ in range(_WORDS):
             with suppress(BaseException):

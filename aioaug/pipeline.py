@@ -153,9 +153,13 @@ class Pipeline:
         self._settle()
         return [partial(drop_tasks, tasks), self._intake.abandon]
 
+    def bury(self) -> None:
+        """`abandon` it, and begin what that leaves to do."""
+        self._home.bury(*self.abandon())
+
     def _come(self) -> None:
         if not self.ended.is_set() and self._home.claim():
-            self._home.bury(*self.abandon())
+            self.bury()
 
     async def _next_verdict(self) -> Verdict[Any]:
         if self._held:

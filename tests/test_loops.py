@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
-import subprocess
-import sys
 import threading
 import warnings
 
 import aioaug
 import aioaug_testing as aug
+import background_testing as bg
+import numpy as np
 import pytest
-from aioaug import AsyncPool, ClosedError
+from aioaug import AsyncPool, ClosedError, batch
 from aioaug._loops import drop_tasks
+from aioaug.images import ParallelImageDataGenerator
 
 FACTORIES = [asyncio.new_event_loop]
 try:
@@ -250,3 +251,189 @@ def test_a_future_of_a_closed_loop(run, engine):
     run(pool.close())
     del future
     gc.collect()
+
+
+def test_background_processes_begin_anew(run):
+    background = aioaug.BackgroundProc(bg.draws, n_proc=2, seed=5)
+    reference = aioaug.BackgroundProc(bg.draws, n_proc=1, seed=5)
+
+    async def get(source, count):
+        return [float((await source.get())[0][0]) for _ in range(count)]
+
+    expected = run(get(reference, 12))
+    run(reference.shutdown())
+    first = run(get(background, 2))
+    before = children()
+    second = run(get(background, 2))
+    assert len(before) == len(children()) == 2
+    assert not before & children()
+    assert set(first + second) <= set(expected)
+    assert len(set(first + second)) == 4
+    run(background.reset())
+    run(background.shutdown())
+    run(background.shutdown())
+    assert children() == set()
+
+
+def test_a_queue_of_work_goes_on(run):
+    queue = aioaug.SharedQ(n_proc=1)
+
+    async def begin():
+        queue.startproc([np.float32], [(4,)], bg.fill_with, (1.0,))
+        queue.startproc([np.float32], [(4,)], bg.fill_with, (2.0, 60.0))
+        await asyncio.wait(queue._jobs, return_when="FIRST_COMPLETED")
+
+    async def go_on():
+        queue.startproc([np.float32], [(4,)], bg.fill_with, (3.0,))
+        (first,) = await queue.get()
+        with pytest.raises(ClosedError, match="event loop of this piece of work was closed"):
+            await queue.get()
+        (third,) = await queue.get()
+        return first[0], third[0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # too few pieces of work were started
+        run(begin())
+        assert run(go_on()) == (1.0, 3.0)
+    run(queue.shutdown())
+    assert children() == set()
+
+
+def of_processes():
+    return aioaug.BackgroundProc(bg.draws)
+
+
+def of_work():
+    return aioaug.SharedQ(n_proc=1)
+
+
+def of_threads():
+    return aioaug.BatchLoader(endless, queue_size=2)
+
+
+def of_names():
+    return aioaug.BatchLoader(range(1000), threaded=False, load=aug.nothing, queue_size=2)
+
+
+def of_calls():
+    return aioaug.BatchLoader(bg.without_end, threaded=False, queue_size=2)
+
+
+def of_augmented():
+    return aioaug.BackgroundAugmenter(endless(), aug.nothing, queue_size=2, nb_workers=1)
+
+
+def of_images():
+    pictures = np.zeros((8, 8, 8, 3), np.uint8)
+    return ParallelImageDataGenerator(cores=1).flow(pictures, batch_size=2)
+
+
+async def use(thing):
+    """Whatever one does with it."""
+    if isinstance(thing, aioaug.SharedQ):
+        thing.startproc([np.float32], [(4,)], bg.fill_with, (1.0,))
+    elif isinstance(thing, aioaug.BackgroundProc):
+        await thing.get()
+    else:
+        assert await anext(thing) is not None
+
+
+KINDS = [of_processes, of_work, of_threads, of_names, of_calls, of_augmented, of_images]
+kinds = pytest.mark.parametrize("make", KINDS)
+
+
+@kinds
+def test_everything_ends_from_a_later_loop(run, make):
+    thing = make()
+    run(use(thing))
+    run(thing.aclose())
+    run(thing.aclose())
+    assert children() == set()
+
+
+@kinds
+def test_everything_refuses_another_loop(run, make, elsewhere):
+    thing = make()
+    elsewhere(use(thing))
+    for call in (lambda: use(thing), thing.aclose):
+        with pytest.raises(RuntimeError, match="in use on another event loop"):
+            run(call())
+    elsewhere(thing.aclose())
+    run(thing.aclose())
+
+
+@pytest.mark.parametrize("make", [of_threads, of_names, of_calls, of_augmented])
+def test_loaders_cannot_go_on(run, make):
+    thing = make()
+    run(use(thing))
+    for _ in range(2):
+        with pytest.raises(ClosedError, match="what was under way is lost"):
+            run(thing.get_batch())
+    if isinstance(thing, aioaug.BatchLoader):
+        with pytest.raises(ClosedError, match="what was under way is lost"):
+            run(thing.queue.get())
+    run(thing.terminate())
+    assert run(thing.get_batch()) is None
+    assert children() == set()
+
+
+def test_what_was_loaded_to_the_end_can_be_taken_later(run):
+    loader = aioaug.BatchLoader(range(5), queue_size=10)
+
+    async def load():
+        first = await loader.get_batch()
+        while not loader.all_finished():
+            await asyncio.sleep(0)
+        return first
+
+    assert run(load()) == 0
+    assert run(a_list(loader)) == [1, 2, 3, 4]
+    run(loader.terminate())
+
+
+def test_images_go_on(run):
+    pictures = np.random.default_rng(1).integers(0, 255, (12, 8, 8, 3), np.uint8)
+
+    def flow():
+        generator = ParallelImageDataGenerator(cores=2, rotation_range=90)
+        return generator.flow(pictures, batch_size=2, seed=3)
+
+    async def take(batches, count):
+        return [await anext(batches) for _ in range(count)]
+
+    whole, parts = flow(), flow()
+    expected = run(take(whole, 9))
+    run(whole.aclose())
+    got = [batch for count in (2, 1, 4) for batch in run(take(parts, count))]
+    got += [next(parts), next(parts)]  # in a thread of its own now, that loop being closed
+    assert len(got) == 9
+    for made, right in zip(got, expected, strict=True):
+        assert np.array_equal(made, right)
+    parts.shutdown()
+    assert children() == set()
+
+
+def test_images_are_shut_down_after_their_loop(run):
+    batches = of_images()
+    run(use(batches))
+    batches.shutdown()
+    assert children() == set()
+    assert batches.is_shutdown
+
+
+def test_batches_use_the_loop_that_is_there(run):
+    made = batch.Batch(np.arange(4), numbers=np.arange(4))
+    dataset = batch.Dataset(8, batch.Batch)
+
+    async def apply(target):
+        return list((await made.apply_parallel_async(abs, src="numbers", dst="n", target=target)).n)
+
+    for target in ("for", "threads", "mpc"):
+        for _ in range(2):
+            assert run(apply(target)) == [0, 1, 2, 3]
+    stream = dataset.p.gen_batch_async(2, prefetch=2)
+    run(anext(stream))
+    with pytest.raises(ClosedError, match="event loop that this was begun on was closed"):
+        run(anext(stream))
+    run(stream.aclose())
+    batch.shutdown()
