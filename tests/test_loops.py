@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import warnings
+from pathlib import Path
 
 import aioaug
 import aioaug_testing as aug
 import background_testing as bg
 import numpy as np
 import pytest
-from aioaug import AsyncPool, ClosedError, batch
+from aioaug import AsyncPool, ClosedError, batch, blocking
 from aioaug._loops import drop_tasks
 from aioaug.images import ParallelImageDataGenerator
 
@@ -437,3 +442,87 @@ def test_batches_use_the_loop_that_is_there(run):
         run(anext(stream))
     run(stream.aclose())
     batch.shutdown()
+
+
+SUPPORT = Path(aug.__file__).parent
+
+
+def run_program(folder, body, *command):
+    """What a program of its own wrote to either stream, all warnings shown."""
+    program = folder / "test_program.py"
+    program.write_text(textwrap.dedent(body))
+    paths = os.pathsep.join([str(Path(aioaug.__file__).parent.parent), str(SUPPORT)])
+    done = subprocess.run(
+        [sys.executable, *command, program.name],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "default"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("runner", ["asyncio.run", "aioaug.run"])
+def test_a_script_that_runs_one_thing_after_the_other(tmp_path, runner):
+    body = f"""
+        import asyncio, aioaug, aioaug_testing
+        if __name__ == "__main__":
+            pool = aioaug.AsyncPool(aioaug_testing.nothing, processes=2)
+            for number in range(3):
+                print({runner}(pool.map_batches([number])))
+            {runner}(pool.close())
+    """
+    assert run_program(tmp_path, body) == (0, "[0]\n[1]\n[2]\n", "")
+
+
+def test_a_pool_of_a_test_module(tmp_path):
+    body = """
+        import aioaug, aioaug_testing, asyncio, pytest
+
+        pool = aioaug.AsyncPool(aioaug_testing.nothing, processes=1)
+
+        @pytest.mark.asyncio
+        @pytest.mark.parametrize("number", range(4))
+        async def test_one(number):
+            assert await pool.map_batches([number]) == [number]
+
+        def test_the_end():
+            asyncio.run(pool.terminate())
+    """
+    scope = "asyncio_default_fixture_loop_scope=function"
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-o", scope]
+    code, out, err = run_program(tmp_path, body, *options)
+    assert (code, err) == (0, ""), out
+    assert "5 passed" in out
+
+
+def test_views_that_have_a_loop_each(run):
+    """As of Flask and Django: each request runs its coroutine on a loop of its own."""
+    pool = AsyncPool(aug.slow, processes=2)
+    twin = blocking.Pool(aug.slow, processes=2)
+    assert [run(pool.map_batches([number])) for number in range(3)] == [[0], [1], [2]]
+    outcomes, together = [], threading.Barrier(4)
+
+    def view(number):
+        async def coroutine():
+            await asyncio.to_thread(together.wait)
+            try:
+                return await pool.map_batches([number] * 20)
+            except RuntimeError as error:
+                return str(error)
+
+        outcomes.append(run(coroutine()))
+        assert twin.map_batches([number]) == [number]
+
+    views = [threading.Thread(target=view, args=(number,)) for number in range(4)]
+    for thread in views:
+        thread.start()
+    for thread in views:
+        thread.join()
+    refused = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert len(refused) == 3
+    assert all("in use on another event loop" in outcome for outcome in refused)
+    run(pool.close())
+    twin.close()
+    assert children() == set()
