@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import warnings
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,6 +17,10 @@ from ._threads import DaemonExecutor, start_thread
 from .errors import LimitError
 
 T = TypeVar("T")
+
+_principal: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar(
+    "aioaug-principal", default=None
+)
 
 
 class AsyncResource:
@@ -35,24 +41,51 @@ class AsyncResource:
         raise NotImplementedError
 
 
-async def finish(work: Coroutine[Any, Any, T]) -> T:
+def acting() -> asyncio.Task[Any] | None:
+    """The task on whose behalf this runs: its deputies count as itself."""
+    principal = _principal.get()
+    return asyncio.current_task() if principal is None or principal.done() else principal
+
+
+def deputy(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that does `work` for the one that runs now, which waits for it.
+
+    Who has to know whether it would wait for itself asks `acting`, and not for the current task.
+    """
+    context = contextvars.copy_context()
+    context.run(_principal.set, acting())
+    return asyncio.get_running_loop().create_task(work, context=context)
+
+
+async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
     """Run `work` to its end even if the caller is cancelled meanwhile, then let that through.
 
-    For clean-up that is short and must not stay half done.
+    For clean-up that is short and must not stay half done. If it may wait for what others do,
+    `patience` is how many seconds a cancelled caller waits for it, before `work` is cancelled too.
     """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
+    task = deputy(work)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError as error:
+        await _persist(task, patience)
+        failure = task.exception() if task.done() and not task.cancelled() else None
+        raise error from failure
+    return task.result()
+
+
+async def _persist(task: asyncio.Task[Any], patience: float | None) -> None:
+    """Wait for a task whatever cancels the wait; after so many seconds cancel it, too."""
+    loop = asyncio.get_running_loop()
+    end = None if patience is None else loop.time() + patience
     # The shield is for anyio's scopes, which cancel again and again; the loop for asyncio's.
     with anyio.CancelScope(shield=True):
         while not task.done():
-            try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is None:
-        return task.result()
-    failure = None if task.cancelled() else task.exception()
-    raise cancelled from failure
+            left = None if end is None else end - loop.time()
+            if left is not None and left <= 0:
+                task.cancel()
+                return
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,), timeout=left)
 
 
 async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
@@ -83,7 +116,7 @@ async def in_thread(fn: Callable[..., T], *args: Any) -> T:
 
     Cancelled, it leaves the thread to finish by itself. `LimitError` if there is no thread.
     """
-    return await asyncio.wrap_future(_begun(fn, *args))
+    return await asyncio.wrap_future(begin_in_thread(fn, *args))
 
 
 async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] | None = None) -> T:
@@ -93,7 +126,7 @@ async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] 
     meanwhile: that is better than to leave processes and threads behind.
     """
     try:
-        ending = _begun(fn, *args)
+        ending = begin_in_thread(fn, *args)
     except LimitError:
         return fn(*args) if here is None else here()
     return await asyncio.wrap_future(ending)
@@ -113,7 +146,8 @@ def end_aside(fn: Callable[..., object], *args: Any) -> None:
         fn(*args)
 
 
-def _begun(fn: Callable[..., T], *args: Any) -> Future[T]:
+def begin_in_thread(fn: Callable[..., T], *args: Any) -> Future[T]:
+    """Begin what `in_thread` waits for; `LimitError` if there is no thread."""
     thread = DaemonExecutor(1, "aioaug-wait")
     try:
         return thread.submit(fn, *args)

@@ -67,6 +67,13 @@ class DaemonExecutor(Executor):
             for thread in self._threads:
                 thread.join()
 
+    def abandon(self) -> None:
+        """Begin nothing more, and say nothing of what was waiting: nobody is left to hear it."""
+        with self._changed:
+            self._closed = True
+            self._calls.clear()
+            self._changed.notify_all()
+
     def _start(self) -> None:
         try:
             name = f"{self._name}-{len(self._threads)}"

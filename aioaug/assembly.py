@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ._augment import Item
@@ -42,14 +42,25 @@ class StreamOptions(NamedTuple):
 
 
 class Assembly:
-    """Builds pipelines over one engine; `begin` is called whenever one of them has work."""
+    """Builds pipelines over the engine of a pool.
+
+    `engine` tells which one that is at the time. Each pipeline calls `claim` when it begins, and
+    awaits `begin` whenever it has work.
+    """
 
     def __init__(
-        self, engine: Engine, indices: Indices, rules: Rules, *, begin: Callable[[], None]
+        self,
+        engine: Callable[[], Engine],
+        indices: Indices,
+        rules: Rules,
+        *,
+        claim: Callable[[], None],
+        begin: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._indices = indices
         self._rules = rules
+        self._claim = claim
         self._begin = begin
 
     def stream(self, batches: Any, options: StreamOptions, *, ordered: bool) -> Pipeline:
@@ -76,7 +87,7 @@ class Assembly:
                 "imap_batches takes generators and other iterables"
             )
         if chunksize is None:
-            workers = self._engine.workers
+            workers = self._engine().workers
             chunksize = max(1, math.ceil(len(batches) / (_CUTS_PER_WORKER * workers)))
         chunksize = whole("chunksize", chunksize, low=1)
         # The indices of the whole list are taken now: what comes after does not depend on how
@@ -110,9 +121,9 @@ class Assembly:
         *,
         ordered: bool,
     ) -> Pipeline:
-        engine, rules = self._engine, self._rules
+        engine, rules = self._engine(), self._rules
         dispatch = Dispatcher(
-            engine,
+            self._engine,
             Policy(rules.on_error, engine.meter),
             retries=rules.retries,
             timeout=rules.timeout,
@@ -120,8 +131,7 @@ class Assembly:
         )
 
         async def call(chunk: Sequence[Item]) -> Sequence[Verdict[Any]]:
-            self._begin()
-            await engine.start()  # what fails here is no batch's fault
+            await self._begin()  # what fails here is no batch's fault
             return await dispatch(chunk)
 
         return Pipeline(
@@ -134,4 +144,5 @@ class Assembly:
             bundle=lambda: max(1, dispatch.at_once // chunksize),
             ordered=ordered,
             meter=engine.meter,
+            begin=self._claim,
         )

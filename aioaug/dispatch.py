@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._augment import Item, augment_chunk
@@ -16,7 +16,9 @@ _QUICK_AT_ONCE = 8
 
 
 class Dispatcher:
-    """Augments chunks of (index, batch) pairs on an engine; every batch gets a verdict.
+    """Augments chunks of (index, batch) pairs; every batch gets a verdict.
+
+    `engine` tells which engine is there when a chunk comes.
 
     A chunk that fails as a whole, because its worker died, it took too long or it could not be
     carried, is done again batch by batch, so that only the guilty one fails. A batch on its own
@@ -26,7 +28,13 @@ class Dispatcher:
     """
 
     def __init__(
-        self, engine: Engine, policy: Policy, *, retries: int, timeout: float | None, ordered: bool
+        self,
+        engine: Callable[[], Engine],
+        policy: Policy,
+        *,
+        retries: int,
+        timeout: float | None,
+        ordered: bool,
     ) -> None:
         self._engine = engine
         self._policy = policy
@@ -39,7 +47,7 @@ class Dispatcher:
     @property
     def at_once(self) -> int:
         """How many batches it pays to send together, as they are now."""
-        return _QUICK_AT_ONCE if self._ahead and self._engine.quick else 1
+        return _QUICK_AT_ONCE if self._ahead and self._engine().quick else 1
 
     async def __call__(self, chunk: Sequence[Item]) -> Sequence[Verdict[Any]]:
         outcomes = [
@@ -75,7 +83,7 @@ class Dispatcher:
 
     async def _submit(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
         limit = None if self._timeout is None else self._timeout * len(chunk)
-        outcomes: list[Outcome[Any]] = await self._engine.submit(
+        outcomes: list[Outcome[Any]] = await self._engine().submit(
             augment_chunk, chunk, ahead=self._ahead, limit=limit
         )
         return outcomes

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, Self
 
-from ._tasks import AsyncResource, finish, warn_of_drop
+from ._loops import LoopOwner, drop_tasks
+from ._tasks import AsyncResource, acting, deputy, finish, warn_of_drop
 from .engines import Engine
 from .errors import ClosedError
 from .pipeline import Pipeline
@@ -28,11 +31,14 @@ class Lifecycle(AsyncResource):
     """An engine and the pipelines that run on it, ended together.
 
     `_streams` end when the pool is closed; `_lists` are waited for, `_futures` being the tasks
-    that wait for some of them.
+    that wait for some of them. All live on one event loop; when that is closed and the pool is
+    used on another one, it goes on there with a new engine from `make_engine`.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
+        self._make_engine = make_engine
+        self._engine = make_engine()
+        self._home = LoopOwner(type(self).__name__)
         self._pid = os.getpid()
         self._streams: weakref.WeakSet[Pipeline] = weakref.WeakSet()
         self._lists: weakref.WeakSet[Pipeline] = weakref.WeakSet()
@@ -44,16 +50,22 @@ class Lifecycle(AsyncResource):
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.
 
-        A stream's consumer gets `ClosedError`. Idempotent. When cancelled, it terminates.
+        A stream's consumer gets `ClosedError`. So does a call of `map_batches` out of whose own
+        `on_error` the pool is closed; nobody waits for itself. Idempotent. When cancelled, it
+        terminates.
         """
         if self._phase is Phase.CLOSED:
             return
+        self._claim()
         self._phase = Phase.CLOSING
+        error, me = ClosedError("the pool was closed"), acting()
+        ends = [
+            work.ended.wait() if work in self._lists and not work.holds(me) else work.close(error)
+            for work in self._pipelines()
+        ]
         try:
-            await asyncio.gather(
-                *(stream.close(ClosedError("the pool was closed")) for stream in self._streams),
-                *(work.ended.wait() for work in self._lists),
-            )
+            await asyncio.gather(*map(deputy, ends))
+            await self._engine.aclose()
         except BaseException:
             await self.terminate()
             raise
@@ -66,6 +78,7 @@ class Lifecycle(AsyncResource):
         `map_batches_async` are cancelled. Idempotent; when cancelled, it finishes first.
         """
         if self._phase is not Phase.CLOSED:
+            self._claim()
             self._stop_all()
             await finish(self._end(kill=True))
 
@@ -74,11 +87,13 @@ class Lifecycle(AsyncResource):
         if self._phase is Phase.OPEN:
             raise ValueError("join() needs close() or terminate() first: the pool is still running")
         if self._phase is Phase.CLOSING:
+            self._claim()
             await self._ended.wait()
 
     def stop(self) -> None:
         """Begin to terminate without waiting for it, as from a signal handler of the loop."""
         if self._phase is not Phase.CLOSED:
+            self._claim()
             self._stop_all()
             self._ending = asyncio.ensure_future(self._end(kill=True))
 
@@ -86,16 +101,16 @@ class Lifecycle(AsyncResource):
         self._phase = Phase.CLOSING
         for future in tuple(self._futures):
             future.cancel()
-        for pipeline in (*self._streams, *self._lists):
+        for pipeline in self._pipelines():
             pipeline.stop(ClosedError("the pool was terminated"))
 
     async def __aenter__(self) -> Self:
         self._check_open()
+        self._claim()
         if self._phase is not Phase.NEW:
             raise RuntimeError("the pool was started already, so it cannot be entered")
         try:
-            self._phase = Phase.OPEN
-            await self._engine.start()
+            await self._begin()
         except BaseException:
             await self.terminate()
             raise
@@ -108,27 +123,48 @@ class Lifecycle(AsyncResource):
         if getattr(self, "_phase", None) is Phase.OPEN and self._pid == os.getpid():
             warn_of_drop(self, "'async with' or close()")
 
+    async def _begin(self) -> None:
+        """Have the engine there, as the first thing that whoever has work for it does."""
+        if self._phase is Phase.NEW:
+            self._phase = Phase.OPEN
+        await self._home.buried()
+        await self._engine.start()
+
+    def _claim(self) -> None:
+        """Belong to the running loop; if the loop before is closed, start anew on this one."""
+        if not self._home.claim():
+            return
+        left = [end for pipeline in self._pipelines() for end in pipeline.abandon()]
+        futures, self._futures = self._futures, set()
+        self._home.bury(partial(drop_tasks, (*futures, self._ending)), *left, self._engine.abandon)
+        meter, self._engine = self._engine.meter, self._make_engine()
+        self._engine.meter = meter
+        self._ended = asyncio.Event()
+        if self._phase is Phase.CLOSING:
+            self.stop()
+        elif self._phase is Phase.OPEN:
+            self._phase = Phase.NEW
+
+    def _pipelines(self) -> tuple[Pipeline, ...]:
+        return (*self._streams, *self._lists)
+
     async def _end(self, *, kill: bool) -> None:
         try:
             await self._engine.aclose(kill=kill)
-            ends = [
-                asyncio.ensure_future(pipeline.close())
-                for pipeline in (*self._streams, *self._lists)
-            ]
+            error = ClosedError("the pool was closed")
+            ends = [deputy(pipeline.close(error)) for pipeline in self._pipelines()]
             if ends:
                 # A source's own clean-up may take as long as it likes, but not when time presses.
                 ended, _ = await asyncio.wait(ends, timeout=PATIENCE if kill else None)
                 for end in ended:
                     end.result()
+            await self._home.buried()
         finally:
             self._phase = Phase.CLOSED
+            self._home.release()
             self._ended.set()
 
     def _check_open(self) -> None:
-        if self._pid != os.getpid():
-            raise RuntimeError(
-                f"this pool belongs to process {self._pid}; a process that was forked from it has "
-                "to build a pool of its own"
-            )
+        self._home.check_process()
         if self._phase in (Phase.CLOSING, Phase.CLOSED):
             raise ClosedError("the pool is closed")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
+from functools import partial
 from time import perf_counter
 from typing import Any
 
-from ._tasks import finish
+from ._loops import LoopOwner, drop_tasks
+from ._tasks import acting, finish
 from .errors import ClosedError
 from .outcomes import Failure, Skipped, Verdict
 from .progress import Progress
-from .sources import Source
+from .sources import PATIENCE, Intake, Source
 from .stats import Meter
 
-# How many batches a source may be asked for at once; more would only be in memory for longer.
-_AT_ONCE = 16
+_LOST = "the event loop that this was begun on was closed, and its work with it"
 
 Item = tuple[int, Any]  # index and batch
 Placed = tuple[int, Item]  # by its position in the source
@@ -38,7 +38,9 @@ class Pipeline:
     `window` is the number of batches that may exist between the source and the consumer, the
     one in the consumer's hands included; `None` is no limit. `flying` is the number of chunks
     given to `call` at once. While they are all under way, up to `bundle()` chunks that come after
-    them become one. Nothing is pulled before the first `next`.
+    them become one. Nothing is pulled before the first `next`, which calls `begin`.
+
+    It lives on the loop of that `next`; when that loop is closed, the pipeline is over.
     """
 
     def __init__(
@@ -53,15 +55,17 @@ class Pipeline:
         bundle: Callable[[], int] = lambda: 1,
         ordered: bool,
         meter: Meter,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._call = call
-        self._source = source
+        self._intake = Intake(source, window, meter)
         self.progress = progress
+        self._begin = begin
+        self._home = LoopOwner("BatchStream")
         self._chunksize = chunksize
         self._ordered = ordered
         self._meter = meter
         self._bundle = bundle
-        self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
         self._slots = flying
         self._landing = asyncio.Event()
         self._chunk: list[Placed] = []  # pulled, and not under way yet
@@ -69,7 +73,6 @@ class Pipeline:
         self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
         self._done: dict[int, Verdict[Any]] = {}  # by position, in order of completion
-        self._granted = 0  # permits of batches that the source may fetch, and has not returned
         self._next = progress.wanted_from(0)
         self._held = False
         self._handed = 0.0  # when the consumer got what it holds
@@ -91,6 +94,7 @@ class Pipeline:
 
         Cancelled, it loses nothing: the next call gets what this one would have got.
         """
+        self._come()
         if self._asking:
             raise RuntimeError("another task is waiting for this stream's next batch")
         self._asking = True
@@ -104,27 +108,63 @@ class Pipeline:
     def stop(self, error: BaseException | None = None) -> None:
         """Begin to close: drop all work and results, and have the source closed. Idempotent.
 
-        A consumer that waits, or asks later, gets `error` or the end of the stream.
+        A consumer that waits, or asks later, gets `error` or the end of the stream. If it is the
+        source or a handler of this very pipeline that wants it, that is not cancelled.
         """
         if self._phase is not Phase.CLOSED:
             self._phase, self._end = Phase.CLOSED, error
+            self._chunk = []
             for task in (*self._tasks, self._feeder):
-                if task is not None:
+                if task is not None and task is not acting():
                     task.cancel()
             self._progress()
 
     async def close(self, error: BaseException | None = None) -> None:
-        """`stop`, and wait until nothing of this pipeline runs any more."""
+        """`stop`, and wait until nothing of this pipeline runs any more.
+
+        Who is part of what runs does not wait for itself. A caller that is cancelled waits for a
+        source's own clean-up no longer than `PATIENCE`.
+        """
+        if self._phase is not Phase.NEW:
+            self._come()
         self.stop(error)
-        await finish(self.ended.wait())
+        if not self.holds(acting()):
+            await finish(self.ended.wait(), patience=PATIENCE)
         failure, self._close_error = self._close_error, None
         if failure is not None:
             raise failure
 
+    def holds(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether the source or one of the calls runs in this task."""
+        return task is not None and (task is self._feeder or task in self._tasks)
+
+    def abandon(self) -> list[Callable[[], None]]:
+        """Close it, if it had begun, after its event loop was closed: it cannot go on.
+
+        A consumer that comes gets `ClosedError`. Returns what is left to do, in a thread.
+        """
+        if self._phase is Phase.NEW or self.ended.is_set():
+            return []
+        tasks = [task for task in (*self._tasks, self._feeder) if task is not None]
+        self._phase, self._end = Phase.CLOSED, ClosedError(_LOST)
+        self._tasks.clear()
+        self._asking = self._held = False
+        self._news, self.ended = asyncio.Event(), asyncio.Event()
+        self._settle()
+        return [partial(drop_tasks, tasks), self._intake.abandon]
+
+    def bury(self) -> None:
+        """`abandon` it, and begin what that leaves to do."""
+        self._home.bury(*self.abandon())
+
+    def _come(self) -> None:
+        if not self.ended.is_set() and self._home.claim():
+            self.bury()
+
     async def _next_verdict(self) -> Verdict[Any]:
         if self._held:
             self._held = False
-            self._permits.release()
+            self._intake.give_back()
             self._meter.since(self._handed, "consumer")
         self._start()
         while (position := self._ready()) is None:
@@ -145,7 +185,7 @@ class Pipeline:
         self._next = self.progress.wanted_from(position + 1)
         if skipped:
             self._meter.skipped.append(self.progress.skipped[-1])
-            self._permits.release()
+            self._intake.give_back()
         else:
             self._meter.batches += 1
             self._held = True
@@ -154,6 +194,7 @@ class Pipeline:
 
     def _start(self) -> None:
         if self._phase is Phase.NEW:
+            self._begin()
             self._phase = Phase.RUNNING
             self._meter.begin()
             self._feeder = asyncio.create_task(self._feed())
@@ -175,11 +216,11 @@ class Pipeline:
 
     async def _feed(self) -> None:
         try:
-            while True:
+            while self._phase is Phase.RUNNING:
                 # Waiting for a permit with a half-filled chunk in hand would be waiting for ever.
-                self._short = not self._granted and self._permits.locked()
+                self._short = self._intake.full
                 self._launch()
-                batches = await self._pull()
+                batches = await self._intake.pull()
                 self._short = False
                 for batch in batches:
                     await self._admit(batch)
@@ -189,33 +230,24 @@ class Pipeline:
             self._source_error = error
             await self._launch_rest()
         finally:
-            await self._source.aclose()
+            await self._intake.aclose()
 
     async def _admit(self, batch: Any) -> None:
+        if self._phase is not Phase.RUNNING:  # the source closed it, and was not cancelled
+            return
         position, index = self.progress.pulled, self.progress.pull()
         if index is None:
-            self._permits.release()
+            self._intake.give_back()
             return
         self._chunk.append((position, (index, batch)))
         self._launch()
         while self._chunk and len(self._chunk) >= self._chunksize * self._bundle():
             await self._landed_one()
 
-    async def _pull(self) -> list[Any]:
-        """Some batches, with a permit taken for each before the source may fetch it."""
-        while not self._granted or (self._granted < _AT_ONCE and not self._permits.locked()):
-            await self._permits.acquire()
-            self._granted += 1
-        begun = perf_counter()
-        batches = await self._source.pull(self._granted)
-        self._meter.since(begun, "source")
-        self._granted -= len(batches)
-        return batches
-
     def _launch(self) -> None:
         """Send the chunk off if it is long enough, and there is a slot for it."""
         enough = 1 if self._short else self._chunksize
-        if self._slots and len(self._chunk) >= enough:
+        if self._phase is Phase.RUNNING and self._slots and len(self._chunk) >= enough:
             self._slots -= 1
             task = asyncio.create_task(self._run(self._chunk))
             self._chunk = []
@@ -256,8 +288,11 @@ class Pipeline:
     def _progress(self) -> None:
         self._news.set()
         if self._phase is Phase.CLOSED and self._idle() and not self.ended.is_set():
-            self._done.clear()
-            self.progress.end()
-            if self._feeder is not None:
-                self._meter.end()
-            self.ended.set()
+            self._settle()
+
+    def _settle(self) -> None:
+        self._done.clear()
+        self.progress.end()
+        if self._feeder is not None:
+            self._meter.end()
+        self.ended.set()

@@ -12,7 +12,7 @@ from ._tasks import notify
 from .arguments import seconds_or_none, whole, whole_or_none
 from .assembly import Assembly, Rules, StreamOptions
 from .engines import Engine, EngineFactory, engine_class
-from .lifecycle import Lifecycle, Phase
+from .lifecycle import Lifecycle
 from .machine import worker_count
 from .pipeline import Pipeline
 from .policy import OnError, check_on_error
@@ -117,17 +117,15 @@ class AsyncPool(Lifecycle):
             names = ", ".join(_ARGUMENTS.get(name, name) for name in options)
             raise ValueError(f"{names}: only for workers that are processes")
         super().__init__(
-            engine_class(engine)(
-                state,
-                workers=self.workers,
-                max_tasks=self.maxtasksperchild,
-                **options,
+            lambda: engine_class(engine)(
+                state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
             )
         )
         self._assembly = Assembly(
-            self._engine,
+            lambda: self._engine,
             Indices(),
             Rules(self.effective_seed, self.retries, self.timeout, on_error),
+            claim=self._claim,
             begin=self._begin,
         )
 
@@ -231,16 +229,13 @@ class AsyncPool(Lifecycle):
 
     def _list(self, batches: list[Any], chunksize: int | None) -> Pipeline:
         self._check_open()
+        self._claim()
         if isinstance(batches, list) and is_imgaug(self.augseq):
             for batch in batches:
                 forms.check(batch)
         pipeline = self._assembly.list(batches, chunksize)
         self._lists.add(pipeline)
         return pipeline
-
-    def _begin(self) -> None:
-        if self._phase is Phase.NEW:
-            self._phase = Phase.OPEN
 
     async def _collect(self, pipeline: Pipeline) -> list[Any]:
         try:

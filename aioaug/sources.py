@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import warnings
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
+from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
 from anyio.lowlevel import checkpoint
 
 from ._threads import DaemonExecutor
+from .stats import Meter
 
+# How many batches a source may be asked for at once; more would only be in memory for longer.
+_AT_ONCE = 16
 # How long the end of a stream waits for a loader that is in the middle of a batch, in seconds.
 PATIENCE = 0.5
 
@@ -32,6 +37,10 @@ class Source(Protocol):
     async def aclose(self) -> None:
         """Release what the source holds: a generator's `finally` runs now."""
 
+    def abandon(self) -> None:
+        """The same from any thread, when the event loop is closed; nothing can be awaited."""
+        return
+
 
 def open_source(batches: Any) -> Source:
     """The source behind a list, an iterable or iterator of either kind, or a generator."""
@@ -47,6 +56,44 @@ def open_source(batches: Any) -> Source:
         "batches must be a list, an iterable, a generator or an async generator of batches, "
         f"got {type(batches).__name__}"
     )
+
+
+class Intake:
+    """Takes batches out of a source, no more than may exist at once; `None` is no limit."""
+
+    def __init__(self, source: Source, window: int | None, meter: Meter) -> None:
+        self._source = source
+        self._meter = meter
+        self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
+        self._granted = 0  # permits of batches that the source may fetch, and has not returned
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another batch before one is given back."""
+        return not self._granted and self._permits.locked()
+
+    async def pull(self) -> list[Any]:
+        """Some batches, with a permit taken for each before the source may fetch it."""
+        while not self._granted or (self._granted < _AT_ONCE and not self._permits.locked()):
+            await self._permits.acquire()
+            self._granted += 1
+        begun = perf_counter()
+        batches = await self._source.pull(self._granted)
+        self._meter.since(begun, "source")
+        self._granted -= len(batches)
+        return batches
+
+    def give_back(self) -> None:
+        """One of the batches that were pulled exists no more."""
+        self._permits.release()
+
+    async def aclose(self) -> None:
+        """Close the source."""
+        await self._source.aclose()
+
+    def abandon(self) -> None:
+        """Close the source from any thread, its event loop being closed."""
+        self._source.abandon()
 
 
 class ShardedSource:
@@ -78,6 +125,9 @@ class ShardedSource:
     async def aclose(self) -> None:
         await self._source.aclose()
 
+    def abandon(self) -> None:
+        self._source.abandon()
+
 
 class _ListSource:
     """What is in memory already needs no thread."""
@@ -90,6 +140,9 @@ class _ListSource:
         return list(islice(self._batches, limit)) or _end()
 
     async def aclose(self) -> None:
+        self._batches = iter(())
+
+    def abandon(self) -> None:
         self._batches = iter(())
 
 
@@ -110,6 +163,9 @@ class _AsyncSource:
         close = getattr(self._iterator, "aclose", None)
         if close is not None:
             await close()
+
+    def abandon(self) -> None:
+        self._iterator = None  # what an async generator has to clean up needs its loop
 
 
 class _ThreadSource:
@@ -169,6 +225,13 @@ class _ThreadSource:
             ResourceWarning,
             stacklevel=2,
         )
+
+    def abandon(self) -> None:
+        self._over = self._over or StopAsyncIteration()
+        if self._begun:
+            with suppress(RuntimeError):  # it was closed already
+                self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
 
     def _fetch(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._may_fetch():

@@ -91,6 +91,10 @@ class BatchStream(AsyncResource):
             return
         if self._pid != os.getpid():  # it was forked; the stream is another process's
             return
-        with suppress(RuntimeError):  # the loop is gone, and everything of the stream with it
+        # With its loop it was closed, too; no thread can be started at the end of the program.
+        with suppress(RuntimeError):
+            if self._loop.is_closed():
+                pipeline.bury()
+                return
             self._loop.call_soon_threadsafe(self._owner.stop)
         warn_of_drop(self, "'async with' or aclose()")

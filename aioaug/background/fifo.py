@@ -6,10 +6,12 @@ import asyncio
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import _worker
+from .._loops import LoopOwner, drop_tasks
 from .._tasks import AsyncResource, ended, finish, warn_of_drop
 from ..arguments import whole
 from ..engines import ProcessEngine
@@ -31,6 +33,9 @@ class SharedQ(SharedMem, AsyncResource):
 
     Building it starts nothing; the first `startproc` starts its worker processes, which serve
     one piece of work after the other. Results come in shared memory.
+
+    It lives on the event loop that first uses it. When that is closed and it is used on another
+    one, it goes on there with new processes; work that was not done by then raises `ClosedError`.
 
     Args:
         n_proc: how many pieces of work should always be under way; `get` warns if there were
@@ -56,10 +61,15 @@ class SharedQ(SharedMem, AsyncResource):
         self.n_proc = whole("n_proc", n_proc, low=0)
         self.profile = profile
         self._report = Report("SharedQ", wanted=profile)
-        self._jobs: deque[asyncio.Task[tuple[Arrays, float]]] = deque()
+        self._jobs: deque[asyncio.Future[tuple[Arrays, float]]] = deque()
+        self._closed = False
+        self._home = LoopOwner(type(self).__name__)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """What belongs to one event loop."""
         self._turn = asyncio.Lock()
         self._engine = ProcessEngine(Cargo(None), workers=self.n_proc or available())
-        self._closed = False
 
     @property
     def closed(self) -> bool:
@@ -87,9 +97,9 @@ class SharedQ(SharedMem, AsyncResource):
             raise TypeError("dtypes and shapes must be given")
         if not callable(target):
             raise TypeError(f"target must be callable, got {target!r}")
-        loop = asyncio.get_running_loop()
+        self._claim()
         call = form, target, tuple(target_args), dict(target_kwargs or {})
-        job = loop.create_task(self._run(*call))
+        job = asyncio.get_running_loop().create_task(self._run(*call))
         job.add_done_callback(_look_at)
         self._jobs.append(job)
 
@@ -100,13 +110,14 @@ class SharedQ(SharedMem, AsyncResource):
         is no work left, and `ClosedError` after `shutdown`. Cancelled, it loses nothing.
         """
         self._check_open()
+        self._claim()
         begun = perf_counter()
         async with self._turn:
             if not self._jobs:
                 self._check_open()
                 raise IndexError("no work was started for this get()")
             job = self._jobs[0]
-            await asyncio.wait((job,))
+            await ended((job,))
             self._check_open()
             self._warn_of_too_few()
             self._jobs.popleft()
@@ -119,6 +130,7 @@ class SharedQ(SharedMem, AsyncResource):
 
         Whoever waits in `get` gets `ClosedError`. Idempotent; cancelled, it finishes first.
         """
+        self._claim()
         self._closed = True
         for job in self._jobs:
             job.cancel()
@@ -144,11 +156,23 @@ class SharedQ(SharedMem, AsyncResource):
         await ended(self._jobs)
         self._jobs.clear()
         await self._report.aclose()
+        await self._home.buried()
+        self._home.release()
+
+    def _claim(self) -> None:
+        """Belong to the running loop; if the loop before is closed, go on with new processes."""
+        if not self._home.claim():
+            return
+        lost = [job for job in self._jobs if job.cancelled() or not job.done()]
+        self._home.bury(partial(drop_tasks, lost), self._engine.abandon)
+        self._jobs = deque(_lost() if job in lost else job for job in self._jobs)
+        self._set_up()
 
     async def _run(
         self, form: Form, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Arrays, float]:
         begun = perf_counter()
+        await self._home.buried()
         await self._engine.start()
         self._report.write(start=since(begun))
         result: tuple[Arrays, float] = await self._engine.submit(fill, form, target, args, kwargs)
@@ -185,7 +209,15 @@ def fill(
     return arrays, since(begun)
 
 
-def _look_at(job: asyncio.Task[Any]) -> None:
+def _lost() -> asyncio.Future[Any]:
+    """What stands for a piece of work that a closed event loop took with it."""
+    job: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    job.set_exception(ClosedError("the event loop of this piece of work was closed before its end"))
+    _look_at(job)
+    return job
+
+
+def _look_at(job: asyncio.Future[Any]) -> None:
     """Have asyncio not report an exception that nobody came for."""
     if not job.cancelled():
         job.exception()

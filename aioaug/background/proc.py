@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import _worker
 from .._imgaug import Portable
+from .._loops import LoopOwner, drop_tasks
 from .._tasks import AsyncResource, ended, finish, in_thread, warn_of_drop
 from ..arguments import whole
 from ..engines import ProcessEngine
@@ -37,6 +39,9 @@ class BackgroundProc(SharedMem, AsyncResource):
     as those of the object of a bound method, are not copied for each process but shared, and are
     read-only there. For each result `random`, `numpy.random`, OpenCV's and imgaug's global
     generators are seeded anew, so that no two results share their random numbers.
+
+    It lives on the event loop that first uses it. When that is closed and it is used on another
+    one, it begins anew there: what was ready or under way is dropped, as by `reset`.
 
     Args:
         target: stands first, or behind `dtypes` and `shapes`, as in ELEKTRONN2's own example;
@@ -88,13 +93,18 @@ class BackgroundProc(SharedMem, AsyncResource):
         self._start_method = start_method
         self._report = Report("BackgroundProc", wanted=profile)
         self._indices = Indices()
+        self._closed = False
+        self._home = LoopOwner(type(self).__name__)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """What belongs to one event loop."""
         self._running: set[asyncio.Task[Any]] = set()
         # Calls that have ended, in order of completion; None behind the last.
         self._ended: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue()
         self._cargo: Cargo | None = None
         self._engine: ProcessEngine | None = None
         self._starting = asyncio.Lock()
-        self._closed = False
 
     @property
     def closed(self) -> bool:
@@ -103,6 +113,8 @@ class BackgroundProc(SharedMem, AsyncResource):
 
     async def start(self) -> None:
         """Start the processes, and in each the first call. Idempotent."""
+        self._check_open()
+        self._claim()
         async with self._starting:
             self._check_open()
             if self._engine is None:
@@ -144,6 +156,7 @@ class BackgroundProc(SharedMem, AsyncResource):
         A process that is in the middle of a call finishes it first.
         """
         self._check_open()
+        self._claim()
         for task in tuple(self._running):
             task.cancel()
         while not self._ended.empty():
@@ -157,6 +170,7 @@ class BackgroundProc(SharedMem, AsyncResource):
 
         Whoever waits in `get` gets `ClosedError`. Idempotent; cancelled, it finishes first.
         """
+        self._claim()
         self._closed = True
         await finish(self._end())
 
@@ -175,7 +189,17 @@ class BackgroundProc(SharedMem, AsyncResource):
         if getattr(self, "_engine", None) is not None and not self._closed:
             warn_of_drop(self)
 
+    def _claim(self) -> None:
+        """Belong to the running loop; if the loop before is closed, begin anew on this one."""
+        if self._home.claim():
+            if self._engine is not None:
+                self._home.bury(partial(drop_tasks, self._running), self._engine.abandon)
+            if self._cargo is not None:
+                self._home.bury(self._cargo.release)
+            self._set_up()
+
     async def _start(self) -> None:
+        await self._home.buried()
         if not self._form.complete:
             target, args, kwargs = self._call
             result = await in_thread(lambda: target(*args, **kwargs))
@@ -212,6 +236,7 @@ class BackgroundProc(SharedMem, AsyncResource):
             if self._engine is not None:
                 await self._engine.aclose(kill=True)
             await ended(self._running)
+            await self._home.buried()
         finally:
             while not self._ended.empty():
                 self._ended.get_nowait()
@@ -219,6 +244,7 @@ class BackgroundProc(SharedMem, AsyncResource):
             if self._cargo is not None:
                 self._cargo.release()
             await self._report.aclose()
+            self._home.release()
 
     def _check_open(self) -> None:
         if self._closed:

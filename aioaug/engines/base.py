@@ -77,6 +77,13 @@ class Engine(AsyncResource, ABC):
         cancelled it still ends the workers first.
         """
 
+    def abandon(self) -> None:
+        """End all workers at once when the event loop that they served is closed.
+
+        It blocks, may be called from any thread, and is idempotent. Nobody can be waiting for a
+        call any more. By default there is nothing to end.
+        """
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -46,5 +46,8 @@ class InlineEngine(Engine):
         return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
+        self.abandon()
+
+    def abandon(self) -> None:
         self._closed = True
         self._own = None

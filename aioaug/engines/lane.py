@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from .._loops import drop_tasks
 from .._wire import Reply, Request
 from ..errors import ClosedError
 from .worker import Recipe, Worker
@@ -32,7 +33,7 @@ class Lane:
         self._worker: Worker | None = None
         self._next: Worker | None = None
         self._coming: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], Worker] = {}
         self._changing = asyncio.Lock()
         self._closed = False
 
@@ -83,6 +84,13 @@ class Lane:
         self._closed = True
         await self._end_all(kill=True)
 
+    def abandon(self) -> list[Worker]:
+        """Need no worker any more, the event loop being closed; all of them that there may be."""
+        self._closed = True
+        drop_tasks((self._coming, *self._leaving))
+        there = (self._worker, self._next, *self._leaving.values())
+        return [worker for worker in there if worker is not None]
+
     def _usable(self) -> bool:
         worker = self._worker
         worn = worker is not None and worker.tasks == self._max_tasks
@@ -111,8 +119,8 @@ class Lane:
         self._coming = None
         if old is not None:
             leaving = asyncio.ensure_future(old.close())
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._leaving[leaving] = old
+            leaving.add_done_callback(self._leaving.pop)
         if self._closed:
             raise ClosedError("the engine was closed")
         if self._worker is None or not self._worker.usable:

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from .. import _slots, _worker, machine
+from .._loops import drop_tasks
 from .._tasks import end_in_thread, finish, in_thread, together
 from .._threads import DaemonExecutor, refuse_at_exit
 from .._wire import Reply
@@ -125,6 +126,17 @@ class ProcessEngine(Engine):
             await self._desk.close(wait=not kill)
         finally:
             await finish(self._end(kill))
+
+    def abandon(self) -> None:
+        self._closed = True
+        drop_tasks((self._starting,))
+        workers = [worker for lane in self._lanes for worker in lane.abandon()]
+        for worker in workers:
+            worker.hang_up()  # all of them first: to wait for each in turn may take long
+        for worker in workers:
+            worker.bury()
+        self._threads.abandon()
+        self._bank.close()
 
     async def _submit(self, call: Any, ahead: bool, limit: float | None) -> Any:
         meter = self.meter

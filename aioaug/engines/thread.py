@@ -66,5 +66,9 @@ class ThreadEngine(Engine):
             wait = not self._desk.busy
             await finish(end_in_thread(lambda: self._threads.shutdown(wait, cancel_futures=True)))
 
+    def abandon(self) -> None:
+        self._closed = True
+        self._threads.abandon()
+
     def _clones(self) -> list[State]:
         return [self._state.clone() for _ in range(self.workers)]

@@ -48,6 +48,10 @@ class Wire:
         self._link.close()
         self._ended()
 
+    def abandon(self) -> None:
+        """The same when the event loop is closed, on which nobody can be told of it."""
+        self._link.close()
+
     def _received(self, data: bytes) -> None:
         self._messages.add(data)
         while (reply := self._messages.take()) is not None:

@@ -97,6 +97,18 @@ class Worker:
         await finish(end_in_thread(self._keeper.condemn))
         await self.close()
 
+    def hang_up(self) -> None:
+        """Begin to end it at once, its event loop being closed; `bury` has to follow."""
+        self._closed = True
+        self._ready = False
+        if self._wire is not None:
+            self._wire.abandon()
+        self._keeper.expel()
+
+    def bury(self) -> None:
+        """Wait, in a thread, until it is gone."""
+        self._keeper.kill()
+
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
         if self._closed:

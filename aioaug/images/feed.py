@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from .._loops import LoopOwner
 from .._tasks import finish, in_thread
 from ..errors import ClosedError
 from ..pool import AsyncPool
@@ -16,7 +17,8 @@ from .schedule import Schedule
 class Feed:
     """Makes the batches of a schedule, some of them ahead; lives on the loop that uses it first.
 
-    `epoch` and `batch` say which one is next. At most `window` batches exist at once.
+    When that is closed and it is used on another one, it goes on there with the next batch. `epoch`
+    and `batch` say which one that is. At most `window` batches exist at once.
     """
 
     def __init__(self, schedule: Schedule, maker: BatchMaker, *, workers: int, window: int) -> None:
@@ -25,6 +27,7 @@ class Feed:
         self.batch = 0
         self.seen = 0  # batches in all
         self.closed = False
+        self.home = LoopOwner("ImageIterator")
         self._maker = maker
         self._workers = workers
         self._window = window
@@ -36,6 +39,11 @@ class Feed:
         self._touched = False
         self._stale = False
         self._turn = asyncio.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are workers, on an event loop that is not closed."""
+        return self.running and self.home.live
 
     @property
     def running(self) -> bool:
@@ -52,6 +60,7 @@ class Feed:
 
     async def next(self) -> Made | None:
         """The next batch; `None` once after the last one of an epoch that ends."""
+        self._claim()
         async with self._turn:
             stream = await self._running_stream()
             try:
@@ -73,6 +82,7 @@ class Feed:
 
     async def one(self, number: int) -> Made:
         """The batch with this number of the current epoch."""
+        self._claim()
         async with self._turn:
             await self._refresh()
             self._touched = True
@@ -97,18 +107,27 @@ class Feed:
 
     async def open(self) -> None:
         """Start the workers, if they are not there."""
+        self._claim()
         async with self._turn:
             await self._open_pool()
 
     async def pause(self) -> None:
-        """Let the workers go; the next request starts others."""
+        """Let the workers go; the next request starts others, on any loop."""
+        self._claim()
         async with self._turn:
             await finish(self._release(kill=False))
 
     async def aclose(self, *, kill: bool = False) -> None:
         """End for good. Idempotent; whoever waits for a batch gets `ClosedError`."""
+        self._claim()
         self.closed = True
         await finish(self._release(kill=kill))
+
+    def _claim(self) -> None:
+        """Belong to the running loop. A pool goes on there by itself, and streams do not."""
+        if self.home.claim():
+            self._turn = asyncio.Lock()
+            self._stream, self._walk, self._walk_next = None, None, 0
 
     def _advance(self) -> None:
         self.epoch, self.batch, self._touched = self.epoch + 1, 0, False
@@ -160,4 +179,5 @@ class Feed:
         pool, self._pool = self._pool, None
         if pool is not None:
             await (pool.terminate() if kill else pool.close())
+        self.home.release()
         self._stream, self._walk, self._walk_next = None, None, 0

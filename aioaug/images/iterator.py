@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import operator
 import warnings
 from collections.abc import Awaitable, Callable
@@ -61,7 +60,6 @@ class ImageIterator(AsyncResource):
         self._schedule = schedule
         self._feed = feed
         self._lease = Lease()  # taken when a caller that blocks asks for something
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._entered = False
         source = schedule.source
         self.seed = seed
@@ -126,7 +124,6 @@ class ImageIterator(AsyncResource):
                 return made.batch
         if not self._entered and not self._lease.taken:
             await self._feed.pause()
-            self._loop = None
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -148,10 +145,6 @@ class ImageIterator(AsyncResource):
         """Call the feed from this loop, or over there if it serves blocking callers already."""
         if self._lease.taken:
             return await self._lease.call_async(fn)
-        loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop) and self._feed.running:
-            raise RuntimeError("this iterator is in use on another event loop")
-        self._loop = loop
         return await fn()
 
     # In a thread that may block.
@@ -187,8 +180,11 @@ class ImageIterator(AsyncResource):
                 self._lease.end(self._feed.aclose)
             else:
                 end_aside(self._lease.end, self._feed.aclose)
-        elif self._feed.running and not self._feed.closed:
+        elif self._feed.busy and not self._feed.closed:
             raise RuntimeError("this iterator is in use on an event loop: await its aclose()")
+        elif self._feed.running and not self._feed.closed:  # its loop was closed before it
+            self._lease.call(self._feed.aclose)
+            self._lease.give_back()
         self._feed.closed = True
 
     def __enter__(self) -> Self:
@@ -206,7 +202,7 @@ class ImageIterator(AsyncResource):
     def _there(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         if self._feed.closed:
             raise ClosedError("the iterator was shut down")
-        if self._feed.running and not self._lease.taken:
+        if self._feed.busy and not self._lease.taken:
             raise RuntimeError("this iterator is in use on an event loop: use `async for`")
         return self._lease.call(fn, *args)
 

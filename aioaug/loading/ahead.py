@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
+from .._loops import LoopOwner
 from .._tasks import AsyncResource
+from ..errors import ClosedError
+
+LOST = "the event loop that this was begun on was closed, and what was under way is lost"
 
 
 class Ahead(AsyncResource):
-    """Batches by `get_batch` or `async for`, started by the first of them, ended by `terminate`."""
+    """Batches by `get_batch` or `async for`, started by the first of them, ended by `terminate`.
 
-    _over = False
+    It lives on the event loop of the first use. What was begun there cannot go on when that loop is
+    closed: then requests raise `ClosedError`, up to `terminate`.
+    """
+
+    def __init__(self) -> None:
+        self._home = LoopOwner(type(self).__name__)
+        self._over = False
+        self._lost = False
 
     @property
     def closed(self) -> bool:
@@ -48,3 +60,21 @@ class Ahead(AsyncResource):
 
     async def _leave(self, error: BaseException | None) -> None:
         await self.terminate()
+
+    def _claim(self) -> None:
+        """Belong to the running loop; if that before is closed, let go of what was begun there."""
+        if self._home.claim():
+            ends = tuple(self._abandon())
+            if ends:
+                self._lost = self._over = True
+                self._home.bury(*ends)
+
+    def _check(self) -> None:
+        """The same, for a request: raise `ClosedError` if there is nothing to go on with."""
+        self._claim()
+        if self._lost:
+            raise ClosedError(LOST)
+
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        """Make anew what belongs to a loop; if work was under way there, what has to end it."""
+        raise NotImplementedError

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+from .._loops import drop_tasks
 from .._tasks import ended, finish, warn_of_drop
 from ..arguments import whole
 from ..machine import worker_count
@@ -57,6 +59,7 @@ class BackgroundAugmenter(Ahead):
         load: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None:
+        super().__init__()
         self.queue_size = whole("queue_size", queue_size, low=1)
         if nb_workers == "auto":
             self.nb_workers = worker_count(-1)
@@ -84,6 +87,7 @@ class BackgroundAugmenter(Ahead):
 
     async def start(self) -> None:
         """Start the workers, which begin at once. Idempotent, and without effect after the end."""
+        self._check()
         async with self._starting:
             if self._next is None and not self._over:
                 try:
@@ -122,12 +126,19 @@ class BackgroundAugmenter(Ahead):
 
         Idempotent; cancelled, it finishes first.
         """
-        self._over = True
+        self._claim()
+        self._over, self._lost = True, False
         await finish(self._end())
 
     def __del__(self) -> None:
         if getattr(self, "_next", None) is not None and not self._over:
             warn_of_drop(self)
+
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        self._starting, self._turn = asyncio.Lock(), asyncio.Lock()
+        if self._next is not None and not self._over:
+            yield partial(drop_tasks, (self._next,))
+        self._next = None
 
     def _ask(self) -> None:
         # The stream runs ahead for as long as somebody asks for the next batch.
@@ -141,3 +152,5 @@ class BackgroundAugmenter(Ahead):
             await ended((self._next,))
             if not self._next.cancelled():
                 self._next.exception()  # looked at, so that asyncio does not report it
+        await self._home.buried()
+        self._home.release()

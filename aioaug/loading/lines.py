@@ -36,6 +36,10 @@ class Line:
     async def aclose(self, *, kill: bool) -> None:
         """End what makes the batches. The source is closed by whoever reads it."""
 
+    def abandon(self) -> None:
+        """End it and its source from any thread, the event loop being closed."""
+        self.source.abandon()
+
 
 class ThreadLine(Line):
     """Batches are made of the items in threads."""
@@ -51,6 +55,10 @@ class ThreadLine(Line):
 
     async def aclose(self, *, kill: bool) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._threads.abandon()
 
 
 class ProcessLine(Line):
@@ -69,6 +77,10 @@ class ProcessLine(Line):
 
     async def aclose(self, *, kill: bool) -> None:
         await self._engine.aclose(kill=kill)
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._engine.abandon()
 
 
 def called_here(function: Callable[[], Any]) -> Source:
@@ -98,6 +110,9 @@ class ProcessSource(Source):
 
     async def aclose(self) -> None:
         await self._engine.aclose(kill=not self._over)
+
+    def abandon(self) -> None:
+        self._engine.abandon()
 
 
 class Loading(Portable):

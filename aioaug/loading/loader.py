@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from .. import _worker
-from .._tasks import ended, finish, together
+from .._loops import drop_tasks
+from .._tasks import acting, ended, finish, together
 from ..arguments import whole
+from ..errors import ClosedError
 from ..outcomes import Failure, Success
 from ..seeding import check_seed
-from ..sources import open_source
-from .ahead import Ahead
+from ..sources import PATIENCE, open_source
+from .ahead import LOST, Ahead
 from .lines import Line, ProcessLine, ProcessSource, ThreadLine, called_here
 from .shelf import LoadedQueue
 
@@ -65,7 +68,8 @@ class BatchLoader(Ahead):
     ) -> None:
         if not threaded:
             _worker.refuse_nested_pool()
-        self.queue = LoadedQueue(whole("queue_size", queue_size, low=2))
+        super().__init__()
+        self.queue = LoadedQueue(whole("queue_size", queue_size, low=2), self._claim)
         self.nb_workers = whole("nb_workers", nb_workers, low=1)
         self.threaded = threaded
         self.effective_seed = check_seed(seed)
@@ -74,6 +78,7 @@ class BatchLoader(Ahead):
         self._lines = list(self._open(load_batch_func, load))
         self._alive = 0
         self._running: asyncio.Task[None] | None = None
+        self._working: set[asyncio.Task[Any] | None] = set()
 
     def count_workers_alive(self) -> int:
         """The number of workers that are still loading."""
@@ -85,6 +90,7 @@ class BatchLoader(Ahead):
 
     async def start(self) -> None:
         """Start all workers. Idempotent, and without effect after the end."""
+        self._claim()
         if self._running is None and not self._over:
             self._alive = sum(line.workers for line in self._lines)
             self._running = asyncio.create_task(self._run())
@@ -98,14 +104,20 @@ class BatchLoader(Ahead):
         """Stop all workers at once and drop what is in the queue; who waits gets `None`.
 
         Processes are killed; a thread that is in the middle of a batch is left to finish it.
-        Idempotent; cancelled, it finishes first.
+        Idempotent. A source that ends its own loader is not waited for, and one that is busy with
+        its own clean-up only for a short time if the call is cancelled.
         """
-        self._over = True
+        self._claim()
+        self._over, self._lost = True, False
         self.queue.end(drop=True)
+        if acting() in self._working:
+            return  # all end when the source gives up the word, see `_pull`
         if self._running is not None:
             self._running.cancel()
-            await finish(ended((self._running,)))
+            await finish(ended((self._running,)), patience=PATIENCE)
+        await self._home.buried()
         self._alive = 0
+        self._home.release()
 
     def _open(self, batches: Any, load: Callable[[Any], Any] | None) -> Iterator[Line]:
         if load is not None:
@@ -130,6 +142,15 @@ class BatchLoader(Ahead):
             for number in range(self.nb_workers):
                 yield Line(ProcessSource(batches, self.effective_seed, number))
 
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        if self._running is None or (self._running.done() and not self._running.cancelled()):
+            return
+        yield partial(drop_tasks, (self._running, *self._working))
+        yield from [line.abandon for line in self._lines]
+        self._running = None
+        self._alive = 0
+        self.queue.abandon(ClosedError(LOST))
+
     async def _run(self) -> None:
         try:
             await together(self._work(line) for line in self._lines)
@@ -142,6 +163,8 @@ class BatchLoader(Ahead):
 
     async def _work(self, line: Line) -> None:
         """Load from one line to its end; what goes wrong is an outcome in the queue, too."""
+        me = asyncio.current_task()
+        self._working.add(me)
         hands = asyncio.Semaphore(line.hands)
         making: set[asyncio.Task[None]] = set()
         kill = True
@@ -162,6 +185,7 @@ class BatchLoader(Ahead):
             for task in making:
                 task.cancel()
             await finish(_close(line, making, kill))
+            self._working.discard(me)
             self._alive -= line.workers
 
     async def _pull(self, line: Line) -> Any:
@@ -171,10 +195,12 @@ class BatchLoader(Ahead):
             (item,) = await line.source.pull(1)
         except StopAsyncIteration:
             self.queue.cancel()
-            return _END
+            item = _END
         except Exception as error:
             self.queue.put(Failure(error))
-            return _END
+            item = _END
+        if self._over:  # at the word of the source itself, which was not cancelled for it
+            raise asyncio.CancelledError
         return item
 
     async def _make(self, line: Line, item: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
@@ -17,12 +18,17 @@ class LoadedQueue:
     by the `get` that comes to it.
     """
 
-    def __init__(self, maxsize: int) -> None:
+    def __init__(self, maxsize: int, check: Callable[[], None] = lambda: None) -> None:
         self.maxsize = maxsize
-        self._places = asyncio.Semaphore(maxsize)
+        self._check = check  # whether the one who asks may do so
+        self._over = False
+        self._loss: BaseException | None = None
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._places = asyncio.Semaphore(self.maxsize)
         # Holds None behind the last outcome, for as many as ask.
         self._outcomes: asyncio.Queue[Outcome[Any] | None] = asyncio.Queue()
-        self._over = False
 
     def qsize(self) -> int:
         """How many batches wait; the `None` behind the last does not count."""
@@ -42,6 +48,7 @@ class LoadedQueue:
         Raises `queue.Empty` if there is none at once without `block`, or after `timeout` seconds.
         Cancelled or timed out, it loses nothing.
         """
+        self._check()
         if not block:
             return self.get_nowait()
         try:
@@ -73,11 +80,20 @@ class LoadedQueue:
 
     def end(self, *, drop: bool = False) -> None:
         """Nothing comes any more; with `drop`, what waits is dropped. Idempotent."""
+        if drop:
+            self._loss = None
         while drop and not self.empty():
             self._outcomes.get_nowait()
         if not self._over:
             self._over = True
             self._outcomes.put_nowait(None)
+
+    def abandon(self, loss: BaseException) -> None:
+        """Have everybody who comes get `loss`: the event loop that filled it is closed."""
+        self._set_up()
+        self._loss = loss
+        self._over = True
+        self._outcomes.put_nowait(None)
 
     async def aclose(self) -> None:
         """Take nothing more in, and drop what waits. Idempotent."""
@@ -86,6 +102,8 @@ class LoadedQueue:
     def _hand_out(self, outcome: Outcome[Any] | None) -> Any:
         if outcome is None:
             self._outcomes.put_nowait(None)
+            if self._loss is not None:
+                raise self._loss
             return None
         self._places.release()
         return outcome.unwrap()

@@ -228,3 +228,8 @@ def double_mp(mp_array, done):
     array = SharedMem.shm2ndarray(mp_array, (2, 3))
     array *= 2
     done.set()
+
+
+def fill_with(mp_arrays, shapes, value, seconds=0.0):
+    time.sleep(seconds)
+    SharedMem.shm2ndarray(mp_arrays[0], shapes[0])[...] = value
