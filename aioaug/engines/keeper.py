@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import signal
@@ -26,6 +25,7 @@ from .._descriptors import (
     socket_pair,
     standard_streams_filled,
 )
+from .._interrupts import at_exit, interrupts_ignored
 from ..errors import ClosedError, WorkerDied
 from ..limits import named
 
@@ -178,13 +178,13 @@ def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
     def kill_all() -> None:
         if os.getpid() == pid:  # and not in a process that was forked from it
             left = tuple(keepers)
-            for keeper in left:
-                keeper.expel()
-            for keeper in left:
-                keeper.settle()
+            with interrupts_ignored():
+                for keeper in left:
+                    keeper.expel()
+                for keeper in left:
+                    keeper.settle()
 
-    register = getattr(threading, "_register_atexit", atexit.register)
-    register(kill_all)
+    at_exit(kill_all)
     return keepers
 
 
