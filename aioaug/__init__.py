@@ -2,7 +2,8 @@
 
 The modules, from the ground up; each imports only from those above it:
 
-    ground      errors  outcomes  arguments  seeding  progress  machine  stats  _optional  _imgaug
+    ground      errors  outcomes  arguments  seeding  progress  stats  _optional  _imgaug
+    system      cgroups  machine  atomic
     far side    limits  forms  _augment  _descriptors  _threads  _slots  _wire  _worker  _preload
     asyncio     _interrupts  _tasks  _loops  engines  sources  pipeline  streams  _portal  host
     heart       policy  dispatch  assembly  lifecycle  pool  shortcuts

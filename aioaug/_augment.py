@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import forms
-from ._imgaug import private_rng, seed_augmenter
+from ._imgaug import Portable, seed_augmenter
 from .outcomes import Outcome, attempt
 from .seeding import Seeds, batch_seeds, borrowed_generators, seed_generators
 
 Item = tuple[int, Any]
 
 
-class Augmentation:
+class Augmentation(Portable):
     """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
 
     An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
@@ -32,7 +32,12 @@ class Augmentation:
 
     def clone(self) -> Augmentation:
         """A copy for one more worker in this interpreter: augmenters are not thread-safe."""
-        return Augmentation(copy.deepcopy(self.augmenter), self.seed, private=self.private)
+        return copy.deepcopy(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._is_imgaug:
+            self.localize(self.augmenter)
 
     def __call__(self, index: int, batch: Any) -> Any:
         """Augment the batch with this index; the one passed in stays as it is."""
@@ -43,7 +48,7 @@ class Augmentation:
             batch = copy.deepcopy(batch)
         if self._takes_rng:
             return self._run_with_rng(batch, seeds)
-        with private_rng(seeds.library):
+        with self.private_rng(seeds.library):
             if self.private:
                 seed_generators(seeds)
                 return self.augmenter(batch)
@@ -53,7 +58,7 @@ class Augmentation:
     def _run_imgaug(self, batch: Any, seeds: Seeds) -> Any:
         if self.private:
             seed_generators(seeds)
-        with private_rng(seeds.library):
+        with self.private_rng(seeds.library):
             seed_augmenter(self.augmenter, seeds.augmenter)
             return forms.augment(batch, self.augmenter.augment_batch_)
 

@@ -67,6 +67,28 @@ def process_descriptor(pid: int) -> int | None:
         return None
 
 
+def identity(fd: int) -> tuple[int, int]:
+    """What tells the file behind a descriptor from all others: device and inode."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def keep_arrived(fd: int) -> None:
+    """Keep a descriptor that another process sent, for whoever needs what it leads to."""
+    _arrived.setdefault(identity(fd), []).append(fd)
+
+
+def take_arrived(wanted: tuple[int, int]) -> int | None:
+    """A descriptor that arrived and leads to this file, if one did; the caller closes it."""
+    fds = _arrived.get(wanted)
+    if not fds:
+        return None
+    fd = fds.pop()
+    if not fds:
+        del _arrived[wanted]
+    return fd
+
+
 def fill_standard_streams() -> list[int]:
     """Open the null device in the place of each standard stream that is closed.
 
@@ -104,6 +126,8 @@ class _Filled:
     opened: list[int]
 
 
+# Only a worker is sent any, and it has one thread that receives them and asks for them.
+_arrived: dict[tuple[int, int], list[int]] = {}
 _filling = threading.Lock()
 _filled = _Filled()
 

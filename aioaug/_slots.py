@@ -11,11 +11,14 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import signal
+import threading
+import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._descriptors import above_standard
+from ._descriptors import above_standard, identity, standard_streams_filled, take_arrived
 from .errors import TransportError
 
 if TYPE_CHECKING:
@@ -28,8 +31,6 @@ Span = tuple[int, int]  # offset and length in bytes
 
 # Smaller buffers stay in the head: to lay one down costs more than to pickle it.
 _SMALL = 4096
-# What an object may raise when it is pickled or unpickled, without meaning it for us.
-_REFUSALS = (Exception, SystemExit, GeneratorExit)
 # Where buffers start: a cache line, and enough for any SIMD load.
 _ALIGNMENT = 64
 
@@ -61,7 +62,8 @@ class Segment:
         self.size = size
         self._identity = identity(fd)
         try:
-            self._map = mmap.mmap(fd, size)
+            with standard_streams_filled():  # it keeps a duplicate of the descriptor
+                self._map = mmap.mmap(fd, size)
         except ValueError as error:  # it says so of a file that is shorter
             raise OSError(str(error)) from None
         self.memory = self.loan()
@@ -86,12 +88,13 @@ class Segment:
             raise
 
     @classmethod
-    def attach(cls, address: Address, fd: int | None = None) -> Segment:
-        """The memory of another process, by a descriptor that came from there, which is closed.
+    def attach(cls, address: Address) -> Segment:
+        """The memory of another process: by the descriptor that came from there, if one did.
 
-        Without one the other process's own is opened. `OSError` if that cannot be, or leads to
-        something else: the number of a process may mean another one here, as in a container.
+        Else the other process's own is opened. `OSError` if that cannot be, or leads to something
+        else: the number of a process may mean another one here, as in a container.
         """
+        fd = take_arrived(address.identity)
         if fd is None:
             fd = _opened(address)
         try:
@@ -123,12 +126,6 @@ class Segment:
             os.close(fd)
 
 
-def identity(fd: int) -> tuple[int, int]:
-    """What tells the file behind a descriptor from all others: device and inode."""
-    status = os.fstat(fd)
-    return status.st_dev, status.st_ino
-
-
 def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
     """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
     buffers: list[memoryview] = []
@@ -142,24 +139,43 @@ def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
 
     try:
         return pickle.dumps(value, protocol=5, buffer_callback=keep_in_head), buffers
-    except _REFUSALS as error:
-        raise TransportError(f"cannot be pickled: {error}") from error
+    except BaseException as error:
+        raise _refusal("pickled", error) from error
 
 
 def pickled(value: Any) -> bytes:
     """Pickle `value` whole, or raise `TransportError`."""
     try:
         return pickle.dumps(value, protocol=5)
-    except _REFUSALS as error:
-        raise TransportError(f"cannot be pickled: {error}") from error
+    except BaseException as error:
+        raise _refusal("pickled", error) from error
 
 
-def rebuild(head: bytes, buffers: Iterable[Any] = ()) -> Any:
+def rebuild(head: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
     """The object that `flatten` took apart, its arrays lying in `buffers`."""
     try:
         return pickle.loads(head, buffers=buffers)
-    except _REFUSALS as error:
-        raise TransportError(f"cannot be unpickled: {error}") from error
+    except BaseException as error:
+        raise _refusal("unpickled", error) from error
+
+
+def _refusal(what: str, error: BaseException) -> BaseException:
+    """What to raise for an error of any kind out of pickle: it is the object's, and no Ctrl-C."""
+    if isinstance(error, KeyboardInterrupt) and _is_from_signal(error):
+        return error
+    why = str(error) if isinstance(error, Exception) else repr(error)
+    return TransportError(f"cannot be {what}: {why}")
+
+
+def _is_from_signal(error: KeyboardInterrupt) -> bool:
+    """Whether the user meant to end the program; Python tells so to the main thread alone."""
+    handler: Any = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        return False  # workers ignore the signal
+    if handler is signal.default_int_handler:
+        return True  # it leaves no trace; an object that raises the same is taken at its word
+    code = getattr(getattr(handler, "func", handler), "__code__", None)
+    return any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def room_for(buffers: Iterable[memoryview]) -> int:

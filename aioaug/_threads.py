@@ -96,6 +96,15 @@ class DaemonExecutor(Executor):
             return self._calls.popleft() if self._calls else None
 
 
+def refuse_at_exit() -> None:
+    """Raise `RuntimeError` if the program is at its end, where Python lets no thread begin."""
+    if not threading.main_thread().is_alive():
+        raise RuntimeError(
+            "the program is at its end, where Python starts no threads any more, so that no pool "
+            "can start in a function of atexit; use it before the main script ends"
+        )
+
+
 def _run(future: Future[Any], call: Callable[[], Any]) -> None:
     if not future.set_running_or_notify_cancel():
         return

@@ -6,13 +6,14 @@ import pickle
 import socket
 import struct
 from array import array
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
-from ._slots import Address, Span, identity
+from ._descriptors import keep_arrived
+from ._slots import Address, Span
 
-_LENGTH = struct.Struct("!Q")
-HEADER = _LENGTH.size
+# Of what follows, and of the first part of it, which describes the rest.
+_LENGTHS = struct.Struct("!QI")
 _AT_ONCE = 1 << 16
 # Descriptors that one receipt may bring: a sender sends one with a message, and the kernel does not
 # join such messages. Windows has no such thing.
@@ -27,7 +28,7 @@ class Request(NamedTuple):
     `dropped` are segments that the worker has to let go of. `weigh` asks for its memory.
     """
 
-    head: bytes
+    head: bytes | memoryview
     segment: Address | None = None
     spans: tuple[Span, ...] = ()
     dropped: tuple[int, ...] = ()
@@ -43,13 +44,16 @@ class Reply(NamedTuple):
     `memory` is what the worker has for itself, in bytes, 0 if nobody asked or nobody knows.
     """
 
-    head: bytes
+    head: bytes | memoryview
     spans: tuple[Span, ...] = ()
     seconds: float = 0.0
     needed: int = 0
     kept: bool = False
     refused: str = ""
     memory: int = 0
+
+
+M = TypeVar("M", bound=Request | Reply)
 
 
 def send(
@@ -75,49 +79,75 @@ def received(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     return data, list(numbers)
 
 
-def frame(message: bytes) -> bytes:
-    """`message` with its length before it."""
-    return _LENGTH.pack(len(message)) + message
+def framed(message: Request | Reply) -> tuple[bytes | memoryview, ...]:
+    """A message as it travels, in pieces; a large head is not copied for it."""
+    head, *about = message
+    described = pickle.dumps(about, protocol=5)
+    start = _LENGTHS.pack(len(described) + len(head), len(described)) + described
+    return (start + head,) if len(head) < _AT_ONCE else (start, head)
 
 
-def length_of(header: bytes | bytearray | memoryview) -> int:
-    """The length of the message behind this header."""
-    length: int = _LENGTH.unpack_from(header)[0]
-    return length
+class Messages(Generic[M]):
+    """Cuts what arrives into the messages that were framed."""
+
+    def __init__(self, kind: Callable[..., M]) -> None:
+        self._kind = kind
+        self._data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take in what has arrived."""
+        self._data += data
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the next message lacks at the least, 0 if it is there."""
+        return max(0, self._end() - len(self._data))
+
+    def take(self) -> M | None:
+        """The next message, if all of it is there."""
+        end = self._end()
+        if len(self._data) < end:
+            return None
+        _, length = _LENGTHS.unpack_from(self._data)
+        middle = _LENGTHS.size + length
+        with memoryview(self._data) as view:
+            about = pickle.loads(view[_LENGTHS.size : middle])
+            head: bytes | memoryview = b"" if len(view) == end else bytes(view[middle:end])
+        if len(self._data) == end:  # as large ones always are alone, and not copied again
+            head, self._data = memoryview(self._data)[middle:], bytearray()
+        else:
+            del self._data[:end]
+        return self._kind(head, *about)
+
+    def _end(self) -> int:
+        if len(self._data) < _LENGTHS.size:
+            return _LENGTHS.size
+        return _LENGTHS.size + int(_LENGTHS.unpack_from(self._data)[0])
 
 
 class Inbox:
-    """Takes whole messages off a blocking socket, with as few calls as they come in."""
+    """The worker's end of the connection: blocks, with as few calls as messages come in.
+
+    Descriptors that come along are kept for `take_arrived`.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._data = bytearray()
-        self._descriptors: list[int] = []
+        self._messages = Messages(Request)
 
-    def receive(self) -> bytes:
+    def receive(self) -> Request:
         """Wait for the next message; `EOFError` when the other side is gone."""
-        self._fill(HEADER)
-        end = HEADER + length_of(self._data)
-        self._fill(end)
-        message = bytes(memoryview(self._data)[HEADER:end])
-        del self._data[:end]
+        while (message := self._messages.take()) is None:
+            size = max(_AT_ONCE, self._messages.missing)
+            data, descriptors = received(self._connection, size)
+            for fd in descriptors:
+                keep_arrived(fd)
+            if not data:
+                raise EOFError
+            self._messages.add(data)
         return message
-
-    def take_descriptor(self, wanted: tuple[int, int]) -> int | None:
-        """The descriptor of a file that was sent along with a message, if it arrived."""
-        for place, fd in enumerate(self._descriptors):
-            if identity(fd) == tuple(wanted):
-                return self._descriptors.pop(place)
-        return None
 
     def reply(self, reply: Reply) -> None:
         """Send a reply, and wait until it is sent."""
-        self._connection.sendall(frame(pickle.dumps(tuple(reply), protocol=5)))
-
-    def _fill(self, count: int) -> None:
-        while len(self._data) < count:
-            data, descriptors = received(self._connection, max(_AT_ONCE, count - len(self._data)))
-            self._descriptors += descriptors
-            if not data:
-                raise EOFError
-            self._data += data
+        for piece in framed(reply):
+            self._connection.sendall(piece)

@@ -87,14 +87,14 @@ def leave() -> None:
 
 
 def _answer_all(inbox: _wire.Inbox, set_up: Outcome[None]) -> NoReturn:
-    desk = _Desk(inbox)
-    state = inbox.receive()
+    desk = _Desk()
+    state = inbox.receive().head
     # A process that could not be made a worker says what is wrong where somebody listens.
     held = set_up if isinstance(set_up, Failure) else attempt(desk.hold, state)
     inbox.reply(Reply(_head(held)))
     del state, set_up, held
     while True:
-        request = Request(*pickle.loads(inbox.receive()))
+        request = inbox.receive()
         begun = time.perf_counter()
         reply = desk.answer(request)
         memory = own_memory() if request.weigh else 0
@@ -146,15 +146,14 @@ def keep_memory() -> None:
 class _Desk:
     """Where requests are served: the state, and the segments that this worker has open."""
 
-    def __init__(self, inbox: _wire.Inbox) -> None:
-        self._inbox = inbox
+    def __init__(self) -> None:
         self._state: Any = None
         self._segments: dict[int, _slots.Segment] = {}
         self._forked = False  # during the present request
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._note_fork)
 
-    def hold(self, data: bytes) -> None:
+    def hold(self, data: bytes | memoryview) -> None:
         """Unpickle the state, for all requests to come."""
         self._state = _slots.rebuild(data)
         if "cv2" in sys.modules:
@@ -191,7 +190,7 @@ class _Desk:
             return Reply(_head(Failure(error)))
         return Reply(head, tuple(spans))
 
-    def _run(self, head: bytes, arrays: Any) -> Any:
+    def _run(self, head: bytes | memoryview, arrays: Any) -> Any:
         fn, args = _slots.rebuild(head, arrays)
         return fn(self._state, *args)
 
@@ -200,8 +199,7 @@ class _Desk:
             return None
         address = _slots.Address(*request.segment)
         if address.number not in self._segments:
-            fd = self._inbox.take_descriptor(address.identity)
-            self._segments[address.number] = _slots.Segment.attach(address, fd)
+            self._segments[address.number] = _slots.Segment.attach(address)
         return self._segments[address.number]
 
     def _note_fork(self) -> None:

@@ -21,15 +21,18 @@ Developed = tuple[Picture, Annotations | None]
 class Darkroom:
     """Augments pictures by a recipe, under a seed. It pickles small and loads the recipe late.
 
+    If a fingerprint is given, a recipe that has another one by then is refused.
+
     What comes out depends on the recipe, the seed, the picture and its index alone. A picture
     goes in as a list of one array; one that has annotations or an alpha channel as an imgaug
     `UnnormalizedBatch` of one picture, the alpha channel being a heatmap, which moves with the
     picture and keeps its values.
     """
 
-    def __init__(self, recipe: str, seed: int) -> None:
+    def __init__(self, recipe: str, seed: int, fingerprint: str = "") -> None:
         self.recipe = recipe
         self.seed = seed
+        self.fingerprint = fingerprint
         self._augmentation: Augmentation | None = None
 
     def __call__(self, index: int, picture: Picture, notes: Annotations | None) -> Developed:
@@ -56,7 +59,7 @@ class Darkroom:
         seeds = batch_seeds(self.seed, 0)
         seed_generators(seeds)
         with private_rng(seeds.library):
-            augmenter = recipes.load(self.recipe)
+            augmenter = recipes.load(self.recipe, self.fingerprint)
         return Augmentation(augmenter, self.seed, private=True)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import atomic
 from ._optional import need
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def _write_csv(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
     if "mode" in options or not isinstance(path, str | os.PathLike):
         frame.to_csv(path, **options)
     else:
-        with _whole(path) as draft:
-            frame.to_csv(draft, **options)
+        with atomic.replacing(path) as draft:
+            frame.to_csv(draft.name, **options)
 
 
 def _read_feather(path: Path, **options: Any) -> pandas.DataFrame:
@@ -96,8 +97,8 @@ def _write_feather(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
     if not isinstance(path, str | os.PathLike):
         frame.to_feather(path, **options)
     else:
-        with _whole(path) as draft:
-            frame.to_feather(draft, **options)
+        with atomic.replacing(path) as draft:
+            frame.to_feather(draft.name, **options)
 
 
 def _read_hdf5(path: Path, **options: Any) -> pandas.DataFrame:
@@ -131,11 +132,7 @@ def _write_npz(arrays: dict[str, Any], path: Path) -> None:
     for name, array in arrays.items():
         if np.asanyarray(array).dtype.hasobject:
             raise ValueError(f"npz cannot hold the objects of {name!r}; blosc can")
-    with (
-        _whole(path) as draft,
-        open(draft, "wb") as target,  # by name, zipfile would keep its own idea of the suffix
-        zipfile.ZipFile(target, "w") as file,
-    ):
+    with atomic.replacing(path) as draft, zipfile.ZipFile(draft, "w") as file:
         for name, array in arrays.items():
             # An entry made from its name alone has no time of writing: same data, same bytes.
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -158,23 +155,8 @@ def _read_blosc(path: Path) -> Any:
 def _write_blosc(value: Any, path: Path, **options: Any) -> None:
     blosc = need("blosc", extra="blosc")
     data = blosc.compress(pickle.dumps(value, protocol=5), **options)
-    with _whole(path) as draft, open(draft, "wb") as file:
-        file.write(data)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[str]:
-    """A path to write to; what is there is moved to `path` if all goes well."""
-    folder, name = os.path.split(os.fspath(path))
-    # The suffix stays, since libraries take the compression from it.
-    draft = os.path.join(folder, f".{os.getpid()}-{threading.get_ident()}.{name}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    except BaseException:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise
+    with atomic.replacing(path) as draft:
+        draft.write(data)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ._interrupts import at_exit, interrupts_ignored, start_aside, undisturbed
 from ._portal import Call, Portal
 from ._tasks import finish, in_thread
+from ._threads import refuse_at_exit
 from .engines.keeper import killed_at_exit
 from .errors import ClosedError
 from .limits import named
@@ -173,6 +174,7 @@ class _Host:
         with self._lock:
             if self.stands_still:
                 raise ClosedError(_THE_END)
+            refuse_at_exit()
             if not self._watched:
                 # Before the workers are killed: what is registered last is called first.
                 killed_at_exit(os.getpid())

@@ -7,9 +7,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from . import cgroups
 from .arguments import whole
 
-_CGROUP = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+# What is assumed where the system does not tell.
+_MEMORY = 4 << 30
 
 
 def affinity() -> int:
@@ -19,25 +22,22 @@ def affinity() -> int:
     return os.cpu_count() or 1
 
 
-def quota(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> float | None:
-    """The CPU quota of this process's control group in CPUs, `None` where there is none.
-
-    Reads `cpu.max` of cgroup v2 for the group and all groups above it (the tightest counts), or
-    `cpu.cfs_quota_us` of v1.
-    """
-    found = [_v2(group / "cpu.max") for group in _groups(root, listing)]
-    found.append(_v1(root / "cpu"))
-    return min((limit for limit in found if limit is not None), default=None)
-
-
 def available() -> int:
     """The default number of workers: CPU affinity or quota, whichever is less, at least 1."""
     return affinity() if _QUOTA is None else max(1, min(affinity(), math.ceil(_QUOTA)))
 
 
-def memory() -> int:
-    """The memory in bytes that this process may use: the machine's or its control group's."""
-    return _MEMORY
+def memory(proc: Path = _PROC) -> int:
+    """The memory in bytes that this process may use: the least of all limits that hold for it.
+
+    They are the machine's memory, the limits of its control group and of those above, and what
+    `ulimit` set. Limits change while a program runs, so they are read anew each time.
+    """
+    limits = [cgroups.memory(proc / "self"), _rlimit("RLIMIT_AS"), _rlimit("RLIMIT_DATA")]
+    with suppress(AttributeError, OSError, ValueError):  # not every system tells
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    known = cgroups.least(limits)
+    return _MEMORY if known is None else known
 
 
 def process_limit() -> int | None:
@@ -45,24 +45,28 @@ def process_limit() -> int | None:
     return _PROCESSES
 
 
-def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """The memory in bytes that could be had now; where the system does not tell, all of it."""
-    with suppress(OSError, ValueError, StopIteration):
-        lines = meminfo.read_text().splitlines()
-        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-        return int(kilobytes) << 10
-    return _MEMORY
+def free_memory(proc: Path = _PROC) -> int:
+    """The memory in bytes that could be had now; where the system does not tell, all of it.
+
+    No more than what is left of each of the limits of `memory`.
+    """
+    left = [cgroups.free_memory(proc / "self"), _available(proc / "meminfo")]
+    sizes = _pages(proc / "self" / "statm")
+    for name, number in ("RLIMIT_AS", 0), ("RLIMIT_DATA", 5):
+        limit = _rlimit(name)
+        if limit is not None and len(sizes) > number:
+            left.append(max(0, limit - sizes[number]))
+    known = cgroups.least(left)
+    return memory(proc) if known is None else known
 
 
-def own_memory(statm: Path = Path("/proc/self/statm")) -> int:
+def own_memory(statm: Path = _PROC / "self" / "statm") -> int:
     """The memory in bytes that this process shares with no other; 0 where the system does not tell.
 
     Pages of a file or of shared memory are not counted.
     """
-    with suppress(OSError, ValueError, AttributeError):
-        _, resident, shared, *_ = map(int, statm.read_text().split())
-        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-    return 0
+    _, resident, shared, *_ = (*_pages(statm), 0, 0, 0)
+    return resident - shared
 
 
 def worker_count(processes: int | None) -> int:
@@ -78,55 +82,30 @@ def worker_count(processes: int | None) -> int:
     return number if number > 0 else max(1, available() + number)
 
 
-def _groups(root: Path, listing: Path) -> list[Path]:
-    try:
-        lines = listing.read_text().splitlines()
-    except OSError:
-        return [root]
-    path = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    group = root / path.strip("/")
-    return [group, *(above for above in group.parents if above.is_relative_to(root))]
+def _pages(statm: Path) -> list[int]:
+    """The sizes of this process in bytes, in the order of proc(5); empty where there are none."""
+    with suppress(OSError, ValueError, AttributeError):
+        return [int(size) * os.sysconf("SC_PAGE_SIZE") for size in statm.read_text().split()]
+    return []
 
 
-def _v2(file: Path) -> float | None:
+def _available(meminfo: Path) -> int | None:
+    with suppress(OSError, ValueError, StopIteration):
+        lines = meminfo.read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kilobytes) << 10
+    return None
+
+
+def _rlimit(name: str) -> int | None:
     try:
-        allowed, period = file.read_text().split()
-        return None if allowed == "max" else int(allowed) / int(period)
-    except (OSError, ValueError):
+        import resource
+    except ImportError:  # Windows has none
         return None
-
-
-def _v1(folder: Path) -> float | None:
-    try:
-        allowed = int((folder / "cpu.cfs_quota_us").read_text())
-        period = int((folder / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-    return allowed / period if allowed > 0 and period > 0 else None
-
-
-def _memory(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> int:
-    limits = [_number(group / "memory.max") for group in _groups(root, listing)]
-    limits.append(_number(root / "memory" / "memory.limit_in_bytes"))
-    with suppress(AttributeError, OSError, ValueError):  # not every system tells
-        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return min((limit for limit in limits if limit is not None), default=4 << 30)
-
-
-def _processes(root: Path = _CGROUP, listing: Path = Path("/proc/self/cgroup")) -> int | None:
-    limits = [_number(group / "pids.max") for group in _groups(root, listing)]
-    limits.append(_number(root / "pids" / "pids.max"))
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _number(file: Path) -> int | None:
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return None
+    soft, _ = resource.getrlimit(getattr(resource, name))
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 # Read once, here: pools are built inside event loops, where a file must not be read.
-_QUOTA = quota()
-_MEMORY = _memory()
-_PROCESSES = _processes()
+_QUOTA = cgroups.quota()
+_PROCESSES = cgroups.processes()

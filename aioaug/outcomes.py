@@ -85,7 +85,7 @@ def _portable(error: BaseException) -> Exception:
         copy = pickle.loads(pickle.dumps(error))
         if isinstance(error, Exception) and type(copy) is type(error):
             return error
-    except Exception:
+    except BaseException:  # it may have been made to raise anything
         pass
     text = "".join(traceback.format_exception(error))
     return RemoteError(type(error).__qualname__, str(error), text)

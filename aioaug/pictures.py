@@ -11,7 +11,6 @@ half of them.
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +65,8 @@ def read(path: Path) -> Picture:
     from PIL import Image, ImageOps
 
     try:
+        if path.exists() and not path.is_file():
+            raise UnreadableError("is no file")  # a pipe would be waited for
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of large pictures
             with Image.open(path, formats=sorted(set(_FORMATS.values()))) as file:
@@ -97,19 +98,6 @@ def encode(picture: Picture, suffix: str, quality: int) -> bytes:
     file = io.BytesIO()
     image.save(file, name, **options)
     return file.getvalue()
-
-
-def draft_of(path: Path) -> Path:
-    """Where `write` keeps what is not yet whole."""
-    return path.with_name(f".{path.name}.part")
-
-
-def write(path: Path, data: bytes) -> None:
-    """Put a file in its place at once and whole, or not at all; a link there is not followed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(path)
-    draft.write_bytes(data)
-    os.replace(draft, path)
 
 
 def _refuse_deep_colour(file: Any) -> None:

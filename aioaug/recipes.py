@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import sys
@@ -44,16 +43,19 @@ def fingerprint(recipe: str) -> str:
     place = recipe.rpartition(":")[0]
     if not place.endswith(".py"):
         return ""
-    return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16]
+    return _digest(Path(place).read_bytes())
 
 
-def load(recipe: str) -> Any:
-    """The augmenter behind a checked recipe."""
+def load(recipe: str, fingerprint: str = "") -> Any:
+    """The augmenter behind a checked recipe.
+
+    A file that is not the one with this fingerprint is not run: that is a `RecipeError`.
+    """
     place, _, name = recipe.rpartition(":")
     try:
         if place == "preset":
             return PRESETS[name]()
-        thing: Any = functools.reduce(getattr, name.split("."), _module(place))
+        thing: Any = functools.reduce(getattr, name.split("."), _module(place, fingerprint))
         if _makes_one(thing):
             thing = thing()
         check_augmenter(thing)
@@ -63,18 +65,24 @@ def load(recipe: str) -> Any:
     return thing
 
 
-def _module(place: str) -> ModuleType:
+def _digest(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()[:16]
+
+
+def _module(place: str, fingerprint: str) -> ModuleType:
     if not place.endswith(".py"):
         _look_in(os.getcwd())  # as python -m does; the script `aioaug` does not
         return importlib.import_module(place)
     path = Path(place)
+    source = path.read_bytes()
+    if fingerprint and _digest(source) != fingerprint:
+        raise ImportError("it has changed")
     _look_in(str(path.parent))  # a script finds its neighbours
-    spec = importlib.util.spec_from_file_location(f"_aioaug_recipe_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{place} is not Python source")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look their modules up
-    spec.loader.exec_module(module)
+    module = ModuleType(f"_aioaug_recipe_{path.stem}")
+    module.__file__ = place
+    sys.modules[module.__name__] = module  # dataclasses and pickle look their modules up
+    # What was looked at is run: an import would read the file again, or a cache of it.
+    exec(compile(source, place, "exec", dont_inherit=True), module.__dict__)
     return module
 
 

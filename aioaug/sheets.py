@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,17 +73,19 @@ def sheet(rows: Sequence[Sequence[Tile]], side: int) -> Image.Image:
     return image
 
 
-def save(image: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, marked as what it is."""
+def encode(image: Image.Image) -> bytes:
+    """The bytes of a sheet as PNG, marked as what it is."""
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     info.add_text("Software", _MARK)
-    image.save(path, "PNG", pnginfo=info)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
 
 
 def is_sheet(path: Path) -> bool:
-    """Whether this file was made by `save`."""
+    """Whether this file was made by `encode`."""
     from PIL import Image
 
     try:

@@ -52,7 +52,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """Like `asyncio.run`, on uvloop where it is installed."""
     try:
         import uvloop
-    except ImportError:
+    except (ImportError, RuntimeError):  # at the exit of a program it can no longer be loaded
         factory = None
     else:
         factory = uvloop.new_event_loop

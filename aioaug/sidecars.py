@@ -77,7 +77,9 @@ class Annotations:
     def encode(self) -> bytes:
         """The content of a file that `read` understands."""
         known = {name: getattr(self, name) for name in _WIDTHS if getattr(self, name) is not None}
-        return (json.dumps({**self.others, **known}, ensure_ascii=False) + "\n").encode()
+        text = json.dumps({**self.others, **known}, ensure_ascii=False)
+        # What UTF-8 does not have was an escape where it came from, and becomes one again.
+        return f"{text}\n".encode(errors="backslashreplace")
 
 
 def beside(picture: Path) -> Path:

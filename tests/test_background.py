@@ -197,16 +197,18 @@ async def test_a_cancelled_get_loses_nothing():
     assert np.array_equal(results, expected)
 
 
-async def test_no_two_results_share_random_numbers(start):
-    proc = await start(bg.draws, n_proc=2)
+@pytest.mark.parametrize("target", [bg.draws, bg.Drawing().three])
+async def test_no_two_results_share_random_numbers(target, start):
+    proc = await start(target, n_proc=2)
     drawn = np.concatenate([(await do(proc.get))[0] for _ in range(20)])
     assert len(set(drawn)) == 60
 
 
-async def test_the_same_seed_gives_the_same_results(start):
-    first = await start(bg.draws, n_proc=1, seed=5)
-    second = await start(bg.draws, n_proc=3, seed=5)
-    other = await start(bg.draws, n_proc=1, seed=1000)
+@pytest.mark.parametrize("target", [bg.draws, bg.Drawing().three])
+async def test_the_same_seed_gives_the_same_results(target, start):
+    first = await start(target, n_proc=1, seed=5)
+    second = await start(target, n_proc=3, seed=5)
+    other = await start(target, n_proc=1, seed=1000)
     results = [
         {float((await do(proc.get))[0][0]) for _ in range(5)} for proc in (first, second, other)
     ]

@@ -167,7 +167,7 @@ async def test_blocking_calls_would_be_noticed(no_blocking_calls):
     from blockbuster import BlockingError
 
     with pytest.raises(BlockingError):
-        machine.quota()
+        machine.memory()
 
 
 def test_threads_end_with_their_executor():

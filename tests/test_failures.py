@@ -191,6 +191,38 @@ async def test_an_augmenter_that_cannot_be_unpickled():
             pass
 
 
+ENDINGS = [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("place", ["pickled", "unpickled"])
+@pytest.mark.parametrize("error", ENDINGS)
+async def test_an_augmenter_whose_pickling_raises_what_ends_programs(error, place):
+    with pytest.raises(TransportError, match=f"cannot be {place}: {error.__name__}"):
+        async with AsyncPool(aug.Ending(error, place), processes=2):
+            pass
+
+
+@pytest.mark.parametrize("place", ["pickled", "unpickled"])
+@pytest.mark.parametrize("error", ENDINGS)
+async def test_a_batch_or_result_whose_pickling_raises_what_ends_programs(error, place):
+    bad = aug.Ending(error, place)
+    async with AsyncPool(aug.ending, processes=2) as pool:
+        for _ in range(2):  # large batches travel another way than small ones
+            for batch in (bad, (error, place)):
+                with pytest.raises(TransportError, match=f"cannot be {place}: {error.__name__}"):
+                    await pool.map_batches([batch])
+                assert await pool.map_batches([1, 2]) == [1, 2]
+            await pool.map_batches([0] * 20)
+
+
+@pytest.mark.parametrize("error", ENDINGS)
+async def test_an_exception_whose_pickling_raises_what_ends_programs(error):
+    async with AsyncPool(aug.ending, processes=1) as pool:
+        with pytest.raises(RemoteError, match="EndingError"):
+            await pool.map_batches([(error, "raised")])
+        assert await pool.map_batches([1]) == [1]
+
+
 async def test_an_augmenter_that_kills_its_worker():
     class Here:
         def __reduce__(self):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
 import random
 import threading
@@ -12,7 +11,7 @@ import aioaug
 import aioaug_testing as aug
 import numpy as np
 import pytest
-from aioaug import _optional, forms, machine, seeding
+from aioaug import _optional, forms, seeding
 from aioaug.outcomes import Failure, Success, attempt
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,40 +84,6 @@ async def test_a_callables_input_stays_as_it_is(engine):
     async with aioaug.AsyncPool(aug.spoil, processes=1, engine=engine) as pool:
         assert await pool.map_batches([batch]) == [["mine", "spoilt"]]
     assert batch == ["mine"]
-
-
-@pytest.mark.parametrize(
-    ("cores", "asked", "count"),
-    [(1, -1, 1), (2, -1, 1), (3, -1, 2), (4, -2, 2), (2, -1000, 1), (2, None, 2), (2, 5, 5)],
-)
-def test_worker_count(cores, asked, count, monkeypatch):
-    monkeypatch.setattr(machine, "available", lambda: cores)
-    assert machine.worker_count(asked) == count
-
-
-def test_quota(tmp_path):
-    group = tmp_path / "a" / "b"
-    group.mkdir(parents=True)
-    listing = tmp_path / "listing"
-    listing.write_text("0::/a/b\n")
-    assert machine.quota(tmp_path, listing) is None
-    (group / "cpu.max").write_text("max 100000\n")
-    assert machine.quota(tmp_path, listing) is None
-    (tmp_path / "a" / "cpu.max").write_text("150000 100000\n")
-    assert machine.quota(tmp_path, listing) == 1.5
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert machine.quota(tmp_path, tmp_path / "missing") is None
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
-    assert machine.quota(tmp_path, tmp_path / "missing") == 0.5
-
-
-def test_affinity_counts(monkeypatch):
-    monkeypatch.setattr(machine, "_QUOTA", None)
-    assert machine.available() == len(os.sched_getaffinity(0))
-    monkeypatch.setattr(machine, "_QUOTA", 0.5)
-    assert machine.available() == 1
 
 
 def _noop(batch):

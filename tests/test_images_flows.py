@@ -304,6 +304,16 @@ def test_a_shuffled_index_is_kept(writable, tmp_path):
     assert (where / ".index" / "a.txt").read_text().splitlines() == [*rest, "a/new.png"]
 
 
+def test_an_index_keeps_names_that_are_no_text(writable, tmp_path):
+    data = (writable / "a" / os.listdir(writable / "a")[0]).read_bytes()
+    for name in (b"caf\xe9.png", "one\u2028two\x85three.png".encode()):
+        (writable / "a" / os.fsdecode(name)).write_bytes(data)
+    given = {"classes": ["a"], "shuffle_index_dir": str(tmp_path / "index")}
+    names = ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames
+    assert len(names) == 12
+    assert ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames == names
+
+
 def test_a_directory_that_cannot_be_written(writable, monkeypatch):
     from pathlib import Path
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import pickle
 import sys
 import warnings
 from pathlib import Path
 
-import aioaug  # noqa: F401  imgaug cannot be imported without it
 import numpy as np
 import pytest
+from golden import cases, load
 
 HERE = Path(__file__).parent
 
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"golden_{name}", HERE / f"golden/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-cases, record = load("cases"), load("record")
+record = load("record")
 GOLDEN = record.recorded()
 PICTURES = GOLDEN["pictures"]
 UNCHANGED = cases.arrays(cases.annotated(PICTURES), "_unaug")

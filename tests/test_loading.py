@@ -115,10 +115,11 @@ async def test_where_batches_are_loaded(start):
     assert os.getpid() not in in_processes
 
 
-async def test_processes_have_random_numbers_of_their_own(start):
+@pytest.mark.parametrize("load", [bg.random_numbers, bg.Drawing().batches])
+async def test_processes_have_random_numbers_of_their_own(load, start):
     drawn = []
     for seed in (1, 1, 1000):
-        loader = await start("BatchLoader", bg.random_numbers, 9, 2, False, seed=seed)
+        loader = await start("BatchLoader", load, 9, 2, False, seed=seed)
         drawn.append(sorted(await every(loader)))
     assert drawn[0] == drawn[1]
     flat = [number for each in drawn[1:] for three in each for number in three]

@@ -7,7 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from aioaug import pictures, recipes, sheets, sidecars
+from aioaug import atomic, pictures, recipes, sheets, sidecars
 from aioaug.darkroom import Darkroom
 from aioaug.pictures import Picture, UnreadableError
 from aioaug.presets import PRESETS
@@ -58,7 +58,7 @@ def test_every_mode_is_read_and_written(tmp_path, mode, suffix, dtype, depth, al
     assert (picture.alpha is not None, picture.grey) == (alpha, grey)
     data = pictures.encode(picture, suffix, 95)
     assert data == pictures.encode(picture, suffix, 95)
-    pictures.write(path, data)
+    atomic.write(path, data)
     with Image.open(path) as written:
         assert written.mode == again
     if suffix in (".png", ".tif", ".tiff", ".bmp"):
@@ -73,7 +73,7 @@ def test_a_transparent_colour_becomes_an_alpha_channel(tmp_path):
 
 def test_a_format_without_alpha_gets_a_white_ground(tmp_path):
     picture = Picture(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
-    pictures.write(tmp_path / "a.jpg", pictures.encode(picture, ".jpg", 95))
+    atomic.write(tmp_path / "a.jpg", pictures.encode(picture, ".jpg", 95))
     assert pictures.read(tmp_path / "a.jpg").pixels.min() == 255
 
 
@@ -83,7 +83,7 @@ def test_orientation_is_applied_and_not_written_again(tmp_path):
     image("RGB").save(tmp_path / "a.png", exif=exif)
     picture = pictures.read(tmp_path / "a.png")
     assert np.array_equal(picture.pixels, np.rot90(COLOUR, -1))
-    pictures.write(tmp_path / "b.png", pictures.encode(picture, ".png", 95))
+    atomic.write(tmp_path / "b.png", pictures.encode(picture, ".png", 95))
     assert np.array_equal(pictures.read(tmp_path / "b.png").pixels, picture.pixels)
 
 
@@ -91,7 +91,7 @@ def test_a_colour_profile_is_handed_on(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image("RGB").save(tmp_path / "a.jpg", icc_profile=profile)
     picture = pictures.read(tmp_path / "a.jpg")
-    pictures.write(tmp_path / "b.webp", pictures.encode(picture, ".webp", 95))
+    atomic.write(tmp_path / "b.webp", pictures.encode(picture, ".webp", 95))
     with Image.open(tmp_path / "b.webp") as written:
         assert written.info["icc_profile"] == profile
 
@@ -126,10 +126,18 @@ def test_16_bits_need_a_format_that_holds_them():
 def test_writing_replaces_a_link_and_not_what_it_points_to(tmp_path):
     (tmp_path / "original").write_bytes(b"original")
     (tmp_path / "link").symlink_to(tmp_path / "original")
-    pictures.write(tmp_path / "link", b"new")
+    atomic.write(tmp_path / "link", b"new")
     assert (tmp_path / "original").read_bytes() == b"original"
     assert (tmp_path / "link").read_bytes() == b"new"
     assert {path.name for path in tmp_path.iterdir()} == {"original", "link"}
+
+
+def test_annotations_keep_what_utf_8_does_not_have(tmp_path):
+    text = '{"keypoints": [], "name": "caf\\udce9 \u00e9 \\ud83d"}'
+    (tmp_path / "a.json").write_text(text, "utf-8")
+    notes = sidecars.read(tmp_path / "a.json")
+    assert json.loads(notes.encode()) == json.loads(text)
+    assert "\u00e9".encode() in notes.encode()
 
 
 def test_annotations_move_with_the_picture_and_keep_the_rest(tmp_path):
@@ -230,7 +238,7 @@ def test_a_sheet_is_known_as_one(tmp_path):
     notes = Annotations(bounding_boxes=[[5, 5, 50, 30]])
     label = "a name that is much longer than its picture is wide, so that it is cut"
     tiles = [sheets.tile(label, Picture(COLOUR, ALPHA), notes, 64)] * 2
-    sheets.save(sheets.sheet([tiles, tiles[:1]], 64), tmp_path / "a.png")
+    atomic.write(tmp_path / "a.png", sheets.encode(sheets.sheet([tiles, tiles[:1]], 64)))
     assert sheets.is_sheet(tmp_path / "a.png")
     image("RGB").save(tmp_path / "b.png")
     assert not sheets.is_sheet(tmp_path / "b.png")

@@ -13,63 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-
-SUPPORT = Path(__file__).parent / "support"
-PATIENCE = 20.0  # seconds that a program may take to get somewhere on a busy machine
-
-HEAD = """
-import asyncio, os, signal, sys, time
-import aioaug
-import aioaug_testing as aug
-
-def endless():
-    number = 0
-    while True:
-        yield number
-        number += 1
-
-"""
-
-
-def start(folder, body, **options):
-    script = Path(folder) / "script.py"
-    script.write_text(HEAD + textwrap.dedent(body))
-    path = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
-    return subprocess.Popen(
-        [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "default"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
-
-
-def run(folder, body):
-    """Runs a program to its end: what it printed, and whether it left processes behind."""
-    program = start(folder, body)
-    out, err = program.communicate(timeout=PATIENCE)
-    assert_gone(session_of(program.pid))
-    return program.returncode, out, err
-
-
-def session_of(pid):
-    """All processes of the session that a program leads."""
-    members = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            pass
-    return members
-
-
-def assert_gone(processes):
-    _, alive = psutil.wait_procs(processes, timeout=5)
-    assert not alive
-
+from programs_testing import PATIENCE, SUPPORT, assert_gone, run, session_of, start
 
 STREAMING = """
 async def main():
@@ -347,3 +291,99 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+POOLS = """
+async def use(method=None):
+    async with aioaug.AsyncPool(aug.nothing, processes=1, start_method=method) as pool:
+        return await pool.map_batches([1])
+
+def attempt(method=None):
+    try:
+        print(aioaug.run(use(method)), flush=True)
+    except RuntimeError as error:
+        print(error, flush=True)
+"""
+
+
+def test_a_temporary_folder_with_a_long_path(tmp_path):
+    """A socket's path has 107 bytes at most, and the fork server needs one."""
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    body = f"""
+        if __name__ == "__main__":
+            import multiprocessing, tempfile
+            from aioaug.engines import surroundings
+            os.environ["TMPDIR"] = {str(long)!r}
+            short, surroundings._SHORT = surroundings._SHORT, ("/nowhere",)
+            attempt()
+            attempt("spawn")
+            surroundings._SHORT = short
+            attempt()
+            folder = multiprocessing.current_process()._config["tempdir"]
+            print(len(folder) < 60, oct(os.stat(folder).st_mode), folder)
+    """
+    code, out, err = run(tmp_path, POOLS + textwrap.dedent(body))
+    refusal, spawned, served, folder = out.splitlines()
+    assert (code, spawned, served, err) == (0, "[1]", "[1]", "")
+    assert "TMPDIR" in refusal
+    assert "start_method='spawn'" in refusal
+    assert folder.startswith("True 0o40700 ")
+    assert not Path(folder.split()[-1]).exists()
+    assert list(long.iterdir()) == []
+
+
+def test_a_working_directory_that_was_deleted(tmp_path):
+    body = """
+        if __name__ == "__main__":
+            import tempfile
+            here = os.getcwd()
+            gone = tempfile.mkdtemp()
+            os.chdir(gone)
+            os.rmdir(gone)
+            attempt()
+            attempt("spawn")
+            os.chdir(here)
+            attempt()
+            attempt("spawn")
+    """
+    code, out, err = run(tmp_path, POOLS + textwrap.dedent(body))
+    *refusals, served, spawned = out.splitlines()
+    assert (code, served, spawned, err) == (0, "[1]", "[1]", "")
+    assert len(refusals) == 2
+    assert all("working directory of this process was deleted" in each for each in refusals)
+
+
+@pytest.mark.parametrize("name", ["attempt", "blocking"])
+def test_a_pool_that_begins_at_the_exit(tmp_path, name):
+    body = f"""
+        def blocking():
+            from aioaug.blocking import Pool
+
+            try:
+                with Pool(aug.nothing, processes=1) as pool:
+                    pool.map_batches([1])
+            except RuntimeError as error:
+                print(error, flush=True)
+
+        if __name__ == "__main__":
+            import atexit
+            atexit.register({name})
+    """
+    code, out, err = run(tmp_path, POOLS + textwrap.dedent(body))
+    assert (code, err) == (0, "")
+    (refusal,) = out.splitlines()
+    assert "no pool can start in a function of atexit" in refusal
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="there is no such signal")
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_children_that_are_not_waited_for(tmp_path, method):
+    """With SIGCHLD ignored the system forgets how a child ended; pools close as ever."""
+    body = f"""
+        if __name__ == "__main__":
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            attempt({method!r})
+            attempt({method!r})
+    """
+    assert run(tmp_path, POOLS + textwrap.dedent(body)) == (0, "[1]\n[1]\n", "")

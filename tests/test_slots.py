@@ -7,10 +7,12 @@ import gc
 import os
 import pickle
 import random
+import signal
 import threading
 import time
 import warnings
 
+import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug import TransportError, _slots
@@ -134,6 +136,30 @@ def test_what_cannot_be_pickled(take_apart):
 def test_what_cannot_be_unpickled():
     with pytest.raises(TransportError, match="cannot be unpickled"):
         _slots.rebuild(pickle.dumps(1)[:-1])
+
+
+class Interrupted:
+    """Ctrl-C comes while it is pickled."""
+
+    def __reduce__(self):
+        signal.raise_signal(signal.SIGINT)
+        return int, ()
+
+
+def test_ctrl_c_is_no_error_of_the_object():
+    def handler(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for each in (signal.default_int_handler, handler):
+            signal.signal(signal.SIGINT, each)
+            with pytest.raises(KeyboardInterrupt):
+                _slots.pickled(Interrupted())
+        with pytest.raises(TransportError, match="KeyboardInterrupt"):
+            _slots.pickled(aug.Ending(KeyboardInterrupt, "pickled"))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # Segments

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from .hook import Hook
 from .patches import IMPORTS, PATCHES
-from .rng import private_rng, seed_augmenter
+from .rng import Portable, private_rng, seed_augmenter
 
-__all__ = ["install", "private_rng", "seed_augmenter"]
+__all__ = ["Portable", "install", "private_rng", "seed_augmenter"]
 
 _HOOKS = (
     Hook("imgaug", "0.4.0", PATCHES, IMPORTS),

@@ -52,10 +52,23 @@ def color(module: Any) -> None:
         table[1:255] = np.clip(np.round(bins + sizes / 2 if centerize else bins), 0, 255)
         return table
 
+    _lasting_table(module.AddToHueAndSaturation)
     kelvins.transform_kelvins_to_rgb_multipliers = transform_kelvins_to_rgb_multipliers
     module._QuantizeUniformLUTTable._generate_quantize_uniform_table = classmethod(
         _generate_quantize_uniform_table
     )
+
+
+def _lasting_table(augmenter: Any) -> None:
+    transform = augmenter._transform_image_cv2.__func__
+
+    def _transform_image_cv2(cls: Any, *args: Any) -> Any:
+        if augmenter._LUT_CACHE is None:
+            # Only __init__ makes it, which an augmenter that comes to a worker does not go through.
+            augmenter._LUT_CACHE = augmenter._generate_lut_table()
+        return transform(cls, *args)
+
+    augmenter._transform_image_cv2 = classmethod(_transform_image_cv2)
 
 
 def pillike(module: Any) -> None:

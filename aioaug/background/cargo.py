@@ -34,6 +34,11 @@ class Cargo:
         """Itself: nobody changes it."""
         return self
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What has to reach the process in which it is unpickled."""
+        return () if self._segment is None else (self._segment.fd,)
+
     def release(self) -> None:
         """Let go of the memory; workers that have opened it keep it. Idempotent."""
         segment, self._segment = self._segment, None

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import _worker
-from .._imgaug import private_rng
+from .._imgaug import Portable
 from .._loops import LoopOwner, drop_tasks
 from .._tasks import AsyncResource, ended, finish, in_thread, warn_of_drop
 from ..arguments import whole
@@ -208,6 +208,7 @@ class BackgroundProc(SharedMem, AsyncResource):
         self._cargo = await in_thread(Cargo, job)
         engine = ProcessEngine(
             self._cargo,
+            descriptors=self._cargo.descriptors,
             workers=self.n_proc,
             start_method=self._start_method,
             room=self._form.nbytes,
@@ -250,7 +251,7 @@ class BackgroundProc(SharedMem, AsyncResource):
             raise ClosedError("the background processes were shut down")
 
 
-class Job:
+class Job(Portable):
     """What a process holds: the call, and what its result must look like."""
 
     def __init__(
@@ -265,7 +266,7 @@ class Job:
         begun = perf_counter()
         seeds = batch_seeds(self.seed, index)
         target, args, kwargs = self.call
-        with private_rng(seeds.library):
+        with self.private_rng(seeds.library):
             seed_generators(seeds)
             arrays = self.form.apply(target(*args, **kwargs))
         return arrays, since(begun)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from .. import atomic
 from .figures import TARGETS
 from .peers import OURS
 from .tables import number
@@ -35,7 +36,8 @@ def draw(document: Document, folder: Path) -> list[Path]:
     ):
         if chart is not None:
             path = folder / f"performance-{name}.png"
-            chart.savefig(path, dpi=130)
+            with atomic.replacing(path) as file:
+                chart.savefig(file, dpi=130, format="png")
             drawn.append(path)
     return drawn
 

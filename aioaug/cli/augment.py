@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from .. import atomic
 from .._tasks import finish, in_thread
 from ..darkroom import Darkroom
 from ..seeding import check_seed
 from ..sidecars import beside
 from . import plan, report
-from .exits import Exit, Interrupted, Problem
+from .exits import Interrupted
 from .interrupts import run_interruptibly
 from .manifest import Entry, Manifest, relative
 from .options import PATH, POSITIVE, chosen_recipe, pipeline_options, workers_option
@@ -59,26 +60,31 @@ def augment(
     sources = plan.find_sources(src, manifest)
     jobs = plan.make_jobs(sources, dst, copies, f".{suffix}" if suffix else "")
     left = plan.left_to_do(jobs, manifest, settings)
-    run = _Run(manifest, settings, total=len(jobs), left=len(left))
-    developer = Developer(Darkroom(recipe, settings.seed), quality)
+    run = _Run(manifest, settings, jobs, left=len(left))
+    developer = Developer(Darkroom(recipe, settings.seed, settings.pipeline_digest), quality)
     return run(Shift(developer, left, Crew(workers, batch_size, buffer)))
 
 
 class _Run:
     """The work itself, and what is said about it."""
 
-    def __init__(self, manifest: Manifest, settings: plan.Settings, total: int, left: int) -> None:
+    def __init__(
+        self, manifest: Manifest, settings: plan.Settings, jobs: Sequence[plan.Job], left: int
+    ) -> None:
         self._manifest = manifest
         self._settings = settings
-        self._total = total
-        self._before = self._done = total - left
+        self._folders = {job.output.parent for job in jobs}
+        self._total = len(jobs)
+        self._before = self._done = self._total - left
         self._skipped = report.Skipped()
 
     def __call__(self, shift: Shift[plan.Job]) -> int:
         report.say(f"seed {self._settings.seed}")
         if self._before:
             report.say(f"{self._progress()} are there already")
-        self._start()
+        if self._manifest.exists:
+            self._remove_drafts()
+        self._manifest.start()
         began = time.perf_counter()
         if self._before < self._total:
             self._work(shift)
@@ -86,13 +92,6 @@ class _Run:
         self._sum_up(time.perf_counter() - began)
         self._skipped.tell()
         return self._skipped.exit_code(self._done)
-
-    def _start(self) -> None:
-        try:
-            self._manifest.start()
-        except OSError as error:
-            why = f"{self._manifest.path} cannot be written: {error.strerror}"
-            raise Problem(why, Exit.OUTPUT) from error
 
     def _work(self, shift: Shift[plan.Job]) -> None:
         try:
@@ -109,13 +108,17 @@ class _Run:
         finally:
             # A file that the manifest does not list would look like somebody else's.
             for job in shift.under_way.values():
-                for path in job.leftovers():
-                    with suppress(OSError):
-                        path.unlink()
+                job.clean_up()
+            self._remove_drafts()
+
+    def _remove_drafts(self) -> None:
+        for folder in self._folders:
+            atomic.remove_drafts(folder)
 
     async def _note(self, job: plan.Job, result: Report) -> None:
         if result.problem:
             self._skipped.add(job.source, result.problem)
+            await finish(in_thread(job.clean_up))
             return
         entry = self._entry(job, result.value)
         await finish(in_thread(self._list, entry))  # half a line is no use
@@ -143,7 +146,7 @@ class _Run:
 
     def _sum_up(self, seconds: float) -> None:
         made = self._done - self._before
-        click.echo(
+        report.tell(
             f"{report.counted(made, 'picture')} in {seconds:.1f} s, "
             f"{made / seconds:.1f} pictures/s, in {self._manifest.path.parent}"
         )

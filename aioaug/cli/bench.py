@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .. import machine
+from .. import atomic, machine
 from .._optional import need
 from ..bench import tables
 from ..bench.jobs import Job
@@ -22,7 +22,7 @@ from ..bench.workloads import WORKLOADS
 from .exits import Exit, Problem
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
-from .report import say
+from .report import say, showable, tell
 
 _QUICK = Settings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
 _USUAL = Settings(tuple(WORKLOADS), tuple(PEERS))
@@ -86,9 +86,9 @@ def bench(
         )
         document = _run(settings, markdown, json_file)
     if load is not None or markdown:
-        click.echo(tables.whole(document, markdown))
+        tell(*tables.whole(document, markdown).split("\n"))
     elif document["targets"]:
-        click.echo(tables.targets(document))
+        tell(*tables.targets(document).split("\n"))
     if into is not None:
         _write(into, _renewed(into, tables.whole(document, markdown=True)))
     if plot is not None:
@@ -105,7 +105,7 @@ def _run(settings: Settings, quiet: bool, json_file: Path | None) -> dict[str, A
         if json_file is not None:  # now: who stops the run half-way keeps the first half
             _write(json_file, json.dumps(document, indent=1) + "\n")
         if not quiet:
-            click.echo(tables.workload(document, name) + "\n")
+            tell(*tables.workload(document, name).split("\n"), "")
 
     with _progress(settings) as heard:
         return run_interruptibly(measure(settings, heard, done))
@@ -135,7 +135,7 @@ def _progress(settings: Settings) -> Iterator[Callable[[int, Job, dict[str, Any]
         if bar is None:
             say(line)
         else:
-            bar.set_postfix_str(line)
+            bar.set_postfix_str(showable(line))
             bar.update()
 
     try:
@@ -168,8 +168,7 @@ def _renewed(path: Path, text: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        atomic.write(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise Problem(f"{path} cannot be written: {error.strerror}", Exit.OUTPUT) from error
 

@@ -17,7 +17,7 @@ from .doctor import doctor
 from .exits import EPILOG, Exit, Interrupted, Problem, one_line
 from .preview import preview
 from .remake import remake
-from .report import say
+from .report import say, showable
 
 TRACEBACK = "AIOAUG_TRACEBACK"
 
@@ -44,7 +44,8 @@ def run_command(arguments: Sequence[str] | None) -> int:
         return int(aioaug.main(arguments, prog_name="aioaug", standalone_mode=False) or 0)
     except Exception as error:
         if os.environ.get(TRACEBACK):
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                click.echo(showable(line), err=True)
         message, code = _verdict(error)
         say(message)
         return code

@@ -13,10 +13,11 @@ from importlib import metadata
 
 import click
 
-from .. import __version__, machine
+from .. import __version__, cgroups, machine
 from ..engines.keeper import context_for
 from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
+from .report import tell
 from .work import Crew, Report, Shift
 
 _LIBRARIES = ("numpy", "imgaug", "pillow", "anyio", "uvloop", "click", "tqdm", "scikit-image")
@@ -38,16 +39,16 @@ def doctor(as_json: bool) -> int:
     facts = {**_machine(), **_libraries(), **_decisions(), "a trial": _trial(problems)}
     facts["problems"] = problems
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        tell(*json.dumps(facts, indent=2).split("\n"))
     else:
         width = max(map(len, facts))
         for name, fact in facts.items():
-            click.echo(f"{name:{width}}  {_shown(fact)}")
+            tell(f"{name:{width}}  {_shown(fact)}")
     return Exit.INPUT if problems else Exit.FINE
 
 
 def _machine() -> dict[str, Fact]:
-    quota = machine.quota()
+    quota = cgroups.quota()
     return {
         "aioaug": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -55,6 +56,7 @@ def _machine() -> dict[str, Fact]:
         "cores": os.cpu_count(),
         "affinity": machine.affinity(),
         "cgroup quota": None if quota is None else round(quota, 2),
+        "memory": f"{machine.free_memory() >> 20} MB free of {machine.memory() >> 20} MB",
         "shared memory": _shared_memory(),
         "libGL": ctypes.util.find_library("GL"),
     }

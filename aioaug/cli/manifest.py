@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from .. import atomic
 from .exits import Exit, Problem
 
 NAME = "manifest.jsonl"
@@ -46,27 +48,38 @@ class Manifest:
 
     def start(self) -> None:
         """Make the file, or cut off the half line that an interrupted run has left."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.truncate(self._whole)
+        with self._writing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._open() as file:
+                file.truncate(self._whole)
 
     def append(self, entry: Entry) -> None:
         """Add one output; the line is on its way to the disk when this returns."""
-        with self.path.open("ab") as file:
+        with self._writing(), self._open() as file:
             file.write(_line(entry))
         self.entries[entry.index] = entry
 
     def finish(self) -> None:
         """Put the lines in the order of their indices, one for each output."""
         content = b"".join(_line(self.entries[index]) for index in sorted(self.entries))
-        if content != self.path.read_bytes():
-            draft = self.path.with_name(f".{self.path.name}.part")
-            draft.write_bytes(content)
-            os.replace(draft, self.path)
+        with self._writing():
+            if content != self.path.read_bytes():
+                atomic.write(self.path, content)
 
     def place_of(self, relative: str) -> Path:
         """The path behind one that an entry holds."""
         return self.path.parent / relative
+
+    def _open(self) -> BinaryIO:
+        return open(self.path, "ab", opener=atomic.not_following)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = f"{self.path} cannot be written: {error.strerror}"
+            raise Problem(why, Exit.OUTPUT) from error
 
     def _read(self) -> Iterator[Entry]:
         for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
@@ -90,7 +103,9 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def _line(entry: Entry) -> bytes:
-    return (json.dumps(asdict(entry), ensure_ascii=False) + "\n").encode()
+    # A byte of a name that is no UTF-8 is a lone surrogate in Python, and in JSON its escape.
+    text = json.dumps(asdict(entry), ensure_ascii=False)
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def _entry(content: dict[str, Any]) -> Entry:

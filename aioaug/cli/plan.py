@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import recipes
-from ..pictures import draft_of
 from ..sidecars import beside
 from .exits import Exit, Problem
 from .manifest import NAME, Manifest, relative
-from .sources import Source, find
+from .sources import Source, find, real
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ class Job:
     annotations: Path | None
     output: Path
 
-    def leftovers(self) -> list[Path]:
-        """The files that may be there while the job is not done."""
-        notes = beside(self.output)
-        files = [draft_of(self.output), self.output]
-        return files if self.annotations is None else [*files, draft_of(notes), notes]
+    def clean_up(self) -> None:
+        """Remove what may be there of a job that was not done."""
+        made = [self.output, beside(self.output)]
+        for path in made if self.annotations else made[:1]:
+            with suppress(OSError):
+                path.unlink()
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,21 @@ def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
     """The manifest in DST, there or not yet; `Problem` if DST cannot be a destination."""
     if destination.exists() and not destination.is_dir():
         raise Problem(f"{destination} is a file, the last argument must be a folder")
-    target = destination.resolve()
+    target = real(destination)
     for source in sources:
-        if source.is_dir() and source.resolve().is_relative_to(target):
+        if source.is_dir() and real(source).is_relative_to(target):
             raise Problem(f"{destination} holds the source folder {source}; write to another one")
-    return Manifest(destination / NAME)
+    manifest = Manifest(destination / NAME)
+    if manifest.path.is_symlink() or (manifest.path.exists() and not manifest.exists):
+        # A link would have us write to whatever it leads to, and a pipe would have us wait.
+        raise Problem(f"{manifest.path} is no file of its own", Exit.MANIFEST)
+    return manifest
 
 
 def find_sources(arguments: Sequence[Path], manifest: Manifest) -> list[Source]:
     """The pictures in the arguments, without those that an earlier run has made."""
-    made = {manifest.place_of(entry.output).resolve() for entry in manifest.entries.values()}
-    return find(arguments, frozenset({*made, manifest.path.parent.resolve()}))
+    made = {real(manifest.place_of(entry.output)) for entry in manifest.entries.values()}
+    return find(arguments, frozenset({*made, real(manifest.path.parent)}))
 
 
 def make_jobs(sources: Sequence[Source], destination: Path, copies: int, suffix: str) -> list[Job]:
@@ -123,11 +128,11 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
 
 def _refuse_overwriting(jobs: Sequence[Job], sources: Sequence[Source]) -> None:
     ours = [path for source in sources for path in (source.path, source.annotations) if path]
-    known = {str(way).casefold() for path in ours for way in (path.absolute(), path.resolve())}
+    known = {str(way).casefold() for path in ours for way in (path.absolute(), real(path))}
     folders: dict[Path, Path] = {}
     for job in jobs:
         parent = job.output.parent
-        folder = folders.setdefault(parent, parent.resolve())
+        folder = folders.setdefault(parent, real(parent))
         for file in (job.output, beside(job.output)):
             if str(folder / file.name).casefold() in known:
                 raise Problem(f"{file} is a source, and would be overwritten")

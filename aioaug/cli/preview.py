@@ -8,15 +8,16 @@ from pathlib import Path
 
 import click
 
+from .. import atomic
 from ..darkroom import Darkroom
-from ..pictures import draft_of
 from ..seeding import check_seed
-from ..sheets import Tile, is_sheet, save, sheet, tile
+from ..sheets import Tile, encode, is_sheet, sheet, tile
 from . import report
 from .exits import Exit, Problem
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE, chosen_recipe, pipeline_options, workers_option
-from .sources import Source, find
+from .report import showable
+from .sources import Source, find, real
 from .work import Crew, Report, Shift, read_source
 
 
@@ -37,7 +38,7 @@ class Printer:
 
     def __call__(self, row: Row) -> list[Tile]:
         picture, notes = read_source(row.source.path, row.source.annotations)
-        tiles = [tile(str(row.source.name), picture, notes, self._side)]
+        tiles = [tile(showable(str(row.source.name)), picture, notes, self._side)]
         for copy, index in enumerate(row.indices):
             augmented = self._darkroom(index, picture, notes)
             tiles.append(tile(f"copy {copy}, index {index}", *augmented, self._side))
@@ -71,7 +72,7 @@ def preview(
     """
     recipe = chosen_recipe(pipeline, preset)
     _check_out(out)
-    sources = find(src, frozenset({out.resolve()}))
+    sources = find(src, frozenset({real(out)}))
     seed = check_seed(seed)
     jobs = [
         Row(source, range(position * cols, (position + 1) * cols))
@@ -82,7 +83,7 @@ def preview(
     if strips:
         _save(strips, side, out)
         shown = report.counted(len(strips), "picture")
-        click.echo(f"{out}: {shown} of {len(sources)}, {recipe}, seed {seed}")
+        report.tell(f"{out}: {shown} of {len(sources)}, {recipe}, seed {seed}")
     skipped.tell()
     return skipped.exit_code(len(strips))
 
@@ -112,8 +113,6 @@ def _check_out(out: Path) -> None:
 
 def _save(strips: list[list[Tile]], side: int, out: Path) -> None:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save(sheet(strips, side), draft_of(out))
-        draft_of(out).replace(out)
+        atomic.write(out, encode(sheet(strips, side)))
     except OSError as error:
         raise Problem(f"{out} cannot be written: {error.strerror}", Exit.OUTPUT) from error

@@ -15,6 +15,7 @@ from .interrupts import run_interruptibly
 from .manifest import NAME, Entry, Manifest
 from .options import PATH
 from .plan import Job
+from .sources import real
 from .work import Crew, Developer, Report, Shift
 
 
@@ -30,22 +31,24 @@ def remake(manifest: Path, index: int, file: Path) -> int:
     listed = Manifest(manifest / NAME if manifest.is_dir() else manifest)
     entry = _entry(listed, index)
     job = _job(listed, entry, file)
-    recipe, digest = _recipe(listed, entry)
-    problems: list[str] = []
+    recipe = _recipe(listed, entry)
+    differs = False
 
     async def each(job: Job, result: Report) -> None:
+        nonlocal differs
         if result.problem:
             raise Problem(f"{job.source}: {result.problem}")
-        if result.value.sha256 != entry.sha256:
-            problems.append("the picture, the pipeline or a library has changed since")
+        differs = result.value.sha256 != entry.sha256
 
-    shift = Shift(Developer(Darkroom(recipe, entry.seed), entry.quality), [job], Crew(workers=1))
+    darkroom = Darkroom(recipe, entry.seed, entry.pipeline_digest)
+    shift = Shift(Developer(darkroom, entry.quality), [job], Crew(workers=1))
     run_interruptibly(shift.run(each))
-    click.echo(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")
-    if digest != entry.pipeline_digest:
-        problems.insert(0, f"{recipe.rpartition(':')[0]} has changed since")
-    if problems:
-        report.say(f"{job.output} may differ from {entry.output}: {problems[0]}")
+    report.tell(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")
+    if differs:
+        report.say(
+            f"{job.output} differs from {entry.output}: "
+            "the picture, what the pipeline uses, or a library has changed since"
+        )
         return Exit.MANIFEST
     return Exit.FINE
 
@@ -66,16 +69,23 @@ def _job(manifest: Manifest, entry: Entry, file: Path) -> Job:
         raise Problem(f"{file} must end in {suffix}, as {entry.output} does")
     source = manifest.place_of(entry.source)
     notes = None if entry.annotations is None else beside(source)
-    kept = {manifest.place_of(each.source).resolve() for each in manifest.entries.values()}
+    kept = {real(manifest.place_of(each.source)) for each in manifest.entries.values()}
     kept |= {beside(path) for path in kept}
     for path in (file, beside(file)):
-        if path.resolve() in kept:
+        if real(path) in kept:
             raise Problem(f"{path} is a source, and would be overwritten")
     return Job(entry.index, entry.copy, source, notes, file)
 
 
-def _recipe(manifest: Manifest, entry: Entry) -> tuple[str, str]:
+def _recipe(manifest: Manifest, entry: Entry) -> str:
+    """The entry's recipe; `Problem` for a file that is not the one that the output was made with.
+
+    It is compared before anything of it runs, and again by the worker that loads it.
+    """
     place, _, name = entry.pipeline.rpartition(":")
-    path = manifest.place_of(place).resolve()
+    path = real(manifest.place_of(place))
     recipe = recipes.check(f"{path}:{name}" if place.endswith(".py") else entry.pipeline)
-    return recipe, recipes.fingerprint(recipe)
+    if recipes.fingerprint(recipe) != entry.pipeline_digest:
+        why = f"{path} is not what {entry.output} was made with, so it is not run"
+        raise Problem(why, Exit.MANIFEST)
+    return recipe

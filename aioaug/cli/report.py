@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 import click
 
@@ -44,7 +46,38 @@ class Skipped:
 
 def say(message: str) -> None:
     """One line on stderr, under our name."""
-    click.echo(f"aioaug: {message}", err=True)
+    click.echo(_encodable(f"aioaug: {showable(message)}", sys.stderr), err=True)
+
+
+def tell(*lines: str) -> None:
+    """A result on stdout."""
+    click.echo(_encodable("\n".join(map(showable, lines)), sys.stdout))
+
+
+def showable(text: str) -> str:
+    """`text` on one line, with an escape for all that is not printed but does something.
+
+    Names of files hold what their makers like: ends of lines, codes that terminals obey, bytes
+    that are no text. Whatever a command says goes through here.
+    """
+    return "".join(char if char == " " or _is_harmless(char) else _escape(char) for char in text)
+
+
+def _is_harmless(char: str) -> bool:
+    return char.isprintable() or unicodedata.category(char) == "Zs"  # some other kind of space
+
+
+def _escape(char: str) -> str:
+    byte = ord(char) - 0xDC00
+    if 0x80 <= byte <= 0xFF:  # as Python reads a byte of a name that is no text
+        return f"\\x{byte:02x}"
+    return char.encode("unicode_escape").decode()
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """`text` with an escape for what the stream's encoding does not have."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def counted(number: int, noun: str) -> str:

@@ -31,7 +31,7 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
     several = len(arguments) > 1
     for argument in arguments:
         for name, path in _pictures(argument, several, but):
-            resolved = path.resolve()
+            resolved = real(path)
             if resolved not in but and resolved not in found:
                 notes = beside(path)
                 source = Source(name, path, notes if notes.is_file() else None)
@@ -42,12 +42,17 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
     return sorted(found.values(), key=lambda source: (str(source.name), str(source.path)))
 
 
+def real(path: Path) -> Path:
+    """`path` without links. Those that lead nowhere but in circles stay, for the reader to find."""
+    return Path(os.path.realpath(path))  # where Path.resolve raises an error of its own
+
+
 def _pictures(
     argument: Path, several: bool, but: frozenset[Path]
 ) -> Iterator[tuple[PurePosixPath, Path]]:
     if argument.is_dir():
         # One folder's insides go right into DST, those of several each under its folder's name.
-        top = PurePosixPath(argument.resolve().name if several else ".")
+        top = PurePosixPath(real(argument).name if several else ".")
         for path in _walk(argument, but):
             yield top / path.relative_to(argument).as_posix(), path
     elif not argument.exists():
@@ -62,9 +67,7 @@ def _walk(folder: Path, but: frozenset[Path]) -> Iterator[Path]:
     for here, folders, files in os.walk(folder, onerror=_cannot_list):
         place = Path(here)
         folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and (place / name).resolve() not in but
+            name for name in folders if not name.startswith(".") and real(place / name) not in but
         )
         for name in sorted(files):
             if not name.startswith(".") and is_picture(place / name):

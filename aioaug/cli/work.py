@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .. import AsyncPool, BatchStream, WorkerDied, pictures, sidecars
+from .. import AsyncPool, BatchStream, WorkerDied, atomic, pictures, sidecars
 from ..darkroom import Darkroom
 from ..machine import worker_count
 from ..recipes import RecipeError
@@ -18,6 +19,8 @@ from .plan import Job
 
 T = TypeVar("T")
 
+# The system does not take this name; or there is a folder in its place. Others may do.
+_OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR)
 _CALLS_PER_WORKER = 4  # under way at once: so none waits while results are written down
 
 
@@ -48,6 +51,10 @@ class Written:
     annotations: bool
 
 
+class Unwritable(Problem):
+    """An output that cannot be written where others can."""
+
+
 class Careful:
     """Does one kind of work on jobs; a picture that cannot be done is no reason to stop."""
 
@@ -58,11 +65,11 @@ class Careful:
         number, job = numbered
         try:
             return Report(number, self._work(job))
+        except (pictures.UnreadableError, Unwritable) as error:
+            return Report(number, problem=str(error))
         except (RecipeError, Problem):  # these would come again with every job
             raise
-        except pictures.UnreadableError as error:
-            return Report(number, problem=str(error))
-        except Exception as error:
+        except BaseException as error:  # a pipeline's sys.exit() is about this picture, too
             return Report(number, problem=one_line(error))
 
 
@@ -79,11 +86,12 @@ class Developer:
         data = pictures.encode(picture, job.output.suffix, self._quality)
         try:
             if notes is not None:
-                pictures.write(sidecars.beside(job.output), notes.encode())
-            pictures.write(job.output, data)
+                atomic.write(sidecars.beside(job.output), notes.encode())
+            atomic.write(job.output, data)
         except OSError as error:
-            why = error.strerror or one_line(error)
-            raise Problem(f"{job.output} cannot be written: {why}", Exit.OUTPUT) from error
+            why = f"{job.output} cannot be written: {error.strerror or one_line(error)}"
+            kind = Unwritable if error.errno in _OF_ONE_NAME else Problem
+            raise kind(why, Exit.OUTPUT) from error
         return Written(picture.size, hashlib.sha256(data).hexdigest(), notes is not None)
 
 

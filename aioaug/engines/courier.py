@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import time
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -33,8 +32,8 @@ class Parcel(NamedTuple):
 
     def request(
         self, attached: set[int], existing: frozenset[int], *, weigh: bool
-    ) -> tuple[bytes, tuple[int, ...]]:
-        """The message for a worker that has these segments open, and what goes along with it.
+    ) -> tuple[Request, tuple[int, ...]]:
+        """The request for a worker that has these segments open, and what goes along with it.
 
         That is the descriptor of a segment that the worker has not opened yet. Updates `attached`.
         """
@@ -47,8 +46,7 @@ class Parcel(NamedTuple):
             if self.segment.number not in attached:
                 descriptors = (self.segment.fd,)
                 attached.add(self.segment.number)
-        request = Request(self.head, address, self.spans, dropped, weigh)
-        return pickle.dumps(tuple(request), protocol=5), descriptors
+        return Request(self.head, address, self.spans, dropped, weigh), descriptors
 
 
 class Courier:

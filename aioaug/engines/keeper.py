@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import socket
 import threading
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
 from functools import cache
-from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from .. import _wire, _worker
-from .._descriptors import (
-    need_descriptors,
-    process_descriptor,
-    socket_pair,
-    standard_streams_filled,
-)
+from .._descriptors import process_descriptor, socket_pair
 from .._interrupts import at_exit, interrupts_ignored
-from ..errors import ClosedError, WorkerDied
-from ..limits import named
+from ..errors import ClosedError
+from . import helpers, surroundings
+from .watched import WatchedProcess, WatchingContext
 
-_FORKED = (
-    "this process was forked from one that has a fork server, which multiprocessing cannot use "
-    "from here; build the pool with start_method='spawn', or fork before the first pool is used"
-)
-# The exit code that multiprocessing invents for what ended after its fork server, which alone
-# would have been told.
-_UNTOLD = 255
-# More descriptors than the start of a worker, the fork server and the resource tracker opens.
-_NEEDED = 32
+# Seconds that a start may take when the worker is not wanted any more.
+_STUCK = 5.0
 
 
 class Keeper:
@@ -65,12 +48,12 @@ class Keeper:
 
     def spawn(self) -> socket.socket:
         """Start a worker and return the parent's end of the connection to it."""
+        killed_at_exit(os.getpid()).add(self)  # before there is anything that could be left behind
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
-            with _one_error(), standard_streams_filled():
-                need_descriptors(_NEEDED)
-                _shield_helpers_from_interrupts()
+            surroundings.prepare(self._context)
+            with helpers.ready(self._context.get_start_method()):
                 ours, theirs = socket_pair()
                 try:
                     _introduce(ours)
@@ -80,12 +63,11 @@ class Keeper:
                     raise
                 finally:
                     theirs.close()
-        killed_at_exit(os.getpid()).add(self)
         ours.setblocking(False)
         return ours
 
     def _start(self, connection: socket.socket) -> None:
-        context: Any = _Watching(self._context)
+        context: Any = WatchingContext(self._context)
         executor = ProcessPoolExecutor(
             1, mp_context=context, initializer=_worker.serve, initargs=(connection,)
         )
@@ -102,9 +84,13 @@ class Keeper:
 
     def kill(self) -> None:
         """End the worker at once, whatever it does, and start no other."""
+        self.condemn()
+        self.stop()
+
+    def condemn(self) -> None:
+        """Kill the process that runs, or is being started, and start no other."""
         self._killed = True
         self.expel()
-        self.stop()
 
     def stop(self) -> None:
         """Wait until the worker is gone; its connection must have been closed."""
@@ -117,52 +103,32 @@ class Keeper:
             if process is not None:
                 # Read only now: of two who wait for a process, the later one reads nonsense.
                 process.end()
-                self.exitcode = self._told(process.exitcode)
+                self.exitcode = process.exitcode
                 process.close()
-
-    def _told(self, exitcode: int | None) -> int | None:
-        forked = self._context.get_start_method() == "forkserver"
-        return None if forked and exitcode == _UNTOLD else exitcode
 
     def expel(self) -> None:
         """Kill the process that runs now, if one does. Does not wait, but for its start."""
-        with self._process_lock:
+        if not self._process_lock.acquire(timeout=_STUCK):
+            # multiprocessing waits for the fork server without any bound, stuck as it may be.
+            helpers.kill_server()
+            self._process_lock.acquire()
+        try:
             if self._process is not None:
                 self._process.kill()
+        finally:
+            self._process_lock.release()
 
     def settle(self) -> None:
         """Wait until the executor has seen that its process is gone.
 
         At its exit concurrent.futures speaks to all executors, without the lock under which they
-        hang up: one that does so in that moment makes it print a traceback.
+        hang up: one that does so in that moment makes it print a traceback. And an interrupt while
+        it waits for an executor's thread has Python take that thread for ended, for everybody.
         """
-        executor = self._executor
-        if executor is not None:
-            executor.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_error() -> Iterator[None]:
-    """Have one clear error for whatever keeps a process from being started."""
-    try:
-        with named("a worker process"):
-            yield
-    except ChildProcessError as error:
-        raise RuntimeError(_FORKED) from error
-    except (EOFError, ConnectionError) as error:
-        # The fork server was killed just now; the next start begins with another one.
-        raise WorkerDied(None, "starting") from error
-
-
-def _shield_helpers_from_interrupts() -> None:
-    """Have the fork server, if it starts now, start with SIGINT blocked, and so all its workers.
-
-    Else Ctrl-C in the first second of a program prints a traceback of the server's own imports.
-    It is for this thread only, and threads of `in_thread` end with their one call.
-    """
-    if hasattr(signal, "pthread_sigmask"):
-        resource_tracker.ensure_running()  # it would unblock the signal again when it starts
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        with self._stop_lock:
+            executor = self._executor
+            if executor is not None:
+                executor.shutdown(wait=True, cancel_futures=True)
 
 
 @cache
@@ -170,8 +136,7 @@ def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
     """The keepers of this process, whose workers are killed when its interpreter exits.
 
     A program may end with a pool that nobody closed. Python then waits for the threads of all
-    executors, which wait for their processes, which would wait for work. `atexit` comes after
-    that; what comes before it is not public, but concurrent.futures itself relies on it.
+    executors, which wait for their processes, which would wait for work.
     """
     keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
@@ -180,7 +145,7 @@ def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
             left = tuple(keepers)
             with interrupts_ignored():
                 for keeper in left:
-                    keeper.expel()
+                    keeper.condemn()
                 for keeper in left:
                     keeper.settle()
 
@@ -200,81 +165,6 @@ def _introduce(ours: socket.socket) -> None:
     finally:
         if fd is not None:
             os.close(fd)
-
-
-class WatchedProcess:
-    """A process of multiprocessing whose end is seen whoever holds its descriptors.
-
-    multiprocessing knows of it by a pipe that a process forked by the worker would keep open, and
-    that closes when the fork server dies, whose workers live on.
-    """
-
-    def __init__(self, process: BaseProcess) -> None:
-        self._process = process
-        self._own_fd: int | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._process, name)
-
-    def start(self) -> None:
-        self._process.start()
-        if self._process.pid is not None:
-            self._own_fd = process_descriptor(self._process.pid)
-
-    @property
-    def sentinel(self) -> int:
-        """What the executor waits for."""
-        return self._process.sentinel if self._own_fd is None else self._own_fd
-
-    @property
-    def exit_fd(self) -> int | None:
-        """The same for an event loop; on Windows it is nothing that one could wait for."""
-        return None if os.name == "nt" else self.sentinel
-
-    def kill(self) -> None:
-        """Kill it, and no other process that has its number by now."""
-        if self._own_fd is None:
-            self._process.kill()
-        else:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._own_fd, signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """Nothing: an executor that breaks does this, but its worker serves without it."""
-
-    def end(self) -> None:
-        """Kill it if it is still there, and wait until it is gone."""
-        if self._process.pid is None:  # it never got as far as that
-            return
-        if not wait([self.sentinel], 0):
-            self.kill()
-        self._process.join()
-
-    def close(self) -> None:
-        """Let go of all that stands for it."""
-        fd, self._own_fd = self._own_fd, None
-        if fd is not None:
-            os.close(fd)
-        # Where the program ignores SIGCHLD the kernel tells nobody how a child ended, and
-        # multiprocessing takes it for running for ever.
-        with suppress(ValueError):
-            self._process.close()
-
-
-class _Watching:
-    """A multiprocessing context whose processes are watched; it remembers the last one."""
-
-    def __init__(self, context: BaseContext) -> None:
-        self._context = context
-        self.process: WatchedProcess | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def Process(self, *args: Any, **kwargs: Any) -> WatchedProcess:
-        process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
-        self.process = WatchedProcess(process)
-        return self.process
 
 
 def context_for(start_method: str | None) -> BaseContext:

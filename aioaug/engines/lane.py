@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from .._loops import drop_tasks
-from .._wire import Reply
+from .._wire import Reply, Request
 from ..errors import ClosedError
 from .worker import Recipe, Worker
 
@@ -58,11 +58,11 @@ class Lane:
                 await self._replace()
 
     def ask(
-        self, message: bytes, descriptors: Sequence[int] = (), timeout: float | None = None
+        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
     ) -> asyncio.Future[Reply]:
-        """Have the worker answer a message; the future fails with `Lost` if the worker is gone."""
+        """Have the worker answer a request; the future fails with `Lost` if the worker is gone."""
         worker = self.worker
-        work = worker.ask(message, descriptors, timeout)
+        work = worker.ask(request, descriptors, timeout)
         if worker.tasks == self._max_tasks:
             self._prepare()
         return work

@@ -58,7 +58,7 @@ class Link:
                 raise RuntimeError(_NO_READERS) from None
             raise
 
-    def write(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+    def write(self, data: bytes | memoryview, descriptors: Sequence[int] = ()) -> None:
         """Send data, now or as soon as the other side takes it. Descriptors must stay open."""
         if self._deaf or not self._open:
             return

@@ -10,8 +10,8 @@ from typing import Any
 
 from .. import _slots, _worker, machine
 from .._loops import drop_tasks
-from .._tasks import end_in_thread, finish, together
-from .._threads import DaemonExecutor
+from .._tasks import end_in_thread, finish, in_thread, together
+from .._threads import DaemonExecutor, refuse_at_exit
 from .._wire import Reply
 from ..errors import ClosedError
 from .bank import Bank
@@ -35,9 +35,10 @@ class ProcessEngine(Engine):
     Large arrays travel in shared memory: results are writable views of it, and the memory is
     used again when the last view is gone. When callers hold many results, further ones are
     copied out, as all are with `copy`. `max_bytes` is the most shared memory there may be, by
-    default a quarter of the machine's; where it does not do, objects are pickled whole. `room`
-    is the size in bytes of results to expect from calls that no array goes into; without it,
-    the first of them comes pickled.
+    default a quarter of what this process may use when the engine starts; where it does not do,
+    objects are pickled whole. `room` is the size in bytes of results to expect from calls that
+    no array goes into; without it, the first of them comes pickled. `descriptors` go along with
+    the state, for memory that it refers to.
 
     A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
     the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
@@ -59,16 +60,17 @@ class ProcessEngine(Engine):
         max_memory: int | None = None,
         start_limit: float | None = None,
         room: int = 0,
+        descriptors: tuple[int, ...] = (),
     ) -> None:
         super().__init__(state, workers=workers, max_tasks=max_tasks)
         self._context = context_for(start_method)
         self._max_memory = max_memory
         self._start_limit = start_limit
+        self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
         reserve = _CALLS_PER_WORKER * workers
-        self._bank = Bank(
-            reserve + _HELD, machine.memory() // 4 if max_bytes is None else max_bytes
-        )
+        self._max_bytes = max_bytes
+        self._bank = Bank(reserve + _HELD, max_bytes or 0)
         self._courier = Courier(self._bank, self._threads, reserve=reserve, copy=copy, room=room)
         self._desk: Desk[Lane] = Desk(depth=lambda lane: lane.depth)
         self._seats = asyncio.Semaphore(reserve)
@@ -91,6 +93,7 @@ class ProcessEngine(Engine):
         if self._starting is None:
             _worker.refuse_unguarded_script()
             refuse_daemons()
+            refuse_at_exit()
             self._starting = asyncio.ensure_future(self._start())
             # Whoever waited may have been cancelled; then nobody asks how it went.
             self._starting.add_done_callback(lambda start: start.cancelled() or start.exception())
@@ -208,8 +211,11 @@ class ProcessEngine(Engine):
             raise
 
     async def _start_workers(self) -> None:
+        if self._max_bytes is None:
+            # Limits are files, which are read in a thread, and now: they may have changed.
+            self._bank.max_bytes = await in_thread(machine.memory) // 4
         state = await asyncio.wrap_future(self._threads.submit(_slots.pickled, self._state))
-        recipe = Recipe(self._context, state, self._start_limit)
+        recipe = Recipe(self._context, state, self._descriptors, self._start_limit)
         self._lanes = [
             Lane(recipe, max_tasks=self.max_tasks, max_memory=self._max_memory)
             for _ in range(self.workers)
@@ -218,7 +224,9 @@ class ProcessEngine(Engine):
         self._desk.open(self._lanes)
 
     async def _end(self, kill: bool) -> None:
-        if self._starting is not None and not self._starting.done():
+        if self._starting is None:
+            return  # nothing is there to end, and a thread for it may not be had any more
+        if not self._starting.done():
             self._starting.cancel()
             await asyncio.wait((self._starting,))
         await self._end_workers(kill)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import socket
 from collections import deque
 from collections.abc import Sequence
 
-from .._wire import HEADER, Reply, frame, length_of
+from .._wire import Messages, Reply, Request, framed
 from .link import Link
 
 
@@ -25,12 +24,12 @@ class Wire:
 
     def __init__(self, connection: socket.socket, exit_fd: int | None) -> None:
         self._questions: deque[asyncio.Future[Reply]] = deque()
-        self._data = bytearray()
+        self._messages = Messages(Reply)
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
-    def ask(self, message: bytes, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
-        """Send a message; the future gets the reply, or `Lost` if the worker is gone.
+    def ask(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
+        """Send a request; the future gets the reply, or `Lost` if the worker is gone.
 
         Descriptors go along with it, and must stay open until then.
         """
@@ -39,7 +38,9 @@ class Wire:
             answer.set_exception(NotBegun())
         else:
             self._questions.append(answer)
-            self._link.write(frame(message), descriptors)
+            for piece in framed(request):
+                self._link.write(piece, descriptors)
+                descriptors = ()
         return answer
 
     def close(self) -> None:
@@ -52,13 +53,8 @@ class Wire:
         self._link.close()
 
     def _received(self, data: bytes) -> None:
-        self._data += data
-        while len(self._data) >= HEADER:
-            end = HEADER + length_of(self._data)
-            if len(self._data) < end:
-                return
-            reply = Reply(*pickle.loads(memoryview(self._data)[HEADER:end].tobytes()))
-            del self._data[:end]
+        self._messages.add(data)
+        while (reply := self._messages.take()) is not None:
             answer = self._questions.popleft()
             if not answer.done():
                 answer.set_result(reply)

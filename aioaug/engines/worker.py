@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from multiprocessing.context import BaseContext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import _slots
-from .._tasks import end_in_thread, finish, in_thread
-from .._wire import Reply
+from .._tasks import end_in_thread, ended, finish, in_thread
+from .._wire import Reply, Request
 from ..errors import BatchTimeout, ClosedError, WorkerDied
 from ..limits import named
 from ..outcomes import Failure
@@ -25,6 +25,7 @@ class Recipe(NamedTuple):
 
     context: BaseContext
     state: bytes
+    descriptors: tuple[int, ...]  # go along with the state
     start_limit: float | None = None  # seconds to unpickle the state
 
 
@@ -41,7 +42,8 @@ class Worker:
         self._closed = False
         self._ending = asyncio.Lock()
         self._overdue: float | None = None  # the limit that it exceeded
-        self._expulsion: asyncio.Future[Any] | None = None
+        self._connecting: asyncio.Future[None] | None = None
+        self._expulsion: asyncio.Future[None] | None = None
 
     @property
     def usable(self) -> bool:
@@ -50,25 +52,28 @@ class Worker:
 
     async def start(self) -> None:
         """Start the process and give it the state; raises what unpickling that raised."""
+        # Whoever is cancelled meanwhile has the process killed, and does not wait for its start.
+        self._connecting = asyncio.ensure_future(self._connect())
+        self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await finish(self._connect())
+            await asyncio.shield(self._connecting)
             await self._send_state()
         except BaseException:
             await self.kill()
             raise
 
     def ask(
-        self, message: bytes, descriptors: Sequence[int] = (), timeout: float | None = None
+        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
     ) -> asyncio.Future[Reply]:
-        """Have it answer a message; the future fails with `Lost` if the process is gone.
+        """Have it answer a request; the future fails with `Lost` if the process is gone.
 
-        Descriptors go along with the message, and must stay open until then. The process is
+        Descriptors go along with it, and must stay open until then. The process is
         killed if the answer does not come within `timeout` seconds.
         """
         if self._wire is None or self._closed:
             raise ClosedError("the engine was closed")
         self.tasks += 1
-        work = self._wire.ask(message, descriptors)
+        work = self._wire.ask(request, descriptors)
         if timeout is not None:
             timer = asyncio.get_running_loop().call_later(timeout, self._expel, timeout)
             work.add_done_callback(lambda _: timer.cancel())
@@ -89,7 +94,7 @@ class Worker:
     async def kill(self) -> None:
         """End it at once, whatever it does; what it was asked fails with `Lost`."""
         self._closed = True
-        await finish(end_in_thread(self._keeper.kill))
+        await finish(end_in_thread(self._keeper.condemn))
         await self.close()
 
     def hang_up(self) -> None:
@@ -106,12 +111,19 @@ class Worker:
 
     async def _connect(self) -> None:
         connection = await in_thread(self._keeper.spawn)
+        if self._closed:
+            connection.close()
+            raise ClosedError("the engine was closed")
         with named("a worker process"):
             self._wire = Wire(connection, self._keeper.exit_fd)
 
     async def _send_state(self) -> None:
         try:
-            reply = await self.ask(self._recipe.state, timeout=self._recipe.start_limit)
+            reply = await self.ask(
+                Request(self._recipe.state),
+                self._recipe.descriptors,
+                timeout=self._recipe.start_limit,
+            )
         except Lost:
             if self._closed:
                 raise ClosedError("the engine was closed") from None
@@ -129,8 +141,7 @@ class Worker:
     async def _end(self) -> None:
         async with self._ending:
             self._ready = False
-            if self._expulsion is not None:
-                await self._expulsion
+            await ended(each for each in (self._connecting, self._expulsion) if each is not None)
             wire, self._wire = self._wire, None
             if wire is not None:
                 wire.close()

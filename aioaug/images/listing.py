@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import atomic
 from .files import SUFFIXES
 from .sources import FileSource
 
@@ -120,7 +121,8 @@ def _walk(base: str, name: str, suffixes: tuple[str, ...], follow_links: bool) -
 def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]:
     """`found` in the order of the index; what is new comes last, and the index is renewed."""
     try:
-        listed = _index(folder, name).read_text("utf-8").splitlines()
+        # No other end of a line: a name may well have a character that Unicode calls one.
+        listed = os.fsdecode(_index(folder, name).read_bytes()).split("\n")[:-1]
     except FileNotFoundError:
         listed = []
     present = set(found)
@@ -133,7 +135,7 @@ def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]
         )
     known = set(order)
     new = [one for one in found if one not in known]
-    np.random.default_rng((seed, zlib.crc32(name.encode()))).shuffle(new)
+    np.random.default_rng((seed, zlib.crc32(os.fsencode(name)))).shuffle(new)
     if order + new != listed:
         _write(folder, name, order + new)
     return order + new
@@ -141,17 +143,14 @@ def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]
 
 def _write(folder: Path, name: str, files: list[str]) -> None:
     """Put the index in its place, whole, where that is allowed."""
-    text = "".join(f"{file}\n" for file in files)
+    data = os.fsencode("".join(f"{file}\n" for file in files))
     path = _index(folder, name)
     with suppress(OSError):
-        if path.read_text("utf-8") == text:
+        if path.read_bytes() == data:
             return
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     # Data are often mounted read-only; without an index they are listed anew each time.
-    with suppress(PermissionError, OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, "utf-8")
-        draft.replace(path)
+    with suppress(OSError):
+        atomic.write(path, data)
 
 
 def _index(folder: Path, name: str) -> Path:

@@ -26,11 +26,17 @@ _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 class BatchMaker:
     """Turns a `Job` into a finished batch; the same one for the same job, wherever it is done."""
 
-    def __init__(self, params: ParallelProcessParams, *, private: bool) -> None:
+    def __init__(
+        self,
+        params: ParallelProcessParams,
+        *,
+        private: bool,
+        augment: Augmentation | None = None,
+    ) -> None:
         self.params = params
         self.private = private
         generator = params.image_data_generator
-        self._augment = _augmentation(generator.augmenter)
+        self._augment = augment or _augmentation(generator.augmenter)
         self._before = _callback("noaug_preprocessing_function", params)
         self._after = _callback("preprocessing_function", params)
         self._random = generator.random_transforms_enabled and (
@@ -57,16 +63,17 @@ class BatchMaker:
     def __deepcopy__(self, memo: dict[int, Any]) -> BatchMaker:
         # A thread's own one: imgaug's augmenters are not thread-safe. The user's functions stay
         # the same objects, whose state may be looked at in a debugger.
-        generator = copy.copy(self.params.image_data_generator)
-        generator.augmenter = copy.deepcopy(generator.augmenter, memo)
         params = copy.copy(self.params)
+        generator = copy.copy(params.image_data_generator)
         object.__setattr__(params, "image_data_generator", generator)
-        return BatchMaker(params, private=self.private)
+        augment = copy.deepcopy(self._augment, memo)
+        return BatchMaker(params, private=self.private, augment=augment)
 
     def __reduce__(self) -> tuple[Any, ...]:
         generator = self.params.image_data_generator
         environment = _NO_GPU if generator.disable_gpu_in_subprocesses else {}
-        return _restore, (environment, pickle.dumps((self.params, self.private), protocol=5))
+        data = pickle.dumps((self.params, self.private, self._augment), protocol=5)
+        return _restore, (environment, data)
 
     def _make(self, job: Job) -> Made:
         whole = self.params.get_batch_function
@@ -203,8 +210,8 @@ class BatchMaker:
 
 def _restore(environment: dict[str, str], data: bytes) -> BatchMaker:
     os.environ.update(environment)
-    params, private = pickle.loads(data)
-    return BatchMaker(params, private=private)
+    params, private, augment = pickle.loads(data)
+    return BatchMaker(params, private=private, augment=augment)
 
 
 def _augmentation(augmenter: Any) -> Augmentation | None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from .._augment import Augmentation
-from .._imgaug import private_rng
+from .._imgaug import Portable
 from .._tasks import finish
 from .._threads import DaemonExecutor
 from ..engines import Engine, ProcessEngine
@@ -115,7 +115,7 @@ class ProcessSource(Source):
         self._engine.abandon()
 
 
-class Loading:
+class Loading(Portable):
     """What a loading process holds: the function, and how far it is."""
 
     private = True
@@ -136,7 +136,7 @@ class Loading:
             # Other processes load too, and must not draw the same random numbers.
             seed_generators(self._seeds)
             self._rng = ExitStack()
-            self._rng.enter_context(private_rng(self._seeds.library))
+            self._rng.enter_context(self.private_rng(self._seeds.library))
             self._iterator = iter(self._function())
         for batch in self._iterator:
             return [batch]

@@ -165,7 +165,7 @@ ALL: dict[str, Callable[[], Any]] = {
     "convolutional.DirectedEdgeDetect": lambda: iaa.DirectedEdgeDetect(
         alpha=(0.2, 1.0), direction=(0.0, 1.0)
     ),
-    "debug.SaveDebugImageEveryNBatches": lambda: iaa.SaveDebugImageEveryNBatches(_FOLDER, 10),
+    "debug.SaveDebugImageEveryNBatches": lambda: iaa.SaveDebugImageEveryNBatches(_folder(), 10),
     "edges.Canny": lambda: iaa.Canny(alpha=(0.3, 1.0)),
     "flip.Fliplr": lambda: iaa.Fliplr(0.5),
     "flip.Flipud": lambda: iaa.Flipud(0.5),
@@ -306,7 +306,11 @@ KINDS = {
     "pillike.Affine": ("images",),
 }
 
-_FOLDER = os.path.join(tempfile.gettempdir(), "imgaug-golden")
+
+def _folder() -> str:
+    folder = os.path.join(tempfile.gettempdir(), "imgaug-golden")
+    os.makedirs(folder, exist_ok=True)
+    return folder
 
 
 def _darker(images: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
@@ -345,15 +349,19 @@ def run(
     name: str, pictures: Any, through: Callable[[Any], Any] = lambda augmenter: augmenter
 ) -> dict[str, Any]:
     """Augment with a fixed seed; what comes out, as arrays named by kind and index in the batch."""
-    os.makedirs(_FOLDER, exist_ok=True)
+    ia.random.seed(SEED)
+    augmenter = through((ALL | CORRUPTIONS)[name]())
+    augmenter.seed_(SEED)
+    return arrays(augmenter.augment_batch_(batch_for(name, pictures)))
+
+
+def batch_for(name: str, pictures: Any) -> Any:
+    """As `annotated`, without what this augmenter refuses."""
     batch = annotated(pictures)
     for kind in ("heatmaps", "segmentation_maps", *COORDINATES):
         if kind not in KINDS.get(name, (kind,)):
             setattr(batch, kind + "_unaug", None)
-    ia.random.seed(SEED)
-    augmenter = through((ALL | CORRUPTIONS)[name]())
-    augmenter.seed_(SEED)
-    return arrays(augmenter.augment_batch_(batch))
+    return batch
 
 
 def arrays(batch: Any, suffix: str = "_aug") -> dict[str, Any]:

@@ -13,6 +13,14 @@ def nothing(batch):
     return batch
 
 
+def incremented(batch):
+    return batch + 1
+
+
+def total(batch):
+    return batch.sum()
+
+
 def pid_of(batch):
     return os.getpid()
 
@@ -258,3 +266,42 @@ async def outcomes(stream):
             return got
         except Exception as error:
             got.append(error)
+
+
+def plus_one(batch):
+    return batch + 1
+
+
+class Ending:
+    """Raises `error` when it is pickled, or when it is unpickled; an augmenter or a batch."""
+
+    def __init__(self, error, place):
+        self.error = error
+        self.place = place
+
+    def __reduce__(self):
+        if self.place == "unpickled":
+            return _end, (self.error,)
+        raise self.error
+
+    def __call__(self, batch):
+        return batch
+
+
+class EndingError(Exception):
+    def __reduce__(self):
+        raise self.args[0]
+
+
+def ending(batch):
+    """Returns what was asked for: `(error, place)` is an `Ending`, or raised."""
+    if not isinstance(batch, tuple):
+        return batch
+    error, place = batch
+    if place == "raised":
+        raise EndingError(error)
+    return Ending(error, place)
+
+
+def _end(error):
+    raise error

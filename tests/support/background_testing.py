@@ -73,6 +73,20 @@ def random_numbers():
         yield random.random(), float(np.random.rand()), float(ia.random.get_global_rng().uniform())
 
 
+class Drawing:
+    """What it draws, in numbers or in batches, comes from imgaug's generator as it was here."""
+
+    def __init__(self):
+        self.rng = ia.random.RNG(None)
+
+    def three(self):
+        return np.array([self.rng.uniform() for _ in range(3)])
+
+    def batches(self):
+        for _ in range(5):
+            yield tuple(self.three().tolist())
+
+
 def load(number):
     if number == 3:
         raise ValueError("number 3 cannot be loaded")

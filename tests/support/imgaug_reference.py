@@ -70,10 +70,10 @@ def numbers_of(batch):
 
 
 def _digest(column):
-    return [_array(item).tobytes() for item in column]
+    return [array_of(item).tobytes() for item in column]
 
 
-def _array(item):
+def array_of(item):
     if isinstance(item, np.ndarray):
         return item
     for name in ("arr_0to1", "arr"):

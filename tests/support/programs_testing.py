@@ -1,0 +1,73 @@
+"""Programs that tests run in a session of their own, to see how they end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+
+SUPPORT = Path(__file__).parent
+PATIENCE = 20.0  # seconds that a program may take to get somewhere on a busy machine
+
+HEAD = """
+import asyncio, os, signal, sys, time
+import aioaug
+import aioaug_testing as aug
+
+def endless():
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+"""
+
+
+def environment():
+    """What a program needs to import what the tests do."""
+    path = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "default"}
+
+
+def start(folder, body, prefix=(), **options):
+    """Begin a program, behind a command that runs it where there is a `prefix`."""
+    script = Path(folder) / "script.py"
+    script.write_text(HEAD + textwrap.dedent(body))
+    return subprocess.Popen(
+        [*prefix, sys.executable, str(script)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run(folder, body):
+    """Runs a program to its end: what it printed, and whether it left processes behind."""
+    program = start(folder, body)
+    out, err = program.communicate(timeout=PATIENCE)
+    assert_gone(session_of(program.pid))
+    return program.returncode, out, err
+
+
+def session_of(pid):
+    """All processes of the session that a program leads."""
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            pass
+    return members
+
+
+def assert_gone(processes):
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert not alive

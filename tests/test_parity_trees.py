@@ -1,0 +1,147 @@
+"""Same bytes as imgaug.multicore.Pool, compared live, for random trees of augmenters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+
+import imgaug_trees as trees
+import pytest
+from aioaug import AsyncPool
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from imgaug_trees import Branch, Images, Node, Trial
+
+QUICK = 16
+MANY = int(os.environ.get("AIOAUG_TREES", "300"))
+INTEGERS = [f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)]
+DTYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
+DEPTH = 4
+# One of them writes files, and counts its batches.
+LEAVES = sorted(trees.LEAVES.keys() - {"debug.SaveDebugImageEveryNBatches"})
+
+numbers = st.integers(0, 11)
+often = st.sampled_from
+
+
+def maybe(strategy, nothing=None):
+    """Half of the time nothing."""
+    return st.one_of(st.just(nothing), strategy)
+
+
+def nodes(depth):
+    fixed = often([""] * 8 + ["method", "attribute"])
+    seeds = often([None] * 5 + [3])
+    leaf = st.builds(Node, often(LEAVES), seed=seeds, fixed=fixed)
+    if depth == 1:
+        return leaf
+    children = branches(depth - 1)
+    names = often([*trees.NESTS, *list(trees.LISTS) * 4, *["Sometimes"] * 4])
+    nest = st.builds(
+        Node, names, st.tuples(children, maybe(children)), numbers, seed=seeds, fixed=fixed
+    )
+    return st.one_of(nest, nest, leaf)
+
+
+def branches(depth):
+    inside = nodes(depth)
+    lists = st.lists(inside, min_size=1, max_size=3).map(tuple)
+    return st.one_of(
+        st.builds(Branch, lists, twice=often([False] * 5 + [True])),
+        st.builds(Branch, st.tuples(inside), bare=st.just(True)),
+    )
+
+
+def pictures():
+    columns = st.lists(often(trees.reference.COLUMNS), max_size=4, unique=True)
+    return st.builds(
+        Images,
+        seed=st.integers(0, 10**6),
+        sizes=often([same_sizes(), same_sizes(), sizes(6, 24), sizes(0, 24)]).flatmap(lambda s: s),
+        channels=often([3] * 12 + [None, 1, 2, 4]),
+        dtype=often(["uint8"] * 30 + DTYPES),
+        columns=columns.map(lambda names: tuple({"images", *names} if names else names)),
+        layout=often(["C"] * 6 + ["F", "reversed", "read-only"]),
+        together=st.booleans(),
+        normalized=st.booleans(),
+    )
+
+
+def sizes(smallest, largest):
+    side = st.one_of(st.integers(smallest, largest), st.integers(smallest, smallest + 1))
+    return st.lists(st.tuples(side, side), max_size=3).map(tuple)
+
+
+def same_sizes():
+    side = st.integers(6, 24)
+    return st.builds(lambda h, w, n: ((h, w),) * n, side, side, st.integers(1, 3))
+
+
+def trials():
+    return st.builds(
+        Trial,
+        nodes(DEPTH),
+        st.lists(pictures(), min_size=1, max_size=3).map(tuple),
+        seed=st.one_of(st.integers(0, 100), st.integers(0, 2**31 - 1)),
+        live=often([0] * 6 + [1, 2]),
+        engine=often(["inline"] * 24 + ["thread"] * 5 + ["process"]),
+        workers=st.integers(1, 3),
+    )
+
+
+@pytest.fixture(scope="module")
+def reference():
+    found = trees.Reference()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def runner():
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+async def outcomes(trial):
+    """What a pool of ours makes of the batches, all of them under way at once."""
+    pool = AsyncPool(trees.build(trial), trial.workers, seed=trial.seed, engine=trial.engine)
+    async with pool:
+        calls = (pool.map_batches([trees.batch_of(images)]) for images in trial.batches)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    return [
+        trees.digest(result if isinstance(result, BaseException) else result[0])
+        for result in results
+    ]
+
+
+def check(trial, reference, runner):
+    wanted = reference(trial)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert runner.run(outcomes(trial)) == wanted
+
+
+def trying(count, **options):
+    return settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+        **options,
+    )
+
+
+@trying(QUICK, derandomize=True)
+@given(trial=trials())
+def test_random_trees(trial, reference, runner):
+    check(trial, reference, runner)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@trying(MANY)
+@given(trial=trials())
+def test_many_random_trees(trial, reference, runner):
+    check(trial, reference, runner)
