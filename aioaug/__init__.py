@@ -5,7 +5,7 @@ The modules, from the ground up; each imports only from those above it:
     ground      errors  outcomes  arguments  seeding  progress  stats  _optional  _imgaug
     system      cgroups  machine  atomic
     far side    limits  forms  _augment  _descriptors  _threads  _slots  _wire  _worker  _preload
-    asyncio     _tasks  _loops  engines  sources  pipeline  streams  host
+    asyncio     _interrupts  _tasks  _loops  engines  sources  pipeline  streams  _portal  host
     heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
     faces       loading  background  formats  batch  images
     doors       blocking  presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli

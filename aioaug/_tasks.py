@@ -13,7 +13,8 @@ from typing import Any, Self, TypeVar
 
 import anyio
 
-from ._threads import DaemonExecutor, start_thread
+from ._interrupts import start_aside
+from ._threads import DaemonExecutor
 from .errors import LimitError
 
 T = TypeVar("T")
@@ -139,7 +140,7 @@ def end_aside(fn: Callable[..., object], *args: Any) -> None:
     wait: there it is left to the end of the program, and `LimitError` says so.
     """
     try:
-        start_thread(fn, *args, name="aioaug-dispose")
+        start_aside(fn, *args, name="aioaug-dispose")
     except LimitError:
         if asyncio._get_running_loop() is not None:
             raise

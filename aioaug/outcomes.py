@@ -44,7 +44,10 @@ class Failure:
         self.error = error
 
     def unwrap(self) -> NoReturn:
-        raise self.error
+        try:
+            raise self.error
+        finally:
+            del self  # the traceback has this frame, and would keep the exception alive
 
     def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
         text = "".join(traceback.format_exception(self.error))

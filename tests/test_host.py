@@ -35,7 +35,7 @@ def test_a_lease_keeps_the_loop():
     first.give_back()
     assert (first.taken, second.taken, len(threads())) == (False, True, 1)
     with pytest.raises(ClosedError):
-        first.submit(loop)
+        first.call(loop)
     ended = []
 
     async def work():

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import time
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import aioaug
@@ -304,6 +306,173 @@ async def test_the_pool_shortcut():
         first = await pool.map_batches([0, 0])
     async with AsyncPool(aug.with_rng, processes=-1, seed=1) as pool:
         assert await pool.map_batches([0, 0]) == first
+
+
+def ends_inside(end, limit=SOON):
+    """Calls what ends something, out of what is part of it; not waiting for oneself is quick."""
+
+    async def inside():
+        async with asyncio.timeout(limit):
+            await end()
+
+    return inside
+
+
+@pytest.mark.parametrize("end", ["close", "terminate", "aclose"])
+@pytest.mark.parametrize("place", ["at its end", "half way", "left"])
+async def test_a_source_that_ends_its_own_pool(engine, end, place):
+    cleaned = []
+
+    async def source():
+        try:
+            for number in range(100):
+                if place == "half way" and number == 5:
+                    await ends_inside(ending)()
+                yield number
+        finally:
+            await ends_inside(ending)()
+            cleaned.append(place)
+
+    async with AsyncPool(aug.nothing, processes=2, engine=engine) as pool:
+        stream = pool.imap_batches(source(), output_buffer_size=200 if place == "at its end" else 4)
+        ending = stream.aclose if end == "aclose" else getattr(pool, end)
+        async with asyncio.timeout(SOON):
+            assert await anext(stream) == 0
+            if place == "left":
+                await stream.aclose()
+            else:
+                with pytest.raises((ClosedError, StopAsyncIteration)):
+                    while True:
+                        await anext(stream)
+        await stream.aclose()
+        assert cleaned == [place]
+        if end == "aclose":
+            assert await pool.map_batches([1]) == [1]
+    assert children() == []
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+@pytest.mark.parametrize("way", ["stream", "list", "future"])
+async def test_a_handler_that_ends_its_own_pool(end, way):
+    async def handler(index, batch, error):
+        await ends_inside(getattr(pool, end))()
+        return "instead"
+
+    batches = [0, 1, "value_error", *range(3, 100)]
+    pool = AsyncPool(aug.Failing(), processes=2, on_error=handler)
+    async with asyncio.timeout(2 * SOON):
+        with pytest.raises((ClosedError, asyncio.CancelledError)):
+            if way == "stream":
+                async for _ in pool.imap_batches(iter(batches), output_buffer_size=8):
+                    pass
+            elif way == "list":
+                await pool.map_batches(batches, chunksize=1)
+            else:
+                await pool.map_batches_async(batches, chunksize=1)
+        await pool.close()
+    assert children() == []
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+async def test_a_callback_that_ends_its_own_pool(end):
+    pool = AsyncPool(aug.nothing, processes=2)
+    ends = []
+
+    def done(result):
+        ends.append(asyncio.ensure_future(ends_inside(getattr(pool, end))()))
+
+    assert await pool.map_batches_async([1, 2], callback=done) == [1, 2]
+    await asyncio.sleep(0)
+    await ends[0]
+    assert children() == []
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+async def test_a_consumer_that_ends_its_own_pool(end):
+    pool = AsyncPool(aug.nothing, processes=2)
+    with pytest.raises(ClosedError):
+        async for _ in pool.imap_batches(iter(range(100)), output_buffer_size=4):
+            await ends_inside(getattr(pool, end))()
+    assert children() == []
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+async def test_a_thread_that_ends_its_own_pool(end):
+    loop = asyncio.get_running_loop()
+
+    def source():
+        yield from range(5)
+        ending.append(asyncio.run_coroutine_threadsafe(ends_inside(getattr(pool, end))(), loop))
+        ending[0].result()
+        yield 5
+
+    ending = []
+    pool = AsyncPool(aug.nothing, processes=2)
+    stream = pool.imap_batches(source(), output_buffer_size=4)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "a batch source is still busy", ResourceWarning)
+        with pytest.raises(ClosedError):
+            async for _ in stream:
+                pass
+        await pool.close()
+    await asyncio.wrap_future(ending[0])
+    assert children() == []
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+@pytest.mark.parametrize("kind", ["asyncio", "anyio"])
+async def test_an_end_by_a_task_that_the_source_waits_for(end, kind):
+    """It would wait for itself by way of another; but a time limit ends that."""
+    seen = []
+
+    async def ending():
+        try:
+            if kind == "anyio":
+                with anyio.fail_after(0.2):
+                    await getattr(pool, end)()
+            else:
+                async with asyncio.timeout(0.2):
+                    await getattr(pool, end)()
+        except TimeoutError:
+            seen.append("timeout")
+
+    async def source():
+        try:
+            for number in range(100):
+                yield number
+        finally:
+            await asyncio.shield(asyncio.ensure_future(ending()))
+            seen.append("cleaned")
+
+    pool = AsyncPool(aug.nothing, processes=2)
+    stream = pool.imap_batches(source(), output_buffer_size=4)
+    async with asyncio.timeout(10):
+        await anext(stream)
+        await stream.aclose()
+        await pool.close()
+    assert seen[-1] == "cleaned"
+    assert children() == []
+
+
+async def test_a_source_that_ends_the_pool_of_a_stream_around_it():
+    """The inner source ends the outer pool, which waits for the stream between them."""
+    outer = AsyncPool(aug.nothing, processes=1)
+
+    async def source():
+        try:
+            for number in range(100):
+                yield number
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await outer.close()
+
+    async with AsyncPool(aug.nothing, processes=1) as inner, asyncio.timeout(10):
+        stream = outer.imap_batches(inner.imap_batches(source(), output_buffer_size=2))
+        assert await anext(stream) == 0
+        await stream.aclose()
+        await outer.close()
+    assert children() == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import imgaug as ia
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
-from aioaug import WorkerDied, blocking
+from aioaug import BackgroundAugmenter, BatchLoader, WorkerDied, blocking
 from background_testing import LOADED, do
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated, use Pool:FutureWarning")
@@ -493,3 +493,82 @@ def test_large_results_of_small_questions_come_in_shared_memory():
 def test_batches_are_imgaugs_own():
     with blocking.Pool(iaa.Add(1), processes=1) as pool:
         assert isinstance(pool.map_batches([bg.numbered(1)])[0], ia.Batch)
+
+
+def ended_inside(end):
+    """Calls what ends something, out of what is part of it; not waiting for oneself is quick."""
+
+    async def inside():
+        async with asyncio.timeout(2):
+            await end()
+
+    return inside
+
+
+@pytest.mark.parametrize("place", ["at its end", "half way", "left"])
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("load", [None, bg.load_quickly])
+async def test_a_source_that_ends_its_own_loader(place, workers, load):
+    cleaned = []
+
+    async def source():
+        try:
+            for number in range(6):
+                if place == "half way" and number == 3:
+                    await ended_inside(loader.terminate)()
+                yield number
+        finally:
+            await ended_inside(loader.terminate)()
+            cleaned.append(place)
+
+    loader = BatchLoader(source, nb_workers=workers, queue_size=100, load=load)
+    async with asyncio.timeout(10):
+        await loader.get_batch()
+        if place != "left":
+            while await loader.get_batch() is not None:
+                pass
+        await loader.terminate()
+    assert set(cleaned) == {place}
+    assert loader.all_finished()
+    assert loader.count_workers_alive() == 0
+
+
+@pytest.mark.parametrize("place", ["at its end", "half way", "left"])
+async def test_a_source_that_ends_its_own_augmenter(place):
+    cleaned = []
+
+    async def source():
+        try:
+            for number in range(20):
+                if place == "half way" and number == 5:
+                    await ended_inside(background.terminate)()
+                yield number
+        finally:
+            await ended_inside(background.terminate)()
+            cleaned.append(place)
+
+    background = BackgroundAugmenter(source(), aug.nothing, queue_size=8, nb_workers=1)
+    async with asyncio.timeout(10):
+        assert await background.get_batch() is not None
+        if place != "left":
+            while await background.get_batch() is not None:
+                pass
+        await background.terminate()
+    assert cleaned == [place]
+    assert background.closed
+
+
+async def test_a_loader_that_ends_the_augmenter_behind_it():
+    async def source():
+        try:
+            for number in range(20):
+                yield number
+        finally:
+            await ended_inside(background.terminate)()
+
+    async with BatchLoader(source, queue_size=4) as loader:
+        background = BackgroundAugmenter(loader, aug.nothing, queue_size=2, nb_workers=1)
+        async with asyncio.timeout(10):
+            while await background.get_batch() is not None:
+                pass
+            await background.terminate()

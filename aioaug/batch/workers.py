@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from .. import _worker, machine
+from .._interrupts import undisturbed
 from .._tasks import end_in_thread, together
 from ..engines import Engine, ProcessEngine
 from ..errors import ClosedError, TransportError, WorkerDied
@@ -103,7 +104,7 @@ class _Shared:
             self._engine = self._started = None  # the next call tries again
 
 
-_lock = threading.Lock()
+_lock = threading.Lock()  # only with `undisturbed`
 _shared: _Shared | None = None
 # What a forked child has of its parent. To drop it would be to have asyncio complain of tasks
 # that only the parent can end.
@@ -135,9 +136,7 @@ def shutdown() -> None:
     Calls under way are waited for. It blocks; from a coroutine await `shutdown_async`. The next
     call that needs workers starts new ones.
     """
-    global _shared
-    with _lock:
-        shared, _shared = _shared, None
+    shared = undisturbed(_taken_away)
     if shared is not None and shared.pid == os.getpid():
         shared.lease.end(shared.close)
 
@@ -148,6 +147,13 @@ async def shutdown_async() -> None:
 
 
 def _the_shared() -> _Shared:
+    shared = _shared
+    if shared is None or shared.pid != os.getpid():
+        shared = undisturbed(_renewed)
+    return shared
+
+
+def _renewed() -> _Shared:
     global _shared
     with _lock:
         if _shared is None or _shared.pid != os.getpid():
@@ -155,6 +161,13 @@ def _the_shared() -> _Shared:
                 _parents.append(_shared)
             _shared = _Shared()
         return _shared
+
+
+def _taken_away() -> _Shared | None:
+    global _shared
+    with _lock:
+        shared, _shared = _shared, None
+        return shared
 
 
 async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import multiprocessing
 from typing import Generic, Self, TypeVar
 
+from .._interrupts import Answer
 from ..errors import AioaugError, ClosedError
+from ..outcomes import Failure, Success
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ class AsyncResult(Generic[T]):
 
     def __init__(self, future: asyncio.Future[T], owner: object) -> None:
         self._owner = owner  # the work ends with its pool
-        self._done: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._answer: Answer[T] = Answer()
         future.add_done_callback(self._settle)
 
     @classmethod
@@ -34,26 +35,26 @@ class AsyncResult(Generic[T]):
         self.wait(timeout)
         if not self.ready():
             raise ResultTimeout(f"no result within {timeout} seconds")
-        return self._done.result()
+        return self._answer.get()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the result is there, or for so many seconds."""
-        concurrent.futures.wait((self._done,), timeout)
+        self._answer.wait(timeout)
 
     def ready(self) -> bool:
         """Whether the result is there."""
-        return self._done.done()
+        return self._answer.outcome is not None
 
     def successful(self) -> bool:
         """Whether it is there without an error; `ValueError` if it is not there yet."""
         if not self.ready():
             raise ValueError("the result is not ready yet")
-        return self._done.exception() is None
+        return isinstance(self._answer.outcome, Success)
 
     def _settle(self, future: asyncio.Future[T]) -> None:
         if future.cancelled():
-            self._done.set_exception(ClosedError("the pool was terminated"))
+            self._answer.give(Failure(ClosedError("the pool was terminated")))
         elif (error := future.exception()) is not None:
-            self._done.set_exception(error)
+            self._answer.give(Failure(error))
         else:
-            self._done.set_result(future.result())
+            self._answer.give(Success(future.result()))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVa
 
 from .. import host
 from .._tasks import end_aside
+from ..errors import ClosedError
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -39,8 +40,9 @@ class Twin:
     read from the async object.
 
     Methods may be called from any thread, also from one with a running event loop, which then
-    stands still; but not from the host's own, that is, not from a callback. Arguments may be
-    twins. An interrupt (Ctrl-C) cancels the call and leaves the object usable.
+    stands still, and from a signal's handler; but not from the host's own thread, that is, not
+    from a callback. Arguments may be twins. An interrupt (Ctrl-C) cancels the call and leaves the
+    object usable.
     """
 
     _of: ClassVar[type[Any]]
@@ -64,7 +66,7 @@ class Twin:
                 stacklevel=2,
             )
         thing = self._of(*_plain(args), **_plain_named(kwargs))
-        self._set_up(thing, (args, kwargs), host.Lease())
+        self._set_up(thing, (args, kwargs), host.Lease(), owner=True)
         if self._starts:
             try:
                 self._call(self._of.start)
@@ -76,14 +78,16 @@ class Twin:
     def around(cls, thing: Any, kept: object) -> Self:
         """The twin of an object that exists already; what it comes from keeps the loop running."""
         twin = cls.__new__(cls)
-        twin._set_up(thing, kept, None)
+        origin: Any = kept[0] if isinstance(kept, tuple) else kept
+        twin._set_up(thing, kept, origin._lease, owner=False)
         return twin
 
-    def _set_up(self, thing: Any, kept: object, lease: host.Lease | None) -> None:
+    def _set_up(self, thing: Any, kept: object, lease: host.Lease, *, owner: bool) -> None:
         self._thing = thing
         self._kept = kept  # twins that are its sources, or what it comes from
         self._lease = lease
-        self._open = False
+        self._owner = owner  # of the lease
+        self._begun = False
         self._pid = os.getpid()
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -97,8 +101,6 @@ class Twin:
                 f"this {type(self).__name__} belongs to process {self._pid}; a process that was "
                 "forked from it has to build one of its own"
             )
-        if self._lease is not None:
-            self._open = self._lease.take()
         kept = self, args, kwargs
 
         async def work() -> Any:
@@ -107,7 +109,8 @@ class Twin:
                 result = await result
             return result if wrapper is None else wrapper.around(result, kept)
 
-        return host.call(work)
+        # Also what was ended may be asked, which says so.
+        return self._lease.call(work) if self._lease.take() else host.call(work)
 
     def _finish(self) -> None:
         """End at once, whatever state it is in."""
@@ -118,13 +121,13 @@ class Twin:
 
     def _begin(self) -> None:
         """Count as open, for a twin that keeps nothing running itself."""
-        self._open = True
+        self._begun = True
         _silent.add(self._thing)
 
     def _let_go(self) -> None:
-        self._open = False
+        self._begun = False
         _silent.discard(self._thing)
-        if self._lease is not None:
+        if self._owner:
             self._lease.give_back()
 
     def __getattr__(self, name: str) -> Any:
@@ -150,8 +153,10 @@ class Twin:
             self._let_go()
 
     def __del__(self) -> None:
+        lease = self.__dict__.get("_lease")  # not built fully if __init__ raised
+        is_open = lease is not None and (lease.taken if self._owner else self._begun)
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if not self.__dict__.get("_open") or host.is_ending() or self._pid != os.getpid():
+        if not is_open or host.is_ending() or self._pid != os.getpid():
             return
         if not self._dropped_silently and not getattr(self._thing, "closed", False):
             warnings.warn(
@@ -160,7 +165,7 @@ class Twin:
                 source=self,
                 stacklevel=2,
             )
-        _dispose(type(self)._end, self._thing, self._lease)
+        end_aside(_dispose, type(self)._end, self._thing, lease if self._owner else None)
 
 
 def blocking(
@@ -217,17 +222,16 @@ class AsItIs(Wrapper[T]):
 
 
 def _dispose(end: _End, thing: Any, lease: host.Lease | None) -> None:
-    """End what was dropped, without waiting for it: this may be any thread, even the loop's."""
-
-    def work() -> None:
-        try:
+    """End what was dropped; in a thread of its own, as any may have dropped it, the loop's too."""
+    try:
+        if lease is None:
             host.call(end, thing)
-        finally:
-            _silent.discard(thing)
-            if lease is not None:
-                lease.give_back()
-
-    end_aside(work)
+        else:
+            lease.end(end, thing)
+    except ClosedError:
+        pass  # something else has ended it, or the program's exit does
+    finally:
+        _silent.discard(thing)
 
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import socket
@@ -15,6 +14,7 @@ from typing import Any
 
 from .. import _wire, _worker
 from .._descriptors import process_descriptor, socket_pair
+from .._interrupts import at_exit, interrupts_ignored
 from ..errors import ClosedError
 from . import helpers, surroundings
 from .watched import WatchedProcess, WatchingContext
@@ -48,6 +48,7 @@ class Keeper:
 
     def spawn(self) -> socket.socket:
         """Start a worker and return the parent's end of the connection to it."""
+        killed_at_exit(os.getpid()).add(self)  # before there is anything that could be left behind
         with self._process_lock:
             if self._killed:
                 raise ClosedError("the engine was closed")
@@ -62,7 +63,6 @@ class Keeper:
                     raise
                 finally:
                     theirs.close()
-        killed_at_exit(os.getpid()).add(self)
         ours.setblocking(False)
         return ours
 
@@ -122,11 +122,13 @@ class Keeper:
         """Wait until the executor has seen that its process is gone.
 
         At its exit concurrent.futures speaks to all executors, without the lock under which they
-        hang up: one that does so in that moment makes it print a traceback.
+        hang up: one that does so in that moment makes it print a traceback. And an interrupt while
+        it waits for an executor's thread has Python take that thread for ended, for everybody.
         """
-        executor = self._executor
-        if executor is not None:
-            executor.shutdown(wait=True, cancel_futures=True)
+        with self._stop_lock:
+            executor = self._executor
+            if executor is not None:
+                executor.shutdown(wait=True, cancel_futures=True)
 
 
 @cache
@@ -134,21 +136,20 @@ def killed_at_exit(pid: int) -> weakref.WeakSet[Keeper]:
     """The keepers of this process, whose workers are killed when its interpreter exits.
 
     A program may end with a pool that nobody closed. Python then waits for the threads of all
-    executors, which wait for their processes, which would wait for work. `atexit` comes after
-    that; what comes before it is not public, but concurrent.futures itself relies on it.
+    executors, which wait for their processes, which would wait for work.
     """
     keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
     def kill_all() -> None:
         if os.getpid() == pid:  # and not in a process that was forked from it
             left = tuple(keepers)
-            for keeper in left:
-                keeper.expel()
-            for keeper in left:
-                keeper.settle()
+            with interrupts_ignored():
+                for keeper in left:
+                    keeper.condemn()
+                for keeper in left:
+                    keeper.settle()
 
-    register = getattr(threading, "_register_atexit", atexit.register)
-    register(kill_all)
+    at_exit(kill_all)
     return keepers
 
 

@@ -233,3 +233,7 @@ def double_mp(mp_array, done):
 def fill_with(mp_arrays, shapes, value, seconds=0.0):
     time.sleep(seconds)
     SharedMem.shm2ndarray(mp_arrays[0], shapes[0])[...] = value
+
+
+def load_quickly(number):
+    return number
