@@ -316,6 +316,11 @@ def test_polar_warping_of_points():
     np.testing.assert_allclose(kept.to_xy_array(), points.to_xy_array(), atol=0.01)
 
 
+def test_polar_warping_of_a_picture_without_points():
+    points = imgaug.KeypointsOnImage([], NOISE[0].shape)
+    assert len(iaa.WithPolarWarping(iaa.Fliplr(1.0))(keypoints=points)) == 0
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_color_temperature_of_a_batch_is_that_of_its_images(count):
     kelvins = np.float32([1250, 4330, 7777, 9001, 2222][:count])

@@ -25,18 +25,20 @@ numbers = st.integers(0, 11)
 often = st.sampled_from
 
 
-def nodes(depth):
-    fixed = often([""] * 8 + ["method", "attribute"])
-    seeds = often([None] * 5 + [3])
-    leaf = st.builds(Node, often(LEAVES), seed=seeds, fixed=fixed)
-    if depth == 1:
-        return leaf
+FIXED = often([""] * 8 + ["method", "attribute"])
+SEEDS = often([None] * 5 + [3])
+
+
+def nests(depth):
     children = branches(depth - 1)
     names = often([*trees.NESTS, *list(trees.LISTS) * 4, *["Sometimes"] * 4])
-    nest = st.builds(
-        Node, names, st.tuples(children, st.none() | children), numbers, seed=seeds, fixed=fixed
-    )
-    return st.one_of(nest, nest, leaf)
+    both = st.tuples(children, st.none() | children)
+    return st.builds(Node, names, both, numbers, seed=SEEDS, fixed=FIXED)
+
+
+def nodes(depth):
+    leaf = st.builds(Node, often(LEAVES), seed=SEEDS, fixed=FIXED)
+    return leaf if depth == 1 else st.one_of(nests(depth), nests(depth), leaf)
 
 
 def branches(depth):
@@ -51,13 +53,14 @@ def branches(depth):
 def pictures():
     some = st.sets(often(trees.reference.COLUMNS), max_size=4)
     with_images = some.map(lambda names: names | {"images"})
+    columns = st.one_of(st.just(trees.reference.COLUMNS), with_images, with_images, some)
     return st.builds(
         Images,
         seed=st.integers(0, 10**6),
         sizes=st.one_of(same_sizes(), same_sizes(), sizes(6, 24), sizes(0, 24)),
         channels=often([3] * 12 + [None, 1, 2, 4]),
         dtype=often(["uint8"] * 30 + DTYPES),
-        columns=st.one_of(with_images, with_images, with_images, some).map(sorted).map(tuple),
+        columns=columns.map(sorted).map(tuple),
         layout=often(["C"] * 6 + ["F", "reversed", "read-only"]),
         together=st.booleans(),
         normalized=st.booleans(),
@@ -77,11 +80,11 @@ def same_sizes():
 def trials():
     return st.builds(
         Trial,
-        nodes(DEPTH),
+        nests(DEPTH),
         st.lists(pictures(), min_size=1, max_size=3).map(tuple),
         seed=st.one_of(st.integers(0, 100), st.integers(0, 2**31 - 1)),
         live=often([0] * 6 + [1, 2]),
-        engine=often(["inline"] * 24 + ["thread"] * 5 + ["process"]),
+        engine=often(["inline"] * 8 + ["thread"] * 3 + ["process"]),
         workers=st.integers(1, 3),
     )
 
