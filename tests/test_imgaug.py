@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -182,6 +183,41 @@ def test_private_rng_is_what_seeding_leaves():
     assert state_of_global_rng() == before
 
 
+def test_private_rng_reaches_what_was_built_before_and_outlives_what_is_built_meanwhile():
+    before = state_of_global_rng()
+    older = imgaug.random.RNG(None)
+    drawn = []
+    for seed in (1, 1, 2):
+        with private_rng(seed):
+            newer = imgaug.random.RNG(None)
+            copy = pickle.loads(pickle.dumps(newer))
+            drawn.append((older.uniform(), newer.uniform()))
+            assert not copy.is_global_rng()
+            assert copy.uniform() == drawn[-1][0]
+            assert older.is_global_rng()
+            assert newer.is_global_rng()
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert state_of_global_rng() == before
+    assert newer.is_global_rng()
+    assert newer.uniform() != drawn[2][0]
+    assert state_of_global_rng() != before
+
+
+def test_numpy_seeds_the_global_rng_when_the_program_first_asks_for_it():
+    program = """
+        import aioaug, numpy as np, imgaug.random as iarandom
+        from aioaug._imgaug import private_rng
+        {}
+        np.random.seed(1)
+        print(iarandom.RNG(None).uniform(), iarandom.get_global_rng().uniform(), np.random.rand())
+    """
+    plain = python(program.format(""))
+    assert python(program.format("np.random.seed(5)")) == plain
+    assert python(program.format("iarandom.RNG(5).uniform()")) == plain
+    asked = "with private_rng(3): iarandom.RNG(None).uniform()"
+    assert python(program.format(asked)) == plain
+
+
 def test_private_rngs_nest():
     with private_rng(1):
         outer = state_of_global_rng()
@@ -278,6 +314,11 @@ def test_polar_warping_of_points():
     points = imgaug.KeypointsOnImage.from_xy_array(np.float32([[5, 6], [30, 20]]), NOISE[0].shape)
     kept = iaa.WithPolarWarping(iaa.Identity())(keypoints=points)
     np.testing.assert_allclose(kept.to_xy_array(), points.to_xy_array(), atol=0.01)
+
+
+def test_polar_warping_of_a_picture_without_points():
+    points = imgaug.KeypointsOnImage([], NOISE[0].shape)
+    assert len(iaa.WithPolarWarping(iaa.Fliplr(1.0))(keypoints=points)) == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

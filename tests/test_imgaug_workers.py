@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from importlib.util import find_spec
 
+import imgaug_carried
 import imgaug_trees as trees
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ async def augmented_by(augmenters):
     """What workers that were sent the augmenters make of batches, and what we ourselves do."""
     calls = [(name, index) for name in augmenters for index in range(BATCHES)]
     batches = {name: cases.batch_for(name, PICTURES) for name in augmenters}
-    async with AsyncPool(trees.Each(augmenters, SEED), 2) as pool:
+    async with AsyncPool(imgaug_carried.Each(augmenters, SEED), 2) as pool:
         done = await pool.map_batches([(*call, batches[call[0]]) for call in calls], chunksize=1)
     here = {}
     for name, augmenter in augmenters.items():
@@ -55,7 +56,7 @@ def add_elementwise():
 
 AUGMENTERS = {
     "kept by a function's module": lambda: trees.add_by_unseeded,
-    "kept by a callable": lambda: trees.Calling(add_elementwise()),
+    "kept by a callable": lambda: imgaug_carried.Calling(add_elementwise()),
     "kept by an augmenter": trees.Keeping,
     "a list with a seed": lambda: iaa.Sometimes(
         1.0, iaa.SomeOf(1, [iaa.Add(1), iaa.Add(2), iaa.Add(3)], seed=1)

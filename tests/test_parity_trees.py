@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from imgaug_trees import Branch, Images, Node, Trial
 
-QUICK = 16
+QUICK = 24
 MANY = int(os.environ.get("AIOAUG_TREES", "300"))
 INTEGERS = [f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)]
 DTYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
@@ -25,23 +25,20 @@ numbers = st.integers(0, 11)
 often = st.sampled_from
 
 
-def maybe(strategy, nothing=None):
-    """Half of the time nothing."""
-    return st.one_of(st.just(nothing), strategy)
+FIXED = often([""] * 8 + ["method", "attribute"])
+SEEDS = often([None] * 5 + [3])
+
+
+def nests(depth):
+    children = branches(depth - 1)
+    names = often([*trees.NESTS, *list(trees.LISTS) * 4, *["Sometimes"] * 4])
+    both = st.tuples(children, st.none() | children)
+    return st.builds(Node, names, both, numbers, seed=SEEDS, fixed=FIXED)
 
 
 def nodes(depth):
-    fixed = often([""] * 8 + ["method", "attribute"])
-    seeds = often([None] * 5 + [3])
-    leaf = st.builds(Node, often(LEAVES), seed=seeds, fixed=fixed)
-    if depth == 1:
-        return leaf
-    children = branches(depth - 1)
-    names = often([*trees.NESTS, *list(trees.LISTS) * 4, *["Sometimes"] * 4])
-    nest = st.builds(
-        Node, names, st.tuples(children, maybe(children)), numbers, seed=seeds, fixed=fixed
-    )
-    return st.one_of(nest, nest, leaf)
+    leaf = st.builds(Node, often(LEAVES), seed=SEEDS, fixed=FIXED)
+    return leaf if depth == 1 else st.one_of(nests(depth), nests(depth), leaf)
 
 
 def branches(depth):
@@ -54,14 +51,16 @@ def branches(depth):
 
 
 def pictures():
-    columns = st.lists(often(trees.reference.COLUMNS), max_size=4, unique=True)
+    some = st.sets(often(trees.reference.COLUMNS), max_size=4)
+    with_images = some.map(lambda names: names | {"images"})
+    columns = st.one_of(st.just(trees.reference.COLUMNS), with_images, with_images, some)
     return st.builds(
         Images,
         seed=st.integers(0, 10**6),
-        sizes=often([same_sizes(), same_sizes(), sizes(6, 24), sizes(0, 24)]).flatmap(lambda s: s),
+        sizes=st.one_of(same_sizes(), same_sizes(), sizes(6, 24), sizes(0, 24)),
         channels=often([3] * 12 + [None, 1, 2, 4]),
         dtype=often(["uint8"] * 30 + DTYPES),
-        columns=columns.map(lambda names: tuple({"images", *names} if names else names)),
+        columns=columns.map(sorted).map(tuple),
         layout=often(["C"] * 6 + ["F", "reversed", "read-only"]),
         together=st.booleans(),
         normalized=st.booleans(),
@@ -81,11 +80,11 @@ def same_sizes():
 def trials():
     return st.builds(
         Trial,
-        nodes(DEPTH),
+        nests(DEPTH),
         st.lists(pictures(), min_size=1, max_size=3).map(tuple),
         seed=st.one_of(st.integers(0, 100), st.integers(0, 2**31 - 1)),
         live=often([0] * 6 + [1, 2]),
-        engine=often(["inline"] * 24 + ["thread"] * 5 + ["process"]),
+        engine=often(["inline"] * 8 + ["thread"] * 3 + ["process"]),
         workers=st.integers(1, 3),
     )
 
@@ -131,6 +130,33 @@ def trying(count, **options):
         phases=[Phase.generate, Phase.shrink],
         **options,
     )
+
+
+def a_list_in(name, augmenter, *leaves):
+    inside = Node(augmenter, (Branch(tuple(map(Node, leaves))),) * 2 if leaves else (), number=1)
+    return Node(name, (Branch((inside,), bare=True), None))
+
+
+THREE = "arithmetic.AddElementwise", "flip.Fliplr", "arithmetic.Multiply"
+
+
+@pytest.mark.parametrize("engine", ["inline", "thread", "process"])
+@pytest.mark.parametrize(
+    "tree",
+    [
+        a_list_in("Sometimes", "OneOf", *THREE),
+        a_list_in("Sometimes", "SomeOf", *THREE),
+        a_list_in("Sometimes", "Sequential", *THREE),
+        a_list_in("Sometimes", "weather.Rain"),
+        a_list_in("BlendAlpha", "weather.Clouds"),
+        a_list_in("WithChannels", "SomeOf", *THREE),
+        a_list_in("WithColorspace", "OneOf", *THREE),
+    ],
+    ids=lambda tree: f"{tree.name}-{tree.branches[0].nodes[0].name}",
+)
+def test_a_list_in_the_place_of_children(tree, engine, reference, runner):
+    batches = tuple(Images(number, ((16, 24),) * 2) for number in range(12))
+    check(Trial(tree, batches, seed=7, live=2, engine=engine, workers=2), reference, runner)
 
 
 @trying(QUICK, derandomize=True)

@@ -86,6 +86,8 @@ def _piecewise_affine(transform: Any) -> Any:
 
 def _cart_to_polar(cv2: Any) -> Any:
     def cart_to_polar(x: Any, y: Any, **kwargs: Any) -> Any:
+        if not len(x):
+            return x.reshape(0, 1), y.reshape(0, 1)  # OpenCV has None for no points at all
         # (N,) came back as (N, 1) before OpenCV 5, and imgaug joins the two along axis 1.
         magnitude, angle = cv2.cartToPolar(x, y, **kwargs)
         return (magnitude[:, None], angle[:, None]) if magnitude.ndim == 1 else (magnitude, angle)
