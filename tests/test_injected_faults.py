@@ -78,6 +78,7 @@ def test_a_worker_that_gets_no_thread_says_so():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(RUNS * BOUND)
 @pytest.mark.parametrize("which", ["all", "on"])
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("function", HERE)
@@ -86,6 +87,7 @@ def test_at_every_place(function, loop, which):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(RUNS * BOUND)
 @pytest.mark.parametrize("which", ["all", "on"])
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("function", FAR)

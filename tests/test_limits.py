@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import pickle
+import shutil
 import threading
 
 import pytest
@@ -13,9 +14,8 @@ from aioaug import LimitError, limits
 from aioaug._tasks import end_aside, end_in_thread, in_thread
 from aioaug._threads import DaemonExecutor
 from faults import Fault
-from programs_testing import run
+from programs_testing import PATIENCE, assert_gone, run, session_of, start
 
-NEVER = (0, -1)
 ALWAYS = (1, 1_000_000)
 
 
@@ -189,3 +189,44 @@ async def main():
             return await pool.map_batches([1])
 """
     assert result_of(tmp_path, body) == "[1]"
+
+
+# A real limit
+
+LIMITED = """
+import resource
+import numpy as np
+
+limit = int(os.environ["LIMIT"])
+resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+
+async def main():
+    try:
+        async with aioaug.AsyncPool(aug.plus_one, 2, maxtasksperchild=3) as pool:
+            batches = (np.full(100_000, number, np.uint8) for number in range(24))
+            async with pool.imap_batches(batches) as stream:
+                return [int(batch[0]) async for batch in stream] == list(range(1, 25))
+    except aioaug.LimitError as error:
+        return f"RLIMIT_NPROC) is {limit}" in str(error)
+
+if __name__ == "__main__":
+    print(asyncio.run(main()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (shutil.which("setpriv") and hasattr(os, "geteuid") and os.geteuid() == 0),
+    reason="needs to be another user, for whom the limit holds",
+)
+@pytest.mark.parametrize("limit", [3, 5, 7, 9, 12, 16, 20])
+def test_a_user_with_few_threads_and_processes(tmp_path, monkeypatch, limit):
+    monkeypatch.setenv("LIMIT", str(limit))
+    # Nobody else is this user; what root may read, the program may, too.
+    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    program = start(
+        tmp_path, LIMITED, prefix=("setpriv", "--reuid=61234", "--clear-groups", *rights)
+    )
+    out, _ = program.communicate(timeout=2 * PATIENCE)
+    assert_gone(session_of(program.pid))
+    assert out == "True\n"

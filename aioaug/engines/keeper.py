@@ -20,7 +20,7 @@ from . import helpers, surroundings
 from .watched import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
-_STUCK = 5.0
+_STUCK = 10.0
 
 
 class Keeper:
