@@ -26,7 +26,7 @@ _FROM_A_CALLBACK = (
 
 
 class Call(Generic[T]):
-    """A piece of work on the loop for another thread, where `done` gets the outcome, once."""
+    """A piece of work on the loop for another thread; `done` gets the outcome, in any thread."""
 
     def __init__(
         self,
@@ -48,6 +48,8 @@ class Call(Generic[T]):
         """Begin, on the loop."""
         if not self._over:
             self._task = asyncio.get_running_loop().create_task(self._run())
+            # A task that is cancelled before its first step never gets as far as to tell.
+            self._task.add_done_callback(lambda _: self.end(Failure(CancelledError())))
 
     def end(self, outcome: Outcome[T]) -> None:
         """Tell whoever waits."""
@@ -91,26 +93,23 @@ class Portal:
         self._thread = start_thread(self._live, name="aioaug-portal")
         self._ready.get()
 
-    def submit(
-        self, work: Callable[[], Awaitable[T]], done: Callable[[Outcome[T]], object]
-    ) -> Call[T]:
-        """Begin `work` on the loop; `done` is called there, or at the loop's end elsewhere."""
-        call = Call(self, work, done)
+    def submit(self, call: Call[Any]) -> None:
+        """Begin a call; it ends there, or when the loop does."""
         self.calls[call] = None
         self.tell(call.begin)
         # Whoever ends the portal says why before it tells all calls that it finds: this one is
         # among them, or knows.
         if self._end is not None:
             call.end(Failure(ClosedError(self._end)))
-        return call
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` on the loop and wait for it; if the wait is interrupted, it is cancelled."""
-        if threading.get_ident() == self._thread.ident:
+        if asyncio._get_running_loop() is self._loop:
             raise RuntimeError(_FROM_A_CALLBACK)
         answer: Answer[T] = Answer()
-        call = self.submit(work, answer.give)
+        call = Call(self, work, answer.give)
         try:
+            self.submit(call)
             return answer.get()
         except BaseException:
             if answer.outcome is None:
@@ -128,7 +127,7 @@ class Portal:
     def close(self) -> None:
         """End the loop when the calls under way have ended, and wait for that."""
         self.tell(self._leaving.set)
-        if threading.get_ident() != self._thread.ident:
+        if asyncio._get_running_loop() is not self._loop:
             self._thread.join()
 
     def stand_still(self, reason: str) -> None:

@@ -96,8 +96,10 @@ class Lease:
 
         if self._portal is None:
             await finish(in_thread(self.take))  # to start the loop is to wait for it
-        call: Call[T] = self._taken().submit(partial(work, *args), done)
+        portal = self._taken()
+        call = Call(portal, partial(work, *args), done)
         try:
+            portal.submit(call)
             return (await outcome).unwrap()
         except asyncio.CancelledError:
             call.cancel()

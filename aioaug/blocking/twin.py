@@ -71,7 +71,7 @@ class Twin:
             try:
                 self._call(self._of.start)
             except BaseException:
-                self._finish()
+                self._last(type(self)._end)
                 raise
 
     @classmethod
@@ -85,10 +85,10 @@ class Twin:
     def _set_up(self, thing: Any, kept: object, lease: host.Lease, *, owner: bool) -> None:
         self._thing = thing
         self._kept = kept  # twins that are its sources, or what it comes from
-        self._lease = lease
         self._owner = owner  # of the lease
         self._begun = False
         self._pid = os.getpid()
+        self._lease = lease  # the last, by which __del__ sees that all is there
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._relay(method, None, args, kwargs)
@@ -112,12 +112,26 @@ class Twin:
         # Also what was ended may be asked, which says so.
         return self._lease.call(work) if self._lease.take() else host.call(work)
 
-    def _finish(self) -> None:
-        """End at once, whatever state it is in."""
+    def _last(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a method that ends it, and need the loop no more.
+
+        After an interrupt, which may have come before that, it is ended without waiting for it.
+        """
         try:
-            host.call(type(self)._end, self._thing)
-        finally:
+            result = self._relay(method, None, args, kwargs)
+        except Exception:
             self._let_go()
+            raise
+        except BaseException:
+            self._end_aside()
+            raise
+        self._let_go()
+        return result
+
+    def _end_aside(self) -> None:
+        self._dropped_silently = True
+        lease = self._lease if self._owner else None
+        end_aside(_dispose, type(self)._end, self._thing, lease)
 
     def _begin(self) -> None:
         """Count as open, for a twin that keeps nothing running itself."""
@@ -147,10 +161,7 @@ class Twin:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            self._call(self._of.__aexit__, kind, error, traceback)
-        finally:
-            self._let_go()
+        self._last(self._of.__aexit__, kind, error, traceback)
 
     def __del__(self) -> None:
         lease = self.__dict__.get("_lease")  # not built fully if __init__ raised
@@ -165,7 +176,7 @@ class Twin:
                 source=self,
                 stacklevel=2,
             )
-        end_aside(_dispose, type(self)._end, self._thing, lease if self._owner else None)
+        self._end_aside()
 
 
 def blocking(
@@ -188,10 +199,7 @@ def ending(
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            result: T = self._relay(method, None, args, kwargs)
-        finally:
-            self._let_go()
+        result: T = self._last(method, *args, **kwargs)
         return result
 
     return call
