@@ -24,6 +24,11 @@ Placed = tuple[int, Item]  # by its position in the source
 Call = Callable[[Sequence[Item]], Awaitable[Sequence[Verdict[Any]]]]
 
 
+# A loop refers to its tasks weakly: one that waits for something which only it refers to would be
+# collected in the middle of its work, together with the stream that was to end it.
+_running: set[Pipeline] = set()
+
+
 class Phase(Enum):
     """The life of a pipeline."""
 
@@ -198,6 +203,7 @@ class Pipeline:
             self._phase = Phase.RUNNING
             self._meter.begin()
             self._feeder = asyncio.create_task(self._feed())
+            _running.add(self)
             self._feeder.add_done_callback(self._fed)
 
     def _ready(self) -> int | None:
@@ -295,4 +301,5 @@ class Pipeline:
         self.progress.end()
         if self._feeder is not None:
             self._meter.end()
+        _running.discard(self)
         self.ended.set()

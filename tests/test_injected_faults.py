@@ -19,7 +19,17 @@ RUNS = 200  # no group has so many
 BOUND = 20.0  # seconds for each of them
 
 LOOPS = ["asyncio", "uvloop"]
-HERE = ["thread", "program", "socketpair", "memfd_create", "mmap", "open", "epoll", "pidfd_open"]
+HERE = [
+    "thread",
+    "bare_thread",
+    "program",
+    "socketpair",
+    "memfd_create",
+    "mmap",
+    "open",
+    "epoll",
+    "pidfd_open",
+]
 FAR = ["thread", "fork", "mmap", "open"]
 
 # What can be done without.

@@ -337,7 +337,8 @@ async def test_a_source_that_ends_its_own_pool(engine, end, place):
         stream = pool.imap_batches(source(), output_buffer_size=200 if place == "at its end" else 4)
         ending = stream.aclose if end == "aclose" else getattr(pool, end)
         async with asyncio.timeout(SOON):
-            assert await anext(stream) == 0
+            if place != "at its end":  # where the source may have ended the stream already
+                assert await anext(stream) == 0
             if place == "left":
                 await stream.aclose()
             else:

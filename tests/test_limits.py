@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import threading
+from contextlib import contextmanager
 
 import pytest
 from aioaug import LimitError, limits
@@ -21,8 +22,14 @@ ALWAYS = (1, 1_000_000)
 
 @pytest.fixture
 def no_thread():
-    """Has `Thread.start` fail inside `with no_thread(first, last)`."""
-    return Fault("thread").at
+    """Has threads fail to start, by either way, inside `with no_thread(first, last)`."""
+
+    @contextmanager
+    def at(first, last):
+        with Fault("thread").at(first, last), Fault("bare_thread").at(first, last):
+            yield
+
+    return at
 
 
 # The error

@@ -162,7 +162,7 @@ def test_a_fork_after_the_pool_was_made(tmp_path):
     assert code == 0
     first, refusal, no_server, third, last = out.splitlines()
     assert (first, third, last) == ("[1]", "[7]", "[2]")
-    assert "this pool belongs to process" in refusal
+    assert "this AsyncPool belongs to process" in refusal
     assert "start_method='spawn'" in no_server
 
 

@@ -40,7 +40,8 @@ async def test_bytes_copies_and_segments():
         assert stats.segments + stats.copies == 20
         assert 0 < stats.segments < stats.segments_at_most
         del kept
-        assert pool.stats().segments == 0
+        while pool.stats().segments:  # a thread may just be letting go of the last
+            await asyncio.sleep(0.005)
 
 
 async def test_a_slow_source_is_named(engine):

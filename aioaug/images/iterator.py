@@ -221,7 +221,7 @@ class ImageIterator(AsyncResource):
     def __del__(self) -> None:
         lease = getattr(self, "_lease", None)  # not built fully if __init__ raised
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if lease is None or not lease.ours or is_ending():
+        if lease is None or self._feed.closed or not lease.ours or is_ending():
             return
         end_aside(self._lease.end, self._feed.aclose)
         warnings.warn(

@@ -21,6 +21,7 @@ def _shortage(number):
 
 FUNCTIONS = {
     "thread": ("threading", "Thread.start", _NO_THREAD),
+    "bare_thread": ("_thread", "start_new_thread", _NO_THREAD),
     "program": ("_posixsubprocess", "fork_exec", _shortage(errno.EAGAIN)),
     "fork": ("os", "fork", _shortage(errno.EAGAIN)),
     "socketpair": ("socket", "socketpair", _shortage(errno.EMFILE)),
