@@ -4,13 +4,12 @@ import ast
 import graphlib
 import inspect
 import re
-import statistics
 from pathlib import Path
 
 import aioaug
 import pytest
 
-LONGEST_MODULE, MEDIAN_MODULE, LONGEST_FUNCTION = 300, 140, 60
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 60
 
 ROOT = Path(aioaug.__file__).parent
 
@@ -118,7 +117,6 @@ def test_functions_are_short(module):
 def test_modules_are_short():
     lengths = {name: path.read_text("utf-8").count("\n") for name, path in SOURCES.items()}
     assert {name: n for name, n in lengths.items() if n > LONGEST_MODULE} == {}
-    assert statistics.median(lengths.values()) <= MEDIAN_MODULE
 
 
 @every_module
