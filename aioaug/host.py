@@ -27,7 +27,7 @@ _THE_END = "the program ends"
 
 def call(work: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run `work` on the loop and wait for it; if the wait is interrupted, it is cancelled."""
-    lease = Lease()
+    lease = _Passing()
     try:
         return lease.call(work, *args)
     finally:
@@ -42,9 +42,8 @@ def is_ending() -> bool:
 class Lease:
     """Keeps the loop running for somebody. Taken and returned from any thread, idempotent.
 
-    Taking it is the business of whoever uses it first. A lease that is dropped returns itself, as
-    an interrupt may come before any `finally`. A process that was forked cannot use the leases
-    that its parent took.
+    Taking it is the business of whoever uses it first. A process that was forked cannot use the
+    leases that its parent took.
     """
 
     def __init__(self) -> None:
@@ -150,6 +149,10 @@ class Lease:
         with self._lock:
             portal, self._portal, self._over = self._portal, None, True
         return portal
+
+
+class _Passing(Lease):
+    """Returns itself when it is dropped: an interrupt may come before any `finally`."""
 
     def __del__(self) -> None:
         if self.__dict__.get("_wanted") and self.ours and not is_ending():

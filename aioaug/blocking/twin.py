@@ -165,7 +165,7 @@ class Twin:
 
     def __del__(self) -> None:
         lease = self.__dict__.get("_lease")  # not built fully if __init__ raised
-        is_open = lease is not None and (lease.taken if self._owner else self._begun)
+        is_open = lease is not None and lease.taken and (self._owner or self._begun)
         # The exit of the program ends all workers by itself, and no thread can be started there.
         if not is_open or host.is_ending() or self._pid != os.getpid():
             return
