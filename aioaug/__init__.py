@@ -1,14 +1,13 @@
 """Augment batches of images on many cores, from inside an event loop.
 
-The modules, from the ground up; each imports only from those above it:
+The packages and modules, from the ground up; each imports only from those above it:
 
-    ground      errors  outcomes  arguments  seeding  progress  stats  _optional  _imgaug
-    system      cgroups  machine  atomic
-    far side    limits  forms  _augment  _descriptors  _threads  _slots  _wire  _worker  _preload
-    asyncio     _interrupts  _tasks  _loops  engines  sources  pipeline  streams  _portal  host
-    heart       policy  dispatch  assembly  lifecycle  pool  shortcuts
+    ground      errors  _imgaug  _base  stats
+    processes   _transport  augmenters  _worker
+    asyncio     _aio  engines  _streaming
+    the pool    streams  pool  shortcuts
     faces       loading  background  formats  batch  images
-    doors       blocking  presets  recipes  pictures  sidecars  darkroom  sheets  bench  cli
+    doors       blocking  bench  cli
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from .errors import (
 )
 from .loading import BackgroundAugmenter, BatchLoader, LoadedQueue
 from .pool import AsyncPool
-from .shortcuts import augment_batches, pool, run
+from .shortcuts import augment_batches, augmenter_pool, run
 from .stats import Stats
 from .streams import BatchStream
 
@@ -55,7 +54,7 @@ __all__ = [
     "TransportError",
     "WorkerDied",
     "augment_batches",
-    "pool",
+    "augmenter_pool",
     "run",
 ]
 

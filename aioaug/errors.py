@@ -8,6 +8,10 @@
     +-- LimitError          the system gave no thread, process or descriptor (a RuntimeError, too)
     +-- RemoteError         stands for an exception that cannot cross a process border
     +-- TimeoutError        `get(timeout=...)` gave up (a RuntimeError and the builtin, too)
+    +-- ResultTimeout       `AsyncResult.get` of a blocking pool gave up
+    +-- ParallelError       some items of a batch failed (a RuntimeError, too)
+    +-- UnreadablePictureError  a file cannot be read as a picture
+    AugmenterSpecError      a spec such as "module:name" cannot be loaded (a ValueError)
     MissingExtra            an optional dependency is not installed (an ImportError)
 
 An augmenter's own exception is not in this tree: it reaches the caller as itself, with a
@@ -18,6 +22,7 @@ An augmenter's own exception is not in this tree: it reaches the caller as itsel
 from __future__ import annotations
 
 import builtins
+import multiprocessing
 import signal
 
 
@@ -121,3 +126,33 @@ def _how(exitcode: int | None) -> str:
     except ValueError:
         name = f"signal {-exitcode}"
     return f"was killed by {name}"
+
+
+class ResultTimeout(AioaugError, builtins.TimeoutError, multiprocessing.TimeoutError):
+    """`AsyncResult.get` gave up. It is what `except` for any of its three bases expects."""
+
+
+class ParallelError(AioaugError, RuntimeError):
+    """Some items failed. The cause is the first one's exception, which notes say the item of.
+
+    `errors` are the exceptions of all that failed, by the position of the item.
+    """
+
+    def __init__(self, message: str, errors: dict[int, Exception]) -> None:
+        super().__init__(message, errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        count = len(self.errors)
+        position, error = next(iter(self.errors.items()))
+        kind = type(error).__name__
+        which = f"item {position}" if count == 1 else f"{count} items, the first of them {position}"
+        return f"{self.args[0]}: {which}: {kind}: {error}"
+
+
+class UnreadablePictureError(AioaugError):
+    """A file cannot be read as a picture; the message names it and says why."""
+
+
+class AugmenterSpecError(ValueError):
+    """A spec cannot be read, or what it names cannot be loaded or is not an augmenter."""

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import atomic
-from ._optional import need
+from ._base import atomic
+from ._base.optional import need
 
 if TYPE_CHECKING:
     import pandas

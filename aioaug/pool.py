@@ -1,4 +1,4 @@
-"""The heart: batches in, augmented batches out, on many cores."""
+"""`AsyncPool`: batches in, augmented batches out, on many cores."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _worker, forms
-from ._augment import Augmentation, check_augmenter, is_imgaug
-from ._tasks import notify
-from .arguments import seconds_or_none, whole, whole_or_none
-from .assembly import Assembly, Rules, StreamOptions
+from ._aio.tasks import notify
+from ._base.arguments import seconds_or_none, whole, whole_or_none
+from ._base.seeding import IndexAllocator, check_seed
+from ._base.system import worker_count
+from ._streaming.builder import PoolOptions, StreamBuilder, StreamOptions
+from ._streaming.lifecycle import PoolLifecycle
+from ._streaming.pipeline import StreamPipeline
+from ._streaming.retries import OnError, check_on_error
+from ._worker import main as worker_main
+from ._worker.augmentation import Augmentation
+from .augmenters import batch_forms
+from .augmenters.kinds import check_augmenter, is_imgaug
 from .engines import Engine, EngineFactory, engine_class
-from .lifecycle import Lifecycle
-from .machine import worker_count
-from .pipeline import Pipeline
-from .policy import OnError, check_on_error
-from .seeding import Indices, check_seed
 from .stats import Stats
 from .streams import BatchStream
 
@@ -29,7 +31,7 @@ _ARGUMENTS = {"max_memory": "max_worker_memory", "start_limit": "timeout"}
 _START_SECONDS = 20.0
 
 
-class AsyncPool(Lifecycle):
+class AsyncPool(PoolLifecycle):
     """Augments batches on many cores under an asyncio event loop.
 
     Building a pool starts nothing. Entering it, or its first call, starts all workers at once.
@@ -91,7 +93,7 @@ class AsyncPool(Lifecycle):
         on_error: OnError = "raise",
         max_worker_memory: int | None = None,
     ) -> None:
-        _worker.refuse_nested_pool()
+        worker_main.refuse_nested_pool()
         check_augmenter(augseq)
         self.augseq = augseq
         self.processes = processes
@@ -104,7 +106,7 @@ class AsyncPool(Lifecycle):
         check_on_error(on_error)
         self.on_error = on_error
         # Threads and the loop share this interpreter's global generators with everybody else.
-        state = Augmentation(augseq, self.effective_seed, private=engine not in _SHARED)
+        state = Augmentation(augseq, self.effective_seed, owns_interpreter=engine not in _SHARED)
         options = {
             "start_method": start_method,
             "copy": copy or None,
@@ -121,10 +123,10 @@ class AsyncPool(Lifecycle):
                 state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
             )
         )
-        self._assembly = Assembly(
+        self._builder = StreamBuilder(
             lambda: self._engine,
-            Indices(),
-            Rules(self.effective_seed, self.retries, self.timeout, on_error),
+            IndexAllocator(),
+            PoolOptions(self.effective_seed, self.retries, self.timeout, on_error),
             claim=self._claim,
             begin=self._begin,
         )
@@ -221,23 +223,23 @@ class AsyncPool(Lifecycle):
         options = StreamOptions(1, output_buffer_size)
         return BatchStream(self._stream(batches, options, ordered=True), self)
 
-    def _stream(self, batches: Any, options: StreamOptions, *, ordered: bool) -> Pipeline:
+    def _stream(self, batches: Any, options: StreamOptions, *, ordered: bool) -> StreamPipeline:
         self._check_open()
-        pipeline = self._assembly.stream(batches, options, ordered=ordered)
+        pipeline = self._builder.stream(batches, options, ordered=ordered)
         self._streams.add(pipeline)
         return pipeline
 
-    def _list(self, batches: list[Any], chunksize: int | None) -> Pipeline:
+    def _list(self, batches: list[Any], chunksize: int | None) -> StreamPipeline:
         self._check_open()
         self._claim()
         if isinstance(batches, list) and is_imgaug(self.augseq):
             for batch in batches:
-                forms.check(batch)
-        pipeline = self._assembly.list(batches, chunksize)
+                batch_forms.check(batch)
+        pipeline = self._builder.list(batches, chunksize)
         self._lists.add(pipeline)
         return pipeline
 
-    async def _collect(self, pipeline: Pipeline) -> list[Any]:
+    async def _collect(self, pipeline: StreamPipeline) -> list[Any]:
         try:
             return [batch async for batch in BatchStream(pipeline)]
         finally:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from . import forms
-from ._augment import is_imgaug
+from .augmenters import batch_forms
+from .augmenters.kinds import is_imgaug
 from .pool import AsyncPool
 from .streams import BatchStream
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 _BUFFERED_PER_WORKER = 10  # as in imgaug's augment_batches(background=True)
 
 
-def pool(
+def augmenter_pool(
     augseq: Any,
     processes: int | None = None,
     maxtasksperchild: int | None = None,
@@ -43,7 +43,7 @@ def augment_batches(
     if not background:
         options = {"engine": "thread", "processes": 1, **options}
     own = AsyncPool(augseq, seed=seed, **options)
-    if is_imgaug(augseq) and forms.is_batch(batches):
+    if is_imgaug(augseq) and batch_forms.is_batch(batches):
         batches = [batches]
     return own.owned_stream(batches, _BUFFERED_PER_WORKER * own.workers)
 

@@ -1,4 +1,4 @@
-"""What the user holds of a running stream of batches."""
+"""`BatchStream`: the handle by which a user takes batches and ends the stream."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 from contextlib import suppress
 from typing import Any, Protocol, Self
 
-from ._tasks import AsyncResource, warn_of_drop
-from .pipeline import Phase, Pipeline
+from ._aio.tasks import AsyncResource, warn_of_drop
+from ._streaming.pipeline import StreamPhase, StreamPipeline
 
 
-class Owner(Protocol):
+class StreamOwner(Protocol):
     """What ends together with a stream: its pipeline, or a pool that serves only this one."""
 
     def stop(self) -> None:
@@ -46,9 +46,9 @@ class BatchStream(AsyncResource):
                 await train(batch)
     """
 
-    def __init__(self, pipeline: Pipeline, owner: Owner | None = None) -> None:
+    def __init__(self, pipeline: StreamPipeline, owner: StreamOwner | None = None) -> None:
         self._pipeline = pipeline
-        self._owner: Owner = pipeline if owner is None else owner
+        self._owner: StreamOwner = pipeline if owner is None else owner
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
 
@@ -58,7 +58,7 @@ class BatchStream(AsyncResource):
     @property
     def skipped(self) -> tuple[int, ...]:
         """The indices of batches that failed and were left out, so far."""
-        return tuple(self._pipeline.progress.skipped)
+        return tuple(self._pipeline.tracker.skipped)
 
     def state(self) -> dict[str, Any]:
         """Where the stream is, to go on from there in another run; at any time, also after its end.
@@ -67,7 +67,7 @@ class BatchStream(AsyncResource):
         when they have been handed out, or left out; what was read ahead does not. Raises
         `RuntimeError` if other batches of the same pool were augmented at the same time.
         """
-        return self._pipeline.progress.state()
+        return self._pipeline.tracker.state()
 
     async def __anext__(self) -> Any:
         self._loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ class BatchStream(AsyncResource):
     def __del__(self) -> None:
         # Not built fully if __init__ raised.
         pipeline = getattr(self, "_pipeline", None)
-        if pipeline is None or pipeline.phase is not Phase.RUNNING or self._loop is None:
+        if pipeline is None or pipeline.phase is not StreamPhase.RUNNING or self._loop is None:
             return
         if self._pid != os.getpid():  # it was forked; the stream is another process's
             return

@@ -28,7 +28,7 @@ async def from_afar() -> AsyncIterator[np.ndarray]:
 
 
 async def main() -> None:
-    async with aioaug.pool(seq, processes=-1, seed=1) as pool:
+    async with aioaug.augmenter_pool(seq, processes=-1, seed=1) as pool:
         async with pool.imap_batches(from_disk()) as stream:  # in the order of the source
             ordered = [batch.mean() async for batch in stream]
         async with pool.imap_batches_unordered(from_afar()) as stream:  # each as it gets ready

@@ -17,11 +17,11 @@ async def main() -> None:
     batches = [UnnormalizedBatch(images=[ia.quokka(size=0.2)] * 16) for _ in range(BATCHES)]
 
     # All cores but one; each worker is replaced after 20 tasks; the seed is 1.
-    async with aioaug.pool(seq, processes=-1, maxtasksperchild=20, seed=1) as pool:
+    async with aioaug.augmenter_pool(seq, processes=-1, maxtasksperchild=20, seed=1) as pool:
         first = await pool.map_batches(batches)
         second = await pool.map_batches(batches)  # the same workers, the next random numbers
 
-    # aioaug.pool(...) is short for this:
+    # aioaug.augmenter_pool(...) is short for this:
     async with aioaug.AsyncPool(seq, processes=-1, maxtasksperchild=20, seed=1) as pool:
         again = await pool.map_batches(batches)
 

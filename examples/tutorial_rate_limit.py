@@ -24,7 +24,7 @@ async def load() -> AsyncIterator[UnnormalizedBatch]:
 
 async def main() -> None:
     async with (
-        aioaug.pool(pipeline, processes=-1, seed=1) as pool,
+        aioaug.augmenter_pool(pipeline, processes=-1, seed=1) as pool,
         pool.imap_batches(load(), output_buffer_size=OUTPUT_BUFFER_SIZE) as stream,
     ):
         for _ in range(BATCHES):

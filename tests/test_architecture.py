@@ -4,24 +4,26 @@ import ast
 import graphlib
 import inspect
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import aioaug
+import aioaug.blocking
 import pytest
 
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60
 
 ROOT = Path(aioaug.__file__).parent
 
-# The listing in the package's docstring is the order of imports, the ground first. The face
-# itself stands where the doors begin, which use its names as any other program would.
+# The list in the package's docstring is the order of imports, the ground first. The package itself,
+# `aioaug`, stands where the doors begin: they use its names as any other program would.
 FLOORS = dict(re.findall(r"^    (\S.*?)  +(\S.*)$", aioaug.__doc__, re.MULTILINE))
 FLOORS |= {"doors": f"aioaug {FLOORS['doors']} __main__"}
 ORDER = " ".join(FLOORS.values()).split()
 
 
 def module_name(path):
-    """As in the listing: "pool", "engines.base", "engines", and "aioaug" for the face."""
+    """As in the list: "pool", "engines.base", "engines", and "aioaug" for the package itself."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "aioaug"
 
@@ -53,7 +55,7 @@ def imports(module):
 
 
 def place(module):
-    """Its place in the listing; the modules of a package share the package's."""
+    """Its place in the list; the modules of a package share the package's."""
     return ORDER.index(module.split(".")[0])
 
 
@@ -117,6 +119,25 @@ def test_functions_are_short(module):
 def test_modules_are_short():
     lengths = {name: path.read_text("utf-8").count("\n") for name, path in SOURCES.items()}
     assert {name: n for name, n in lengths.items() if n > LONGEST_MODULE} == {}
+
+
+def test_no_two_classes_share_a_name():
+    """A name stands for one thing; only the blocking twins are called as what they are twins of."""
+    places = defaultdict(list)
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module)
+    twins = set(aioaug.blocking.__all__) & set(aioaug.__all__)
+    for name in twins:
+        if "blocking" in places[name]:
+            places[name].remove("blocking")
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+def test_every_package_says_what_is_in_it():
+    packages = [name for name, path in SOURCES.items() if path.name == "__init__.py"]
+    assert [name for name in packages if not ast.get_docstring(TREES[name])] == []
 
 
 @every_module

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import TimeoutError
-from .fifo import SharedQ
-from .proc import BackgroundProc
-from .shared import SharedArray, SharedMem
+from .background_proc import BackgroundProc
+from .shared_array import SharedArray, SharedMem
+from .shared_queue import SharedQ
 
 __all__ = ["BackgroundProc", "SharedArray", "SharedMem", "SharedQ", "TimeoutError"]

@@ -8,10 +8,10 @@ whole         merging  batch  actions  pipeline  dataset
 
 from __future__ import annotations
 
+from ..errors import ParallelError
 from .batch import Batch
 from .dataset import Dataset
 from .decorators import action, apply_parallel, inbatch_parallel
-from .errors import ParallelError
 from .expressions import B, P, R
 from .index import DatasetIndex, FilesIndex
 from .pipeline import Pipeline

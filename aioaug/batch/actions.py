@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-from .._tasks import in_thread
+from .._aio.tasks import in_thread
 from . import workers
 from .core import Core
 from .expressions import evaluate

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from ..errors import ParallelError
 from . import decorators
-from .calls import Task, Work, accepts
+from .batch_random import BatchRandom
+from .calls import Call, Task, Work, accepts
 from .components import rows, stack
 from .core import Core
 from .decorators import action
-from .draws import Draws
 from .driving import Steps, drive, drive_async
-from .errors import ParallelError, failures
-from .expressions import evaluate
-from .inbatch import arguments, calls_with, check_limits, find, first
+from .expressions import P, evaluate
+from .inbatch import arguments, calls_with, check_limits, failures, find, first
 from .targets import check_target
 
 _OPTIONS = ("init", "post", "src", "dst", "p", "target", "requires_rng", "rng_seeds")
@@ -109,7 +110,7 @@ class Applying(Core):
         if not callable(func):
             raise TypeError(f"func must be callable, got {func!r}")
         seeds = evaluate(own["rng_seeds"], self)
-        draws = Draws.of(self, len(self), own["p"], own["requires_rng"], seeds)
+        draws = ItemDraws.of(self, len(self), own["p"], own["requires_rng"], seeds)
         post = find(self, "post", own["post"] or "_assemble")
         root, path = self._next_path()
         result: Any = self
@@ -119,8 +120,8 @@ class Applying(Core):
             passed = {name: value for name, value in given.items() if accepts(func, name)}
             elements = self._elements(own["init"], target, draws, given, kwargs)
             task = Task(func, passed, root, path)
-            made, through = draws.over(calls_with(elements, args, kwargs))
-            results = yield Work(task, made, through, target, *limits, labels=self.indices)
+            made, passthrough = draws.over(calls_with(elements, args, kwargs))
+            results = yield Work(task, made, passthrough, target, *limits, labels=self.indices)
             result = post(results, **given, **kwargs)
         return self if several else result
 
@@ -142,7 +143,7 @@ class Applying(Core):
         self,
         init: Any,
         target: str,
-        draws: Draws,
+        draws: ItemDraws,
         given: dict[str, Any],
         kwargs: dict[str, Any],
     ) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -251,3 +252,56 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _from_data(init: Any) -> bool:
     return init is None or init is False or (isinstance(init, str) and init == "data")
+
+
+@dataclass
+class ItemDraws:
+    """What is drawn for the items of one call: the same for every pair of `src` and `dst`."""
+
+    chosen: Any  # whether the function is applied to an item; None is to all
+    seeds: Any  # of the items' generators; None without
+
+    @classmethod
+    def of(cls, batch: BatchRandom, size: int, p: Any, requires_rng: bool, seeds: Any) -> Self:
+        """Draw for every item of the batch, the choice first."""
+        if isinstance(p, float) or (p is not None and not isinstance(p, P | int)):
+            p = float(p)
+            if not 0 <= p <= 1:
+                raise ValueError(f"p must be from 0 to 1, got {p}")
+            p = P(batch.random.binomial(1, p, size=size))
+        elif p not in (None, 0, 1) and not isinstance(p, P):
+            raise ValueError(f"p must be from 0 to 1, got {p}")
+        if seeds is None and requires_rng:
+            seeds = batch.random.integers(0, 2**63 - 1, size=size)
+        return cls(p, seeds.values if isinstance(seeds, P) else seeds)
+
+    def over(self, calls: Sequence[Call]) -> tuple[list[Call], dict[int, Any]]:
+        """The calls to be made, and by position the items that pass as they are.
+
+        Raises `ValueError` if something was drawn or given for fewer items.
+        """
+        count = len(calls)
+        given: tuple[tuple[str, Any], ...] = (
+            ("p", getattr(self.chosen, "values", None)),
+            ("rng_seeds", self.seeds),
+        )
+        for name, values in given:
+            if hasattr(values, "__len__") and len(values) < count:
+                raise ValueError(f"{name} has {len(values)} values for {count} items")
+        made, passthrough = [], {}
+        for call in calls:
+            if self._applied(call.position):
+                made.append(replace(call, seed=self._seed(call.position)))
+            else:
+                passthrough[call.position] = call.args[0] if call.args else None
+        return made, passthrough
+
+    def _applied(self, position: int) -> bool:
+        if isinstance(self.chosen, P):
+            return bool(self.chosen.values[position])
+        return self.chosen is None or bool(self.chosen)
+
+    def _seed(self, position: int) -> int | None:
+        if self.seeds is None:
+            return None
+        return int(self.seeds[position] if hasattr(self.seeds, "__len__") else self.seeds)

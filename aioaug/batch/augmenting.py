@@ -7,14 +7,15 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from .._augment import Augmentation, check_augmenter, is_imgaug
+from .._worker.augmentation import Augmentation
+from ..augmenters.kinds import check_augmenter, is_imgaug
+from ..errors import ParallelError
 from .calls import Call, Task, Work
 from .components import rows, stack
 from .core import Core
 from .decorators import action
 from .driving import Steps, drive, drive_async
-from .errors import ParallelError, failures
-from .inbatch import check_limits, first
+from .inbatch import check_limits, failures, first
 from .targets import check_target
 
 # Items that go into an augmenter together; fixed, since chance depends on it.
@@ -111,7 +112,7 @@ class Augmenting(Core):
         target = check_target(target or self.apply_defaults.get("target", "threads"))
         limits = check_limits(n_workers, timeout)
         columns = self._columns_for(given)
-        state = Augmentation(augseq, int(self.random.integers(2**31 - 1)), private=False)
+        state = Augmentation(augseq, int(self.random.integers(2**31 - 1)), owns_interpreter=False)
         calls = [
             Call(position, (self._parts(columns, slice(start, start + _TOGETHER)), position))
             for position, start in enumerate(range(0, len(self), _TOGETHER))

@@ -41,11 +41,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Work:
-    """Calls to be made, and where. `through` are results, by position, that need no call."""
+    """Calls to be made, and where. `passthrough` are results, by position, that need no call."""
 
     task: Task
     calls: list[Call]
-    through: dict[int, Any]
+    passthrough: dict[int, Any]
     target: str
     workers: int | None = None
     timeout: float | None = None
@@ -56,7 +56,7 @@ class Work:
         """Words that say which item a call was for."""
         name = getattr(self.task.function, "__qualname__", repr(self.task.function))
         label = ""
-        if len(self.labels) == len(self.calls) + len(self.through):
+        if len(self.labels) == len(self.calls) + len(self.passthrough):
             label = f" (index {self.labels[position]})"
         return f"while applying {name} to item {position}{label}"
 
@@ -79,7 +79,7 @@ def perform(task: Task, call: Call) -> Any:
         ITEM.set(before)
 
 
-class Raw:
+class UnboundCall:
     """A decorated method without its decorators, bound to a batch; it pickles by its name."""
 
     def __init__(self, method: Callable[..., Any], *bound: Any) -> None:
@@ -91,16 +91,16 @@ class Raw:
         return self.function(*self._bound, *args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _find_raw, (self.function.__module__, self.function.__qualname__, self._bound)
+        return _find_unbound, (self.function.__module__, self.function.__qualname__, self._bound)
 
 
-def _find_raw(module: str, qualname: str, bound: tuple[Any, ...]) -> Raw:
+def _find_unbound(module: str, qualname: str, bound: tuple[Any, ...]) -> UnboundCall:
     import importlib
 
     found: Any = importlib.import_module(module)
     for name in qualname.split("."):
         found = getattr(found, name)
-    return Raw(inspect.unwrap(found), *bound)
+    return UnboundCall(inspect.unwrap(found), *bound)
 
 
 def accepts(function: Callable[..., Any], name: str) -> bool:

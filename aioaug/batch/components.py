@@ -94,7 +94,7 @@ class Item:
         return tuple(getattr(self, name) for name in named(names, self._of._names))
 
 
-class Rows:
+class LabelledRows:
     """Data without names whose rows go by labels, to be cropped by them."""
 
     def __init__(self, data: Any, labels: Labels) -> None:
@@ -139,7 +139,7 @@ def crop(source: Any, labels: Any) -> Any:
 
 def crop_raw(source: Any, labels: Labels) -> Any:
     """The rows of data without names; tuples, lists and dicts are of columns."""
-    if isinstance(source, Rows):
+    if isinstance(source, LabelledRows):
         return _each(source.data, lambda column: rows(column, source.labels.find(labels.indices)))
     return _each(source, lambda column: crop(column, labels.indices))
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from .chance import Chance
+from .batch_random import BatchRandom
 from .components import Components, columns_from, crop, crop_raw, named, raw_item
 from .decorators import action, finish_class
 from .labels import Labels
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Core(Chance):
+class Core(BatchRandom):
     """Named columns of the same items, known by the labels of an index."""
 
     components: tuple[str, ...] | None = None
@@ -62,7 +62,7 @@ class Core(Chance):
         self._raw: Any = None
         self._named: Components | None = None
         self._known: Labels | None = None
-        self._start_chance()
+        self._start_random()
         self._attrs: list[str] = []
         self.create_attrs(**kwargs)
 

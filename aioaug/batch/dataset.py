@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from .._tasks import in_thread
+from .._aio.tasks import in_thread
 from ..streams import BatchStream
 from .batch import Batch
 from .index import DatasetIndex

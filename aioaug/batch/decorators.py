@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from types import FunctionType
 from typing import Any, TypeVar, overload
 
-from .calls import Raw
+from .calls import UnboundCall
 from .driving import Steps, drive, drive_async
 from .inbatch import steps_of
 from .targets import check_target
@@ -120,7 +120,9 @@ def inbatch_parallel(
 
         def steps(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
             batch, rest = (args[0], args[1:]) if bound else (None, args)
-            return steps_of(batch, Raw(method, *args[:1] if bound else ()), given, rest, kwargs)
+            return steps_of(
+                batch, UnboundCall(method, *args[:1] if bound else ()), given, rest, kwargs
+            )
 
         return _both(method, steps)  # type: ignore[no-any-return]
 

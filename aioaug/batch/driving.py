@@ -9,7 +9,7 @@ import contextvars
 from collections.abc import Generator
 from typing import Any
 
-from .._tasks import finish, in_thread
+from .._aio.tasks import finish, in_thread
 from .calls import Work
 from .targets import run, run_async
 

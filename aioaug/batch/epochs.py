@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import whole, whole_or_none
+from .._base.arguments import whole, whole_or_none
 from .rng import make_rng
 
 if TYPE_CHECKING:

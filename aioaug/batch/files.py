@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Self
 
 from .. import formats
-from .._tasks import in_thread
-from . import itemfiles, tables
+from .._aio.tasks import in_thread
+from . import tables
 from .apply import Applying
 from .components import named, stack
 from .decorators import action
 from .driving import Steps, drive
+from .index import FilesIndex
 from .labels import Labels
 
 
@@ -175,15 +177,15 @@ class Filing(Applying):
 
     def _load_items(self, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
         names = named(dst, self.components or ())
-        paths: list[Any] = [((path,), {}) for path in itemfiles.paths_of(self, src)]
+        paths: list[Any] = [((path,), {}) for path in paths_of(self, src)]
         work = {
             "init": paths,
-            "post": itemfiles.unwrapped,
+            "post": unwrapped,
             "target": "t",
             "names": names,
             "options": options,
         }
-        values = yield from self._steps(itemfiles.read_item, (), work)
+        values = yield from self._steps(read_item, (), work)
         if not names:
             self.data_setter = stack([value for (value,) in values])
             return
@@ -197,15 +199,73 @@ class Filing(Applying):
 
     def _dump_items(self, dst: Any, names: Sequence[str], options: dict[str, Any]) -> Steps:
         values = (
-            {name: getattr(item, name) for name in names} if names else {itemfiles.NO_NAME: item}
+            {name: getattr(item, name) for name in names} if names else {NO_NAME: item}
             for item in self
         )
-        paths = itemfiles.paths_of(self, dst)
+        paths = paths_of(self, dst)
         calls: list[Any] = [((value, path), {}) for value, path in zip(values, paths, strict=True)]
-        work = {"init": calls, "post": itemfiles.unwrapped, "target": "t", "options": options}
-        yield from self._steps(itemfiles.write_item, (), work)
+        work = {"init": calls, "post": unwrapped, "target": "t", "options": options}
+        yield from self._steps(write_item, (), work)
 
 
 def _by_name_only(method: str, args: Sequence[Any], options: dict[str, Any]) -> None:
     if given := [*map(repr, args), *options]:
         raise TypeError(f"{method} takes src, dst, fmt and options by name, got {', '.join(given)}")
+
+
+# What the value of an item without components goes by in its file.
+NO_NAME = None
+_SUFFIX = ".blosc"
+
+
+def paths_of(batch: Any, where: Any) -> list[str]:
+    """The file of each item of a batch.
+
+    `where` is a folder, in which a file has the name of the item's label, or of its file in the
+    batch's own `FilesIndex`; or, where that is of folders, a name in each; or a `FilesIndex`; or
+    `None` for the files of the batch's own.
+    """
+    own = batch.index if isinstance(batch.index, FilesIndex) else None
+    labels = batch.indices.tolist()
+    if isinstance(where, str | os.PathLike):
+        folder = os.fspath(where)
+        if own is None:
+            return [os.path.join(folder, f"{label}{_SUFFIX}") for label in labels]
+        paths = [own.get_fullpath(label) for label in labels]
+        if own.dirs:
+            return [os.path.join(path, folder) for path in paths]
+        return [os.path.join(os.path.abspath(folder), os.path.basename(path)) for path in paths]
+    if where is None:
+        where = own
+    if not isinstance(where, FilesIndex):
+        if where is not None:
+            raise TypeError(f"src and dst must be a folder, a FilesIndex or None, got {where!r}")
+        raise ValueError("File locations must be specified to dump/load data")
+    try:
+        return [where.get_fullpath(label) for label in labels]
+    except KeyError as error:
+        raise KeyError(f"File {error} is not indexed in the received index") from error
+
+
+def read_item(path: str, names: Sequence[str], options: dict[str, Any]) -> list[Any]:
+    """The values of these components out of a file, in order."""
+    found = formats.format_named("blosc").read(path, **options)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no components but {type(found).__name__}")
+    if missing := [name for name in names or (NO_NAME,) if name not in found]:
+        raise KeyError(f"Cannot find components {missing} in corresponding file {path}")
+    return [found[name] for name in names or (NO_NAME,)]
+
+
+def write_item(value: dict[Any, Any], path: str, options: dict[str, Any]) -> None:
+    """Put an item's values into its file."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    formats.format_named("blosc").write(value, path, **options)
+
+
+def unwrapped(results: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
+    """The results, or the first error among them."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results

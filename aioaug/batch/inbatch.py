@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..arguments import whole_or_none
-from .calls import Call, Raw, Task, Work
+from .._base.arguments import whole_or_none
+from ..errors import ParallelError
+from .calls import Call, Task, UnboundCall, Work
 from .driving import Steps
-from .errors import ParallelError, failures
 from .expressions import P, evaluate
 from .rng import key_of, seed_sequence
 from .targets import check_target
 
 
 def steps_of(
-    batch: Any, function: Raw, given: dict[str, Any], args: Sequence[Any], kwargs: dict[str, Any]
+    batch: Any,
+    function: UnboundCall,
+    given: dict[str, Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
     target = check_target(kwargs.pop("target", given["target"]))
@@ -94,3 +98,8 @@ def first(results: Iterable[Any]) -> Exception:
 
 def _spread(name: str, value: Any, count: int) -> Any:
     return value.spread(name, count) if isinstance(value, P) else [value] * count
+
+
+def failures(results: Sequence[Any]) -> dict[int, Exception]:
+    """The exceptions among results, by position."""
+    return {n: result for n, result in enumerate(results) if isinstance(result, Exception)}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
-from ..arguments import whole
-from ..host import Lease
-from ..outcomes import Failure, Outcome, Success
-from ..pipeline import Pipeline as Flow
-from ..progress import Progress
-from ..seeding import Indices
-from ..sources import open_source
+from .._aio.shared_portal import PortalRef
+from .._base.arguments import whole
+from .._base.results import Failure, Outcome, Success
+from .._base.seeding import IndexAllocator
+from .._streaming.pipeline import StreamPipeline as Flow
+from .._streaming.sources import open_source
+from .._streaming.state import DeliveryTracker
 from ..stats import Meter
 from ..streams import BatchStream
 from .actions import Actions
@@ -96,7 +96,7 @@ class Pipeline(Actions):
             Flow(
                 call,
                 open_source(source),
-                Progress(Indices()),
+                DeliveryTracker(IndexAllocator()),
                 window=prefetch + 1,
                 chunksize=1,
                 flying=prefetch + 1,
@@ -170,14 +170,14 @@ def _limits(n_iters: int | None, n_epochs: int | None) -> tuple[int | None, int 
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:
     """The batches of a stream that runs on the loop of a thread."""
-    lease = Lease()
+    portal_ref = PortalRef()
     ended = object()
 
     async def following() -> Any:
         return await anext(stream, ended)
 
     try:
-        while (batch := lease.call(following)) is not ended:
+        while (batch := portal_ref.call(following)) is not ended:
             yield batch
     finally:
-        lease.end(stream.aclose)
+        portal_ref.end(stream.aclose)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .._optional import need
+from .._base.optional import need
 from ..formats import LABELS
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from .. import machine
-from .._tasks import finish
-from .._threads import DaemonExecutor
+from .._aio.tasks import finish
+from .._base import system
+from .._base.results import Failure, Outcome, Success, attempt
+from .._base.threads import DaemonExecutor
 from ..errors import LimitError
-from ..outcomes import Failure, Outcome, Success, attempt
 from . import workers
 from .calls import Call, Work, begin, perform
 
@@ -91,7 +91,7 @@ async def run_async(work: Work) -> list[Any]:
 
 
 def _results(work: Work, found: Found) -> list[Any]:
-    results = dict(work.through)
+    results = dict(work.passthrough)
     for call in work.calls:
         outcome = found.get(call.position)
         if isinstance(outcome, Success):
@@ -124,7 +124,7 @@ def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
             yield call.position, Failure(error)
 
 
-class _Crew:
+class _CallThreads:
     """Some threads that make the same calls, each the next one that is left.
 
     Each that begins has the next one begin, for as long as there are calls: quick ones are made
@@ -136,44 +136,44 @@ class _Crew:
         self.ended: Future[None] = Future()
         self._task = work.task
         self._left = deque(work.calls)
-        count = work.workers or _THREADS_PER_CPU * machine.available()
+        count = work.workers or _THREADS_PER_CPU * system.available()
         self._vacant = min(count, len(work.calls))
         self._executor = DaemonExecutor(self._vacant, "aioaug-batch")
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._working = 0
-        self._engage()
+        self._start_one()
 
     def leave(self, *, wait: bool) -> None:
         """Begin no call any more; with `wait`, see the threads go."""
         self._left.clear()
         self._executor.shutdown(wait)
 
-    def _engage(self) -> None:
+    def _start_one(self) -> None:
         with self._lock:
             if not self._vacant or not self._left:
                 return
             self._vacant -= 1
             self._working += 1
         try:
-            self._executor.submit(self._context.copy().run, self._help)
+            self._executor.submit(self._context.copy().run, self._serve)
         except LimitError:  # there is no thread at all, which only the first may find
-            self._go()
+            self._leave_one()
             raise
         except RuntimeError:  # it was shut down in this moment
-            self._go()
+            self._leave_one()
 
-    def _help(self) -> None:
-        self._engage()
+    def _serve(self) -> None:
+        self._start_one()
         while True:
             try:
                 call = self._left.popleft()
             except IndexError:
-                self._go()
+                self._leave_one()
                 return
             self.found[call.position] = attempt(perform, self._task, call)
 
-    def _go(self) -> None:
+    def _leave_one(self) -> None:
         with self._lock:
             self._working -= 1
             last = not self._working
@@ -182,21 +182,21 @@ class _Crew:
 
 
 def _in_threads(work: Work) -> Found:
-    crew, done = _Crew(work), False
+    threads, done = _CallThreads(work), False
     try:
-        done = bool(concurrent.futures.wait([crew.ended], work.timeout).done)
+        done = bool(concurrent.futures.wait([threads.ended], work.timeout).done)
     finally:
-        crew.leave(wait=done)
-    return dict(crew.found)
+        threads.leave(wait=done)
+    return dict(threads.found)
 
 
 async def _in_threads_async(work: Work) -> Found:
-    crew = _Crew(work)
+    threads = _CallThreads(work)
     try:
-        await asyncio.wait([asyncio.wrap_future(crew.ended)], timeout=work.timeout)
+        await asyncio.wait([asyncio.wrap_future(threads.ended)], timeout=work.timeout)
     finally:
-        crew.leave(wait=False)
-    return dict(crew.found)
+        threads.leave(wait=False)
+    return dict(threads.found)
 
 
 async def _on_loop(work: Work) -> Found:

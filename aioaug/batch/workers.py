@@ -11,15 +11,17 @@ import math
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from .. import _worker, machine
-from .._interrupts import undisturbed
-from .._tasks import end_in_thread, together
+from .._aio.shared_portal import PortalRef
+from .._aio.tasks import end_in_thread, together
+from .._base import system
+from .._base.interrupts import undisturbed
+from .._base.results import Failure, Outcome, attempt
+from .._transport.shared_pickle import SharedPickle
+from .._worker import main as worker_main
 from ..engines import Engine, ProcessEngine
 from ..errors import ClosedError, TransportError, WorkerDied
-from ..host import Lease
-from ..outcomes import Failure, Outcome, attempt
 from .calls import Call, Task, Work, perform
 
 T = TypeVar("T")
@@ -28,21 +30,12 @@ T = TypeVar("T")
 _PIECES = 4
 
 
-class _Nothing:
-    """The state of workers that need none: calls bring all they need."""
-
-    private = True
-
-    def clone(self) -> Self:
-        return self
-
-
-class _Shared:
+class _SharedEngine:
     """The engine, and what keeps the loop running that it lives on."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.lease = Lease()
+        self.portal_ref = PortalRef()
         self._engine: Engine | None = None
         self._started: asyncio.Future[None] | None = None
         self._closed = False
@@ -94,7 +87,7 @@ class _Shared:
             raise ClosedError("the workers were shut down")
         if self._engine is None or self._started is None or self._engine.workers < workers:
             self.retire()
-            self._engine = ProcessEngine(_Nothing(), workers=workers)
+            self._engine = ProcessEngine(SharedPickle(None), workers=workers)
             self._started = asyncio.ensure_future(self._engine.start())
             self._started.add_done_callback(self._note_start)
         return self._engine, self._started
@@ -105,29 +98,29 @@ class _Shared:
 
 
 _lock = threading.Lock()  # only with `undisturbed`
-_shared: _Shared | None = None
+_shared: _SharedEngine | None = None
 # What a forked child has of its parent. To drop it would be to have asyncio complain of tasks
 # that only the parent can end.
-_parents: list[_Shared] = []
+_parents: list[_SharedEngine] = []
 
 
 def run(work: Work) -> dict[int, Outcome[Any]]:
     """Have worker processes make the calls; what has no outcome by then timed out."""
-    _worker.refuse_nested_pool()
+    worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return shared.lease.call(shared.run, work)
+    return shared.portal_ref.call(shared.run, work)
 
 
 async def run_async(work: Work) -> dict[int, Outcome[Any]]:
     """`run`, without blocking the event loop; cancelled, it abandons the calls."""
-    _worker.refuse_nested_pool()
+    worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return await shared.lease.call_async(shared.run, work)
+    return await shared.portal_ref.call_async(shared.run, work)
 
 
 def call(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run a coroutine function for a caller that has no loop, on the one that all batches share."""
-    return _the_shared().lease.call(fn, *args)
+    return _the_shared().portal_ref.call(fn, *args)
 
 
 def shutdown() -> None:
@@ -138,7 +131,7 @@ def shutdown() -> None:
     """
     shared = undisturbed(_taken_away)
     if shared is not None and shared.pid == os.getpid():
-        shared.lease.end(shared.close)
+        shared.portal_ref.end(shared.close)
 
 
 async def shutdown_async() -> None:
@@ -146,32 +139,32 @@ async def shutdown_async() -> None:
     await end_in_thread(shutdown)
 
 
-def _the_shared() -> _Shared:
+def _the_shared() -> _SharedEngine:
     shared = _shared
     if shared is None or shared.pid != os.getpid():
         shared = undisturbed(_renewed)
     return shared
 
 
-def _renewed() -> _Shared:
+def _renewed() -> _SharedEngine:
     global _shared
     with _lock:
         if _shared is None or _shared.pid != os.getpid():
             if _shared is not None:
                 _parents.append(_shared)
-            _shared = _Shared()
+            _shared = _SharedEngine()
         return _shared
 
 
-def _taken_away() -> _Shared | None:
+def _taken_away() -> _SharedEngine | None:
     global _shared
     with _lock:
         shared, _shared = _shared, None
         return shared
 
 
-async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:
-    workers = work.workers or machine.available()
+async def _run(shared: _SharedEngine, work: Work) -> dict[int, Outcome[Any]]:
+    workers = work.workers or system.available()
     calls, outcomes = work.calls, dict[int, Outcome[Any]]()
     size = math.ceil(len(calls) / (_PIECES * workers))
     turns = asyncio.Semaphore(2 * workers if work.workers is None else workers)
@@ -192,7 +185,7 @@ async def _run(shared: _Shared, work: Work) -> dict[int, Outcome[Any]]:
 
 
 async def _piece(
-    shared: _Shared, workers: int, task: Task, calls: Sequence[Call]
+    shared: _SharedEngine, workers: int, task: Task, calls: Sequence[Call]
 ) -> list[Outcome[Any]]:
     """The outcomes of some calls; a call that takes the others down with it fails alone."""
     try:
@@ -204,5 +197,5 @@ async def _piece(
         return [(await _piece(shared, workers, task, [call]))[0] for call in calls]
 
 
-def _perform_all(state: _Nothing, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
+def _perform_all(state: None, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
     return [attempt(perform, task, call) for call in calls]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from .. import atomic
+from .._base import atomic
 from .figures import TARGETS
 from .peers import OURS
 from .tables import number

@@ -16,21 +16,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, machine
+from .. import __version__
+from .._base import system
 from .figures import judged, summaries
-from .jobs import Job
 from .peers import PEERS
+from .trial_spec import TrialSpec
 from .workloads import WORKLOADS
 
 # How long a trial may take, beside the seconds that it is to measure: one that hangs must end.
 _PATIENCE = 180.0
 
-Heard = Callable[[int, Job, dict[str, Any]], object]
+Heard = Callable[[int, TrialSpec, dict[str, Any]], object]
 Done = Callable[[str, dict[str, Any]], object]
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """What a run consists of; `peers` are those that are installed."""
 
     workloads: Sequence[str]
@@ -40,10 +41,10 @@ class Settings:
     seconds: float = 2.0
     batches: int | None = None
 
-    def jobs(self, workload: str) -> list[Job]:
+    def jobs(self, workload: str) -> list[TrialSpec]:
         """The trials of one round with one workload."""
         return [
-            Job(peer, workload, self.workers, self.seconds, self.batches)
+            TrialSpec(peer, workload, self.workers, self.seconds, self.batches)
             for peer in self.peers
             if PEERS[peer].chunks or WORKLOADS[workload].chunksize == 1
         ]
@@ -54,7 +55,7 @@ class Settings:
         return self.rounds * sum(len(self.jobs(workload)) for workload in self.workloads)
 
 
-async def measure(settings: Settings, heard: Heard, done: Done) -> dict[str, Any]:
+async def measure(settings: BenchSettings, heard: Heard, done: Done) -> dict[str, Any]:
     """Do all rounds; `heard` is told of every trial, `done` of every workload.
 
     Returns a document of everything, fit for JSON; `done` gets it as it is so far.
@@ -92,7 +93,7 @@ async def measure(settings: Settings, heard: Heard, done: Done) -> dict[str, Any
     return document
 
 
-async def trial(job: Job) -> dict[str, Any]:
+async def trial(job: TrialSpec) -> dict[str, Any]:
     """Run one trial as a program; its figures, or the error that it ended with."""
     command = [sys.executable, "-m", "aioaug.bench.trial", job.dumps()]
     process = await asyncio.create_subprocess_exec(
@@ -127,7 +128,7 @@ def this_machine() -> dict[str, Any]:
     """What the figures depend on, in words."""
     return {
         "cpu": _cpu(),
-        "cpus": machine.available(),
+        "cpus": system.available(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,

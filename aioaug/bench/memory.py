@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .. import MissingExtra
-from .._optional import need
+from .._base.optional import need
 
 _PROC = Path("/proc")
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import Any
 from .peers import OURS, PREINSTALLED
 
 Document = Mapping[str, Any]
-Rows = Sequence[Sequence[str]]
+TableRows = Sequence[Sequence[str]]
 HEADS = (
     "",
     "batches/s [quartiles]",
@@ -121,7 +121,7 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _table(rows: Rows, markdown: bool) -> str:
+def _table(rows: TableRows, markdown: bool) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for place, row in enumerate(rows):

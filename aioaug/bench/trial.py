@@ -17,57 +17,57 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from .. import AsyncPool, run
-from .._optional import need
+from .._base.optional import need
 from . import memory
-from .jobs import Job
 from .lag import Ticker
 from .peers import OURS, PEERS
+from .trial_spec import TrialSpec
 from .ways import WAYS
-from .workloads import Source, augmenter, touch
+from .workloads import WorkloadSource, augmenter, touch
 
 _LOOKS = 4  # at the memory
 
 
-class Stretch(NamedTuple):
+class Duration(NamedTuple):
     """How long results are taken: for so many seconds, and until there are so many."""
 
     seconds: float
     batches: int
 
 
-class Plan:
+class TrialPlan:
     """The stretches of a trial."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrialSpec) -> None:
         calls = job.workers * job.what.chunksize
-        self.warm = Stretch(min(0.3, job.seconds), 2 * calls)
-        self.timed = Stretch(job.seconds, 4 * calls)
+        self.warm = Duration(min(0.3, job.seconds), 2 * calls)
+        self.timed = Duration(job.seconds, 4 * calls)
         if job.batches is not None:
-            self.timed = Stretch(0, job.batches)
-        self.lag = Stretch(job.seconds / 2, 1)
-        self.look = Stretch(0.05, 1)
+            self.timed = Duration(0, job.batches)
+        self.lag = Duration(job.seconds / 2, 1)
+        self.look = Duration(0.05, 1)
 
 
 def main() -> None:
     """Do the job in the argument."""
     warnings.simplefilter("ignore")
-    job = Job.loads(sys.argv[1])
-    source = Source(job.what)
+    job = TrialSpec.loads(sys.argv[1])
+    source = WorkloadSource(job.what)
     augmenter(job.workload)
     need(PEERS[job.way].module, extra="bench")
     figures = run(_asynchronous(job, source)) if job.way == OURS else _synchronous(job, source)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-async def _asynchronous(job: Job, source: Source) -> dict[str, Any]:
-    plan = Plan(job)
+async def _asynchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any]:
+    plan = TrialPlan(job)
     chunksize = job.what.chunksize
     began = perf_counter()
     async with AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool:
         stream = pool.imap_batches(_without_waiting(source), chunksize, job.lookahead)
         async with stream:
             take = partial(_take, stream, chunksize)
-            await _take(stream, 1, Stretch(0, 1))
+            await _take(stream, 1, Duration(0, 1))
             first = perf_counter() - began
             await take(plan.warm)
             clock = await take(plan.timed)
@@ -81,12 +81,12 @@ async def _asynchronous(job: Job, source: Source) -> dict[str, Any]:
     return _figures(first, clock, late, looks)
 
 
-def _synchronous(job: Job, source: Source) -> dict[str, Any]:
-    plan = Plan(job)
+def _synchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any]:
+    plan = TrialPlan(job)
     began = perf_counter()
     with WAYS[job.way](job, source) as results:
         take = partial(_take_now, results, job.what.chunksize)
-        _take_now(results, 1, Stretch(0, 1))
+        _take_now(results, 1, Duration(0, 1))
         first = perf_counter() - began
         take(plan.warm)
         clock = take(plan.timed)
@@ -105,7 +105,7 @@ async def _beside(take: partial[Any]) -> list[float]:
     return ticker.stop()
 
 
-async def _without_waiting(source: Source) -> AsyncIterator[Any]:
+async def _without_waiting(source: WorkloadSource) -> AsyncIterator[Any]:
     for batch in source:
         yield batch
 
@@ -113,7 +113,7 @@ async def _without_waiting(source: Source) -> AsyncIterator[Any]:
 class Clock:
     """Counts results, and tells when a stretch is over."""
 
-    def __init__(self, stretch: Stretch, chunksize: int) -> None:
+    def __init__(self, stretch: Duration, chunksize: int) -> None:
         self.count = 0
         self.seconds = 0.0
         self._stretch = stretch
@@ -130,7 +130,7 @@ class Clock:
         return self.count >= self._stretch.batches and self.seconds >= self._stretch.seconds
 
 
-async def _take(results: AsyncIterator[Any], chunksize: int, stretch: Stretch) -> Clock:
+async def _take(results: AsyncIterator[Any], chunksize: int, stretch: Duration) -> Clock:
     clock = Clock(stretch, chunksize)
     async for result in results:
         if clock.enough(result):
@@ -138,7 +138,7 @@ async def _take(results: AsyncIterator[Any], chunksize: int, stretch: Stretch) -
     raise RuntimeError("the results ended early")
 
 
-def _take_now(results: Iterator[Any], chunksize: int, stretch: Stretch) -> Clock:
+def _take_now(results: Iterator[Any], chunksize: int, stretch: Duration) -> Clock:
     clock = Clock(stretch, chunksize)
     for result in results:
         if clock.enough(result):

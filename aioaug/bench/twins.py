@@ -18,8 +18,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .. import AsyncPool, blocking, run
-from .jobs import Job
-from .workloads import Source, augmenter, touch
+from .trial_spec import TrialSpec
+from .workloads import WorkloadSource, augmenter, touch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,8 @@ def main() -> None:
     """Measure both pairs and write two lines."""
     rounds = int(os.environ.get("ROUNDS", "5"))
     batches = int(os.environ.get("BATCHES", "200"))
-    job = Job("aioaug", "identity")
-    source = Source(job.what)
+    job = TrialSpec("aioaug", "identity")
+    source = WorkloadSource(job.what)
     augmenter(job.workload)
     ours, theirs = _turns(
         rounds, lambda: _blocking_pool(job, source, batches), lambda: _pool(job, source, batches)
@@ -56,13 +56,13 @@ def array() -> NDArray[np.uint8]:
     return _made[0]
 
 
-def _blocking_pool(job: Job, source: Source, count: int) -> float:
+def _blocking_pool(job: TrialSpec, source: WorkloadSource, count: int) -> float:
     with blocking.Pool(augmenter(job.workload), processes=job.workers, seed=1) as pool:
         results = pool.imap_batches(iter(source), output_buffer_size=job.lookahead)
         return _rate(lambda: next(results).images_aug, count)
 
 
-def _pool(job: Job, source: Source, count: int) -> float:
+def _pool(job: TrialSpec, source: WorkloadSource, count: int) -> float:
     async def work() -> float:
         async with AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool:
             stream = pool.imap_batches(iter(source), output_buffer_size=job.lookahead)

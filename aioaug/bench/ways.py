@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from .._optional import need
-from .jobs import Job
-from .workloads import Shelf, Source, augmented, augmenter
+from .._base.optional import need
+from .trial_spec import TrialSpec
+from .workloads import AugmentedDataset, WorkloadSource, augmented, augmenter
 
-Way = Callable[[Job, Source], AbstractContextManager[Iterator[Any]]]
+Way = Callable[[TrialSpec, WorkloadSource], AbstractContextManager[Iterator[Any]]]
 
 
 @contextmanager
-def serial(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def serial(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """imgaug without anything around it, on one core."""
     one_native_thread()
     with serial_threads(job, source) as results:
@@ -27,14 +27,14 @@ def serial(job: Job, source: Source) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
-def serial_threads(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def serial_threads(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """imgaug without anything around it; OpenCV uses threads of its own, on every core."""
     augment = augmenter(job.workload).augment_batch_
     yield (augment(batch) for batch in source)
 
 
 @contextmanager
-def imgaug_pool(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def imgaug_pool(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """imgaug.multicore.Pool."""
     from imgaug import multicore
 
@@ -49,13 +49,13 @@ def imgaug_pool(job: Job, source: Source) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
-def torch(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def torch(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """A DataLoader whose workers make the batches themselves: nothing is sent to them."""
     data = need("torch.utils.data", extra="bench")
     loader = data.DataLoader(
-        Shelf(job.workload),
+        AugmentedDataset(job.workload),
         batch_size=None,
-        sampler=range(len(Shelf(job.workload))),
+        sampler=range(len(AugmentedDataset(job.workload))),
         num_workers=job.workers,
         prefetch_factor=max(1, job.lookahead // job.workers),
         worker_init_fn=one_native_thread,
@@ -64,7 +64,7 @@ def torch(job: Job, source: Source) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
-def spdl(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def spdl(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """A pipeline with one stage that runs in processes."""
     from concurrent.futures import ProcessPoolExecutor
 
@@ -91,13 +91,13 @@ def spdl(job: Job, source: Source) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
-def grain(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def grain(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """`mp_prefetch`: the workers make the batches themselves, nothing is sent to them."""
     lib = need("grain", extra="bench")
     options = lib.multiprocessing.MultiprocessingOptions(
         num_workers=job.workers, per_worker_buffer_size=max(1, job.lookahead // job.workers)
     )
-    numbers = lib.MapDataset.range(len(Shelf(job.workload)))
+    numbers = lib.MapDataset.range(len(AugmentedDataset(job.workload)))
     # Threads within the workers, and 500 batches ahead in each, are the default.
     alone = lib.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     dataset = numbers.map(Make(job.workload)).to_iter_dataset(alone)
@@ -107,7 +107,7 @@ def grain(job: Job, source: Source) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
-def joblib(job: Job, source: Source) -> Iterator[Iterator[Any]]:
+def joblib(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """`Parallel` with loky's processes, its results as a generator."""
     lib = need("joblib", extra="bench")
     parallel = lib.Parallel(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .. import presets
+from ..augmenters import presets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +118,7 @@ def touch(result: Any) -> int:
     return int(images[0][0, 0, 0]) + int(images[-1][-1, -1, -1])
 
 
-class Source:
+class WorkloadSource:
     """Batches without end, until `stop`; the pictures are there before the first is asked for."""
 
     def __init__(self, workload: Workload) -> None:
@@ -140,7 +140,7 @@ class Source:
                 yield UnnormalizedBatch(images=images[:])
 
 
-class Shelf:
+class AugmentedDataset:
     """The batches as a data set whose items the workers make themselves, already augmented."""
 
     def __init__(self, name: str) -> None:

@@ -17,7 +17,7 @@ from ..pool import AsyncPool
 from ..stats import Stats
 from ..streams import BatchStream
 from .result import AsyncResult
-from .twin import AsItIs, Twin, blocking, ending, relayed
+from .twin import AsItIs, BlockingTwin, blocking, ending, relayed
 
 __all__ = [
     "AsyncResult",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-class Batches(Twin, of=BatchStream, end=BatchStream.aclose):
+class Batches(BlockingTwin, of=BatchStream, end=BatchStream.aclose):
     """An iterator over augmented batches, from `Pool.imap_batches`.
 
     It may be left half way, like a generator: what is under way is dropped and its source closed
@@ -57,7 +57,7 @@ class Batches(Twin, of=BatchStream, end=BatchStream.aclose):
     close = ending(BatchStream.aclose)
 
 
-class Pool(Twin, of=AsyncPool, end=AsyncPool.terminate):
+class Pool(BlockingTwin, of=AsyncPool, end=AsyncPool.terminate):
     """`aioaug.AsyncPool` for blocking programs, in the place of `imgaug.multicore.Pool`.
 
     Example::
@@ -77,7 +77,7 @@ class Pool(Twin, of=AsyncPool, end=AsyncPool.terminate):
     join = blocking(AsyncPool.join)
 
 
-class Queue(Twin, of=loading.LoadedQueue, end=loading.LoadedQueue.aclose):
+class Queue(BlockingTwin, of=loading.LoadedQueue, end=loading.LoadedQueue.aclose):
     """The loaded batches of a `BatchLoader`, and `None` behind the last, as from `queue.Queue`."""
 
     get = blocking(loading.LoadedQueue.get)
@@ -88,7 +88,7 @@ class Queue(Twin, of=loading.LoadedQueue, end=loading.LoadedQueue.aclose):
 
 
 class BatchLoader(
-    Twin,
+    BlockingTwin,
     of=loading.BatchLoader,
     end=loading.BatchLoader.terminate,
     starts=True,
@@ -121,7 +121,7 @@ class BatchLoader(
 
 
 class BackgroundAugmenter(
-    Twin,
+    BlockingTwin,
     of=loading.BackgroundAugmenter,
     end=loading.BackgroundAugmenter.terminate,
     starts=True,
@@ -148,7 +148,7 @@ class BackgroundAugmenter(
 
 
 class BackgroundProc(
-    Twin,
+    BlockingTwin,
     SharedMem,
     of=background.BackgroundProc,
     end=background.BackgroundProc.shutdown,
@@ -170,7 +170,7 @@ class BackgroundProc(
     shutdown = ending(background.BackgroundProc.shutdown)
 
 
-class SharedQ(Twin, SharedMem, of=background.SharedQ, end=background.SharedQ.shutdown):
+class SharedQ(BlockingTwin, SharedMem, of=background.SharedQ, end=background.SharedQ.shutdown):
     """`aioaug.SharedQ` for blocking programs, in the place of ELEKTRONN2's own.
 
     Example::

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from typing import Generic, Self, TypeVar
 
-from .._interrupts import Answer
-from ..errors import AioaugError, ClosedError
-from ..outcomes import Failure, Success
+from .._base.interrupts import Answer
+from .._base.results import Failure, Success
+from ..errors import ClosedError, ResultTimeout
 
 T = TypeVar("T")
-
-
-class ResultTimeout(AioaugError, TimeoutError, multiprocessing.TimeoutError):
-    """`AsyncResult.get` gave up. It is what `except` for any of its three bases expects."""
 
 
 class AsyncResult(Generic[T]):

@@ -1,4 +1,4 @@
-"""The one mechanism behind all blocking twins: an async object, called from any thread."""
+"""The base of the blocking twins: an async object, called from any thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
-from .. import host
-from .._tasks import end_aside
+from .._aio import shared_portal
+from .._aio.tasks import end_aside
 from ..errors import ClosedError
 
 P = ParamSpec("P")
@@ -31,7 +31,7 @@ class Wrapper(Protocol[R]):
         """Such an object, made on the loop; it keeps `kept` alive."""
 
 
-class Twin:
+class BlockingTwin:
     """An async object with blocking methods, which run on the loop of `host`.
 
     A subclass names the class it is the twin of (`of`), what ends that at once from any state
@@ -66,7 +66,7 @@ class Twin:
                 stacklevel=2,
             )
         thing = self._of(*_plain(args), **_plain_named(kwargs))
-        self._set_up(thing, (args, kwargs), host.Lease(), owner=True)
+        self._set_up(thing, (args, kwargs), shared_portal.PortalRef(), owner=True)
         if self._starts:
             try:
                 self._call(self._of.start)
@@ -79,16 +79,18 @@ class Twin:
         """The twin of an object that exists already; what it comes from keeps the loop running."""
         twin = cls.__new__(cls)
         origin: Any = kept[0] if isinstance(kept, tuple) else kept
-        twin._set_up(thing, kept, origin._lease, owner=False)
+        twin._set_up(thing, kept, origin._portal_ref, owner=False)
         return twin
 
-    def _set_up(self, thing: Any, kept: object, lease: host.Lease, *, owner: bool) -> None:
+    def _set_up(
+        self, thing: Any, kept: object, portal_ref: shared_portal.PortalRef, *, owner: bool
+    ) -> None:
         self._thing = thing
         self._kept = kept  # twins that are its sources, or what it comes from
         self._owner = owner  # of the lease
         self._begun = False
         self._pid = os.getpid()
-        self._lease = lease  # the last, by which __del__ sees that all is there
+        self._portal_ref = portal_ref  # the last, by which __del__ sees that all is there
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._relay(method, None, args, kwargs)
@@ -110,7 +112,9 @@ class Twin:
             return result if wrapper is None else wrapper.around(result, kept)
 
         # Also what was ended may be asked, which says so.
-        return self._lease.call(work) if self._lease.take() else host.call(work)
+        return (
+            self._portal_ref.call(work) if self._portal_ref.acquire() else shared_portal.call(work)
+        )
 
     def _last(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method that ends it, and need the loop no more.
@@ -130,8 +134,8 @@ class Twin:
 
     def _end_aside(self) -> None:
         self._dropped_silently = True
-        lease = self._lease if self._owner else None
-        end_aside(_dispose, type(self)._end, self._thing, lease)
+        portal_ref = self._portal_ref if self._owner else None
+        end_aside(_dispose, type(self)._end, self._thing, portal_ref)
 
     def _begin(self) -> None:
         """Count as open, for a twin that keeps nothing running itself."""
@@ -142,7 +146,7 @@ class Twin:
         self._begun = False
         _silent.discard(self._thing)
         if self._owner:
-            self._lease.give_back()
+            self._portal_ref.release()
 
     def __getattr__(self, name: str) -> Any:
         private = name.startswith("_")
@@ -164,10 +168,10 @@ class Twin:
         self._last(self._of.__aexit__, kind, error, traceback)
 
     def __del__(self) -> None:
-        lease = self.__dict__.get("_lease")  # not built fully if __init__ raised
-        is_open = lease is not None and lease.taken and (self._owner or self._begun)
+        portal_ref = self.__dict__.get("_portal_ref")  # not built fully if __init__ raised
+        is_open = portal_ref is not None and portal_ref.taken and (self._owner or self._begun)
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if not is_open or host.is_ending() or self._pid != os.getpid():
+        if not is_open or shared_portal.is_ending() or self._pid != os.getpid():
             return
         if not self._dropped_silently and not getattr(self._thing, "closed", False):
             warnings.warn(
@@ -229,13 +233,13 @@ class AsItIs(Wrapper[T]):
         return value
 
 
-def _dispose(end: _End, thing: Any, lease: host.Lease | None) -> None:
+def _dispose(end: _End, thing: Any, portal_ref: shared_portal.PortalRef | None) -> None:
     """End what was dropped; in a thread of its own, as any may have dropped it, the loop's too."""
     try:
-        if lease is None:
-            host.call(end, thing)
+        if portal_ref is None:
+            shared_portal.call(end, thing)
         else:
-            lease.end(end, thing)
+            portal_ref.end(end, thing)
     except ClosedError:
         pass  # something else has ended it, or the program's exit does
     finally:
@@ -244,7 +248,7 @@ def _dispose(end: _End, thing: Any, lease: host.Lease | None) -> None:
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The values, with the async object in the place of each twin."""
-    return tuple(value._thing if isinstance(value, Twin) else value for value in values)
+    return tuple(value._thing if isinstance(value, BlockingTwin) else value for value in values)
 
 
 def _plain_named(values: dict[str, Any]) -> dict[str, Any]:

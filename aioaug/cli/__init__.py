@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import MissingExtra
-from .._optional import need
+from .._base.optional import need
 from .exits import Exit, Interrupted
 
 

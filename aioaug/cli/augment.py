@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from .. import atomic
-from .._tasks import finish, in_thread
-from ..darkroom import Darkroom
-from ..seeding import check_seed
-from ..sidecars import beside
-from . import plan, report
+from .._aio.tasks import finish, in_thread
+from .._base import atomic
+from .._base.seeding import check_seed
+from . import console, plan
+from .annotation_files import beside
 from .exits import Interrupted
 from .interrupts import run_interruptibly
-from .manifest import Entry, Manifest, relative
-from .options import PATH, POSITIVE, chosen_recipe, pipeline_options, workers_option
-from .work import Crew, Developer, Report, Shift, Written
+from .manifest import Manifest, ManifestEntry, relative
+from .options import PATH, POSITIVE, chosen_spec, pipeline_options, workers_option
+from .picture_augmenter import PictureAugmenter
+from .runner import AugmentTask, JobResult, JobRunner, RunOptions, WrittenFile
 
 QUALITY = click.IntRange(1, 100)
 _FORMATS = ("bmp", "jpg", "png", "tiff", "webp")
@@ -52,62 +52,66 @@ def augment(
     DST gets the pictures and a manifest.jsonl. Interrupted, the same command does the rest.
     Keypoints and boxes in NAME.json beside NAME.jpg are augmented along.
     """
-    recipe = chosen_recipe(pipeline, preset)
+    spec = chosen_spec(pipeline, preset)
     manifest = plan.read_manifest(dst, src)
     if seed is None:
         seed = next((entry.seed for entry in manifest.entries.values()), None)
-    settings = plan.settings_for(recipe, check_seed(seed), copies, quality, dst)
+    settings = plan.settings_for(spec, check_seed(seed), copies, quality, dst)
     sources = plan.find_sources(src, manifest)
     jobs = plan.make_jobs(sources, dst, copies, f".{suffix}" if suffix else "")
     left = plan.left_to_do(jobs, manifest, settings)
     run = _Run(manifest, settings, jobs, left=len(left))
-    developer = Developer(Darkroom(recipe, settings.seed, settings.pipeline_digest), quality)
-    return run(Shift(developer, left, Crew(workers, batch_size, buffer)))
+    task = AugmentTask(PictureAugmenter(spec, settings.seed, settings.pipeline_digest), quality)
+    return run(JobRunner(task, left, RunOptions(workers, batch_size, buffer)))
 
 
 class _Run:
     """The work itself, and what is said about it."""
 
     def __init__(
-        self, manifest: Manifest, settings: plan.Settings, jobs: Sequence[plan.Job], left: int
+        self,
+        manifest: Manifest,
+        settings: plan.AugmentSettings,
+        jobs: Sequence[plan.OutputJob],
+        left: int,
     ) -> None:
         self._manifest = manifest
         self._settings = settings
         self._folders = {job.output.parent for job in jobs}
         self._total = len(jobs)
         self._before = self._done = self._total - left
-        self._skipped = report.Skipped()
+        self._skipped = console.SkippedPictures()
 
-    def __call__(self, shift: Shift[plan.Job]) -> int:
-        report.say(f"seed {self._settings.seed}")
+    def __call__(self, runner: JobRunner[plan.OutputJob]) -> int:
+        console.say(f"seed {self._settings.seed}")
         if self._before:
-            report.say(f"{self._progress()} are there already")
+            console.say(f"{self._progress()} are there already")
         if self._manifest.exists:
             self._remove_drafts()
         self._manifest.start()
         began = time.perf_counter()
         if self._before < self._total:
-            self._work(shift)
+            self._work(runner)
         self._manifest.finish()
         self._sum_up(time.perf_counter() - began)
         self._skipped.tell()
         return self._skipped.exit_code(self._done)
 
-    def _work(self, shift: Shift[plan.Job]) -> None:
+    def _work(self, runner: JobRunner[plan.OutputJob]) -> None:
         try:
-            with report.progress(self._total, self._before) as advance:
+            with console.progress(self._total, self._before) as advance:
 
-                async def each(job: plan.Job, result: Report) -> None:
+                async def each(job: plan.OutputJob, result: JobResult) -> None:
                     await self._note(job, result)
                     advance()
 
-                run_interruptibly(shift.run(each))
+                run_interruptibly(runner.run(each))
         except Interrupted as signal:
             signal.hint = f"{self._progress()} are done; the same command does the rest"
             raise
         finally:
             # A file that the manifest does not list would look like somebody else's.
-            for job in shift.under_way.values():
+            for job in runner.under_way.values():
                 job.clean_up()
             self._remove_drafts()
 
@@ -115,7 +119,7 @@ class _Run:
         for folder in self._folders:
             atomic.remove_drafts(folder)
 
-    async def _note(self, job: plan.Job, result: Report) -> None:
+    async def _note(self, job: plan.OutputJob, result: JobResult) -> None:
         if result.problem:
             self._skipped.add(job.source, result.problem)
             await finish(in_thread(job.clean_up))
@@ -123,14 +127,14 @@ class _Run:
         entry = self._entry(job, result.value)
         await finish(in_thread(self._list, entry))  # half a line is no use
 
-    def _list(self, entry: Entry) -> None:
+    def _list(self, entry: ManifestEntry) -> None:
         self._manifest.append(entry)
         self._done += 1
 
-    def _entry(self, job: plan.Job, written: Written) -> Entry:
+    def _entry(self, job: plan.OutputJob, written: WrittenFile) -> ManifestEntry:
         folder = self._manifest.path.parent
         notes = relative(beside(job.output), folder) if written.annotations else None
-        return Entry(
+        return ManifestEntry(
             source=relative(job.source, folder),
             output=relative(job.output, folder),
             copy=job.copy,
@@ -142,11 +146,11 @@ class _Run:
         )
 
     def _progress(self) -> str:
-        return f"{self._done} of {report.counted(self._total, 'picture')}"
+        return f"{self._done} of {console.counted(self._total, 'picture')}"
 
     def _sum_up(self, seconds: float) -> None:
         made = self._done - self._before
-        report.tell(
-            f"{report.counted(made, 'picture')} in {seconds:.1f} s, "
+        console.tell(
+            f"{console.counted(made, 'picture')} in {seconds:.1f} s, "
             f"{made / seconds:.1f} pictures/s, in {self._manifest.path.parent}"
         )

@@ -12,20 +12,20 @@ from typing import Any
 
 import click
 
-from .. import atomic, machine
-from .._optional import need
+from .._base import atomic, system
+from .._base.optional import need
 from ..bench import tables
-from ..bench.jobs import Job
-from ..bench.measure import Settings, measure
+from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
+from ..bench.trial_spec import TrialSpec
 from ..bench.workloads import WORKLOADS
-from .exits import Exit, Problem
+from .console import say, showable, tell
+from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
-from .report import say, showable, tell
 
-_QUICK = Settings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_USUAL = Settings(tuple(WORKLOADS), tuple(PEERS))
+_QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
+_USUAL = BenchSettings(tuple(WORKLOADS), tuple(PEERS))
 
 _BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
 
@@ -76,7 +76,7 @@ def bench(
         document = _read(load)
     else:
         default = _QUICK if quick else _USUAL
-        settings = Settings(
+        settings = BenchSettings(
             workload or default.workloads,
             _installed(peers or default.peers),
             rounds or default.rounds,
@@ -96,9 +96,9 @@ def bench(
     return Exit.FINE
 
 
-def _run(settings: Settings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
+def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
-    if load > machine.available() / 2:
+    if load > system.available() / 2:
         say(f"this machine is busy (load {load:.1f}); the figures will be worse, and less certain")
 
     def done(name: str, document: dict[str, Any]) -> None:
@@ -121,7 +121,9 @@ def _installed(names: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _progress(settings: Settings) -> Iterator[Callable[[int, Job, dict[str, Any]], object]]:
+def _progress(
+    settings: BenchSettings,
+) -> Iterator[Callable[[int, TrialSpec, dict[str, Any]], object]]:
     """A progress bar where stderr is a terminal, otherwise a line for each trial."""
     bar = None
     if sys.stderr.isatty():
@@ -129,7 +131,7 @@ def _progress(settings: Settings) -> Iterator[Callable[[int, Job, dict[str, Any]
             total=settings.trials, unit=" trials", dynamic_ncols=True, leave=False
         )
 
-    def heard(number: int, job: Job, figures: dict[str, Any]) -> None:
+    def heard(number: int, job: TrialSpec, figures: dict[str, Any]) -> None:
         told = figures.get("error") or f"{tables.number(figures['batches_per_s'])} batches/s"
         line = f"{job.workload}, round {number} of {settings.rounds}, {job.way}: {told}"
         if bar is None:
@@ -150,7 +152,7 @@ def _read(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(path.read_text("utf-8"))
         document["workloads"], document["targets"]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Problem(f"{path} holds no figures of `aioaug bench`") from error
+        raise CommandError(f"{path} holds no figures of `aioaug bench`") from error
     return document
 
 
@@ -159,10 +161,10 @@ def _renewed(path: Path, text: str) -> str:
     try:
         before, _, rest = path.read_text("utf-8").partition(_BEGIN)
     except (OSError, ValueError) as error:
-        raise Problem(f"{path} cannot be read") from error
+        raise CommandError(f"{path} cannot be read") from error
     _, end, after = rest.partition(_END)
     if not end:
-        raise Problem(f"{path} has no {_BEGIN} ... {_END}")
+        raise CommandError(f"{path} has no {_BEGIN} ... {_END}")
     return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
 
 
@@ -170,7 +172,7 @@ def _write(path: Path, text: str) -> None:
     try:
         atomic.write(path, text.encode(errors="backslashreplace"))
     except OSError as error:
-        raise Problem(f"{path} cannot be written: {error.strerror}", Exit.OUTPUT) from error
+        raise CommandError(f"{path} cannot be written: {error.strerror}", Exit.OUTPUT) from error
 
 
 def _plot(document: dict[str, Any], folder: Path) -> None:
@@ -182,4 +184,4 @@ def _plot(document: dict[str, Any], folder: Path) -> None:
         for path in charts.draw(document, folder):
             say(f"wrote {path}")
     except OSError as error:
-        raise Problem(f"{folder} cannot be written: {error.strerror}", Exit.OUTPUT) from error
+        raise CommandError(f"{folder} cannot be written: {error.strerror}", Exit.OUTPUT) from error

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import click
 
 from .. import MissingExtra, __version__
-from ..recipes import RecipeError
+from ..errors import AugmenterSpecError
 from .augment import augment
 from .bench import bench
+from .console import say, showable
 from .doctor import doctor
-from .exits import EPILOG, Exit, Interrupted, Problem, one_line
+from .exits import EPILOG, CommandError, Exit, Interrupted, one_line
 from .preview import preview
 from .remake import remake
-from .report import say, showable
 
 TRACEBACK = "AIOAUG_TRACEBACK"
 
@@ -56,9 +56,9 @@ def _verdict(error: Exception) -> tuple[str, int]:
         return "interrupted", Interrupted(signal.SIGINT).code
     if isinstance(error, Interrupted):
         return str(error), error.code
-    if isinstance(error, Problem):
+    if isinstance(error, CommandError):
         return f"error: {error}", error.code
-    if isinstance(error, (RecipeError, MissingExtra)):
+    if isinstance(error, (AugmenterSpecError, MissingExtra)):
         return f"error: {error}", Exit.INPUT
     if isinstance(error, click.ClickException):
         message = " ".join(error.format_message().split())

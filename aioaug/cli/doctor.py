@@ -13,12 +13,13 @@ from importlib import metadata
 
 import click
 
-from .. import __version__, cgroups, machine
-from ..engines.keeper import context_for
+from .. import __version__
+from .._base import cgroups, system
+from ..engines.process.worker_process import context_for
+from .console import tell
 from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
-from .report import tell
-from .work import Crew, Report, Shift
+from .runner import JobResult, JobRunner, RunOptions
 
 _LIBRARIES = ("numpy", "imgaug", "pillow", "anyio", "uvloop", "click", "tqdm", "scikit-image")
 _OPENCVS = (
@@ -54,9 +55,9 @@ def _machine() -> dict[str, Fact]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "affinity": machine.affinity(),
+        "affinity": system.affinity(),
         "cgroup quota": None if quota is None else round(quota, 2),
-        "memory": f"{machine.free_memory() >> 20} MB free of {machine.memory() >> 20} MB",
+        "memory": f"{system.free_memory() >> 20} MB free of {system.memory() >> 20} MB",
         "shared memory": _shared_memory(),
         "libGL": ctypes.util.find_library("GL"),
     }
@@ -70,7 +71,7 @@ def _libraries() -> dict[str, Fact]:
 def _decisions() -> dict[str, Fact]:
     loop = "uvloop" if _version("uvloop") else "asyncio"
     return {
-        "workers": machine.available(),
+        "workers": system.available(),
         "engine": "process",
         "start method": context_for(None).get_start_method(),
         "event loop": loop,
@@ -95,11 +96,11 @@ def _trial(problems: list[str]) -> str:
     """Start one worker and have it do something; what goes wrong is one more problem."""
     began = time.perf_counter()
 
-    async def nothing(_: int, result: Report) -> None:
+    async def nothing(_: int, result: JobResult) -> None:
         pass
 
     try:
-        run_interruptibly(Shift(abs, [-1], Crew(workers=1)).run(nothing))
+        run_interruptibly(JobRunner(abs, [-1], RunOptions(workers=1)).run(nothing))
     except Interrupted:
         raise
     except Exception as error:

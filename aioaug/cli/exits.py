@@ -26,7 +26,7 @@ EPILOG = (
 )
 
 
-class Problem(Exception):
+class CommandError(Exception):
     """Something the user can put right: one line, and the exit code that goes with it."""
 
     def __init__(self, message: str, code: Exit = Exit.INPUT) -> None:
@@ -58,6 +58,6 @@ class Interrupted(Exception):
 def one_line(error: BaseException) -> str:
     """An exception as one line, with its type unless it is one of ours."""
     text = " ".join(str(error).split())
-    if isinstance(error, Problem):
+    if isinstance(error, CommandError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

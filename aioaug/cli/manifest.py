@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .. import atomic
-from .exits import Exit, Problem
+from .._base import atomic
+from .exits import CommandError, Exit
 
 NAME = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """One output. Paths are relative to the manifest's folder, with forward slashes."""
 
     source: str
@@ -40,7 +40,7 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.exists = path.is_file()
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, ManifestEntry] = {}
         self._whole = 0  # bytes, up to the last line that was written to its end
         if self.exists:
             for entry in self._read():
@@ -53,7 +53,7 @@ class Manifest:
             with self._open() as file:
                 file.truncate(self._whole)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: ManifestEntry) -> None:
         """Add one output; the line is on its way to the disk when this returns."""
         with self._writing(), self._open() as file:
             file.write(_line(entry))
@@ -79,16 +79,16 @@ class Manifest:
             yield
         except OSError as error:
             why = f"{self.path} cannot be written: {error.strerror}"
-            raise Problem(why, Exit.OUTPUT) from error
+            raise CommandError(why, Exit.OUTPUT) from error
 
-    def _read(self) -> Iterator[Entry]:
+    def _read(self) -> Iterator[ManifestEntry]:
         for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
             if not line.endswith(b"\n"):
                 return
             try:
                 yield _entry(json.loads(line))
             except (ValueError, TypeError, KeyError) as error:
-                raise Problem(
+                raise CommandError(
                     f"line {number} of {self.path} cannot be read", Exit.MANIFEST
                 ) from error
             self._whole += len(line)
@@ -102,12 +102,12 @@ def relative(path: Path, folder: Path) -> str:
         return path.absolute().as_posix()
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: ManifestEntry) -> bytes:
     # A byte of a name that is no UTF-8 is a lone surrogate in Python, and in JSON its escape.
     text = json.dumps(asdict(entry), ensure_ascii=False)
     return f"{text}\n".encode(errors="backslashreplace")
 
 
-def _entry(content: dict[str, Any]) -> Entry:
-    values = {field.name: content[field.name] for field in fields(Entry)}
-    return Entry(**{**values, "size": tuple(content["size"])})
+def _entry(content: dict[str, Any]) -> ManifestEntry:
+    values = {field.name: content[field.name] for field in fields(ManifestEntry)}
+    return ManifestEntry(**{**values, "size": tuple(content["size"])})

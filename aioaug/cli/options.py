@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from .. import recipes
-from ..machine import worker_count
-from ..presets import PRESETS
-from ..seeding import SEED_LIMIT
+from .._base.seeding import SEED_LIMIT
+from .._base.system import worker_count
+from ..augmenters import specs
+from ..augmenters.presets import PRESETS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_PRESET = "standard"
@@ -51,11 +51,11 @@ def workers_option(command: Command) -> Command:
     )(command)
 
 
-def chosen_recipe(pipeline: str | None, preset: str | None) -> str:
-    """The recipe that the two options together ask for."""
+def chosen_spec(pipeline: str | None, preset: str | None) -> str:
+    """The spec that the two options together ask for."""
     if pipeline is not None and preset is not None:
         raise click.UsageError("--pipeline and --preset exclude each other")
-    return recipes.check(pipeline or f"preset:{preset or DEFAULT_PRESET}")
+    return specs.check(pipeline or f"preset:{preset or DEFAULT_PRESET}")
 
 
 def _check_workers(

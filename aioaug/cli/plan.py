@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import recipes
-from ..sidecars import beside
-from .exits import Exit, Problem
+from ..augmenters import specs
+from .annotation_files import beside
+from .exits import CommandError, Exit
 from .manifest import NAME, Manifest, relative
-from .sources import Source, find, real
+from .picture_files import PictureFile, find, real
 
 
 @dataclass(frozen=True)
-class Job:
+class OutputJob:
     """One output to make: what a worker has to know."""
 
     index: int
@@ -33,7 +33,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Settings:
+class AugmentSettings:
     """What makes two runs the same run."""
 
     seed: int
@@ -44,27 +44,31 @@ class Settings:
 
 
 def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
-    """The manifest in DST, there or not yet; `Problem` if DST cannot be a destination."""
+    """The manifest in DST, there or not yet; `CommandError` if DST cannot be a destination."""
     if destination.exists() and not destination.is_dir():
-        raise Problem(f"{destination} is a file, the last argument must be a folder")
+        raise CommandError(f"{destination} is a file, the last argument must be a folder")
     target = real(destination)
     for source in sources:
         if source.is_dir() and real(source).is_relative_to(target):
-            raise Problem(f"{destination} holds the source folder {source}; write to another one")
+            raise CommandError(
+                f"{destination} holds the source folder {source}; write to another one"
+            )
     manifest = Manifest(destination / NAME)
     if manifest.path.is_symlink() or (manifest.path.exists() and not manifest.exists):
         # A link would have us write to whatever it leads to, and a pipe would have us wait.
-        raise Problem(f"{manifest.path} is no file of its own", Exit.MANIFEST)
+        raise CommandError(f"{manifest.path} is no file of its own", Exit.MANIFEST)
     return manifest
 
 
-def find_sources(arguments: Sequence[Path], manifest: Manifest) -> list[Source]:
+def find_sources(arguments: Sequence[Path], manifest: Manifest) -> list[PictureFile]:
     """The pictures in the arguments, without those that an earlier run has made."""
     made = {real(manifest.place_of(entry.output)) for entry in manifest.entries.values()}
     return find(arguments, frozenset({*made, real(manifest.path.parent)}))
 
 
-def make_jobs(sources: Sequence[Source], destination: Path, copies: int, suffix: str) -> list[Job]:
+def make_jobs(
+    sources: Sequence[PictureFile], destination: Path, copies: int, suffix: str
+) -> list[OutputJob]:
     """All outputs of a run, by index. The suffix is the source's own if none is given."""
     digits = len(str(copies - 1))
     jobs = []
@@ -73,18 +77,20 @@ def make_jobs(sources: Sequence[Source], destination: Path, copies: int, suffix:
             name = f"{source.name.stem}-{copy:0{digits}d}{suffix or source.name.suffix}"
             output = destination / source.name.parent / name
             index = position * copies + copy
-            jobs.append(Job(index, copy, source.path, source.annotations, output))
+            jobs.append(OutputJob(index, copy, source.path, source.annotations, output))
     _refuse_collisions(jobs)
     _refuse_overwriting(jobs, sources)
     return jobs
 
 
-def left_to_do(jobs: Sequence[Job], manifest: Manifest, settings: Settings) -> list[Job]:
-    """The jobs that an earlier run has not done; `Problem` if it was another kind of run."""
+def left_to_do(
+    jobs: Sequence[OutputJob], manifest: Manifest, settings: AugmentSettings
+) -> list[OutputJob]:
+    """The jobs that an earlier run has not done; `CommandError` if it was another kind of run."""
     if not manifest.exists:
         for job in jobs:
             if job.output.exists():
-                raise Problem(f"{job.output} is there already, and no {NAME} that lists it")
+                raise CommandError(f"{job.output} is there already, and no {NAME} that lists it")
         return list(jobs)
     folder = manifest.path.parent
     for index, entry in manifest.entries.items():
@@ -101,32 +107,38 @@ def left_to_do(jobs: Sequence[Job], manifest: Manifest, settings: Settings) -> l
     return [job for job in jobs if job.index not in manifest.entries or not job.output.exists()]
 
 
-def settings_for(pipeline: str, seed: int, copies: int, quality: int, folder: Path) -> Settings:
+def settings_for(
+    pipeline: str, seed: int, copies: int, quality: int, folder: Path
+) -> AugmentSettings:
     """The settings as the manifest in `folder` holds them: a path is relative to it."""
     place, _, name = pipeline.rpartition(":")
     shown = f"{relative(Path(place), folder)}:{name}" if place.endswith(".py") else pipeline
-    return Settings(seed, copies, shown, recipes.fingerprint(pipeline), quality)
+    return AugmentSettings(seed, copies, shown, specs.fingerprint(pipeline), quality)
 
 
 def _does_not_fit(manifest: Manifest, why: str) -> None:
-    raise Problem(f"{manifest.path} {why}; take another folder, or the same again", Exit.MANIFEST)
+    raise CommandError(
+        f"{manifest.path} {why}; take another folder, or the same again", Exit.MANIFEST
+    )
 
 
 def _named(name: str, value: object) -> str:
     return f"{name.replace('_', ' ')} {value}"
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
+def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
     """Two outputs of one name, on a disk that does not tell upper case from lower either."""
-    seen: dict[str, Job] = {}
+    seen: dict[str, OutputJob] = {}
     for job in jobs:
         for file in (job.output, *([beside(job.output)] if job.annotations else [])):
             other = seen.setdefault(str(file).casefold(), job)
             if other is not job:
-                raise Problem(f"{other.source} and {job.source} would both be written to {file}")
+                raise CommandError(
+                    f"{other.source} and {job.source} would both be written to {file}"
+                )
 
 
-def _refuse_overwriting(jobs: Sequence[Job], sources: Sequence[Source]) -> None:
+def _refuse_overwriting(jobs: Sequence[OutputJob], sources: Sequence[PictureFile]) -> None:
     ours = [path for source in sources for path in (source.path, source.annotations) if path]
     known = {str(way).casefold() for path in ours for way in (path.absolute(), real(path))}
     folders: dict[Path, Path] = {}
@@ -135,4 +147,4 @@ def _refuse_overwriting(jobs: Sequence[Job], sources: Sequence[Source]) -> None:
         folder = folders.setdefault(parent, real(parent))
         for file in (job.output, beside(job.output)):
             if str(folder / file.name).casefold() in known:
-                raise Problem(f"{file} is a source, and would be overwritten")
+                raise CommandError(f"{file} is a source, and would be overwritten")

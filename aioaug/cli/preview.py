@@ -8,39 +8,39 @@ from pathlib import Path
 
 import click
 
-from .. import atomic
-from ..darkroom import Darkroom
-from ..seeding import check_seed
-from ..sheets import Tile, encode, is_sheet, sheet, tile
-from . import report
-from .exits import Exit, Problem
+from .._base import atomic
+from .._base.seeding import check_seed
+from . import console
+from .console import showable
+from .contact_sheet import Tile, encode, is_sheet, sheet, tile
+from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
-from .options import PATH, POSITIVE, chosen_recipe, pipeline_options, workers_option
-from .report import showable
-from .sources import Source, find, real
-from .work import Crew, Report, Shift, read_source
+from .options import PATH, POSITIVE, chosen_spec, pipeline_options, workers_option
+from .picture_augmenter import PictureAugmenter
+from .picture_files import PictureFile, find, real
+from .runner import JobResult, JobRunner, RunOptions, read_source
 
 
 @dataclass(frozen=True)
-class Row:
+class PreviewRow:
     """One source and the indices of what is shown beside it."""
 
-    source: Source
+    source: PictureFile
     indices: range
 
 
-class Printer:
+class PreviewTask:
     """Augments one source some times, and makes small pictures of it all."""
 
-    def __init__(self, darkroom: Darkroom, side: int) -> None:
-        self._darkroom = darkroom
+    def __init__(self, augmenter: PictureAugmenter, side: int) -> None:
+        self._augmenter = augmenter
         self._side = side
 
-    def __call__(self, row: Row) -> list[Tile]:
+    def __call__(self, row: PreviewRow) -> list[Tile]:
         picture, notes = read_source(row.source.path, row.source.annotations)
         tiles = [tile(showable(str(row.source.name)), picture, notes, self._side)]
         for copy, index in enumerate(row.indices):
-            augmented = self._darkroom(index, picture, notes)
+            augmented = self._augmenter(index, picture, notes)
             tiles.append(tile(f"copy {copy}, index {index}", *augmented, self._side))
         return tiles
 
@@ -70,49 +70,53 @@ def preview(
     Keypoints and boxes are drawn where there are any. With the same seed and --copies COLS,
     `aioaug augment` makes the pictures that the sheet shows.
     """
-    recipe = chosen_recipe(pipeline, preset)
+    spec = chosen_spec(pipeline, preset)
     _check_out(out)
     sources = find(src, frozenset({real(out)}))
     seed = check_seed(seed)
     jobs = [
-        Row(source, range(position * cols, (position + 1) * cols))
+        PreviewRow(source, range(position * cols, (position + 1) * cols))
         for position, source in enumerate(sources[:rows])
     ]
-    shift = Shift(Printer(Darkroom(recipe, seed), side), jobs, Crew(workers, batch_size=1))
-    strips, skipped = _print(shift, jobs)
+    runner = JobRunner(
+        PreviewTask(PictureAugmenter(spec, seed), side), jobs, RunOptions(workers, batch_size=1)
+    )
+    strips, skipped = _print(runner, jobs)
     if strips:
         _save(strips, side, out)
-        shown = report.counted(len(strips), "picture")
-        report.tell(f"{out}: {shown} of {len(sources)}, {recipe}, seed {seed}")
+        shown = console.counted(len(strips), "picture")
+        console.tell(f"{out}: {shown} of {len(sources)}, {spec}, seed {seed}")
     skipped.tell()
     return skipped.exit_code(len(strips))
 
 
-def _print(shift: Shift[Row], rows: Sequence[Row]) -> tuple[list[list[Tile]], report.Skipped]:
+def _print(
+    runner: JobRunner[PreviewRow], rows: Sequence[PreviewRow]
+) -> tuple[list[list[Tile]], console.SkippedPictures]:
     strips: dict[int, list[Tile]] = {}
-    skipped = report.Skipped()
+    skipped = console.SkippedPictures()
 
-    async def each(row: Row, result: Report) -> None:
+    async def each(row: PreviewRow, result: JobResult) -> None:
         if result.problem:
             skipped.add(row.source.path, result.problem)
         else:
             strips[row.indices.start] = result.value
 
-    run_interruptibly(shift.run(each))
+    run_interruptibly(runner.run(each))
     return [strips[row.indices.start] for row in rows if row.indices.start in strips], skipped
 
 
 def _check_out(out: Path) -> None:
     if out.suffix.lower() != ".png":
-        raise Problem(f"{out} must end in .png")
+        raise CommandError(f"{out} must end in .png")
     if out.is_dir():
-        raise Problem(f"{out} is a folder")
+        raise CommandError(f"{out} is a folder")
     if out.exists() and not is_sheet(out):
-        raise Problem(f"{out} is there already, and is no contact sheet of ours")
+        raise CommandError(f"{out} is there already, and is no contact sheet of ours")
 
 
 def _save(strips: list[list[Tile]], side: int, out: Path) -> None:
     try:
         atomic.write(out, encode(sheet(strips, side)))
     except OSError as error:
-        raise Problem(f"{out} cannot be written: {error.strerror}", Exit.OUTPUT) from error
+        raise CommandError(f"{out} cannot be written: {error.strerror}", Exit.OUTPUT) from error

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from .. import recipes
-from ..darkroom import Darkroom
-from ..sidecars import beside
-from . import report
-from .exits import Exit, Problem
+from ..augmenters import specs
+from . import console
+from .annotation_files import beside
+from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
-from .manifest import NAME, Entry, Manifest
+from .manifest import NAME, Manifest, ManifestEntry
 from .options import PATH
-from .plan import Job
-from .sources import real
-from .work import Crew, Developer, Report, Shift
+from .picture_augmenter import PictureAugmenter
+from .picture_files import real
+from .plan import OutputJob
+from .runner import AugmentTask, JobResult, JobRunner, RunOptions
 
 
 @click.command(short_help="Make a single output again.")
@@ -31,21 +31,21 @@ def remake(manifest: Path, index: int, file: Path) -> int:
     listed = Manifest(manifest / NAME if manifest.is_dir() else manifest)
     entry = _entry(listed, index)
     job = _job(listed, entry, file)
-    recipe = _recipe(listed, entry)
+    spec = _spec(listed, entry)
     differs = False
 
-    async def each(job: Job, result: Report) -> None:
+    async def each(job: OutputJob, result: JobResult) -> None:
         nonlocal differs
         if result.problem:
-            raise Problem(f"{job.source}: {result.problem}")
+            raise CommandError(f"{job.source}: {result.problem}")
         differs = result.value.sha256 != entry.sha256
 
-    darkroom = Darkroom(recipe, entry.seed, entry.pipeline_digest)
-    shift = Shift(Developer(darkroom, entry.quality), [job], Crew(workers=1))
-    run_interruptibly(shift.run(each))
-    report.tell(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")
+    darkroom = PictureAugmenter(spec, entry.seed, entry.pipeline_digest)
+    runner = JobRunner(AugmentTask(darkroom, entry.quality), [job], RunOptions(workers=1))
+    run_interruptibly(runner.run(each))
+    console.tell(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")
     if differs:
-        report.say(
+        console.say(
             f"{job.output} differs from {entry.output}: "
             "the picture, what the pipeline uses, or a library has changed since"
         )
@@ -53,39 +53,39 @@ def remake(manifest: Path, index: int, file: Path) -> int:
     return Exit.FINE
 
 
-def _entry(manifest: Manifest, index: int) -> Entry:
+def _entry(manifest: Manifest, index: int) -> ManifestEntry:
     if not manifest.exists:
-        raise Problem(f"there is no manifest {manifest.path}")
+        raise CommandError(f"there is no manifest {manifest.path}")
     if index not in manifest.entries:
-        raise Problem(f"{manifest.path} has no output with index {index}", Exit.MANIFEST)
+        raise CommandError(f"{manifest.path} has no output with index {index}", Exit.MANIFEST)
     return manifest.entries[index]
 
 
-def _job(manifest: Manifest, entry: Entry, file: Path) -> Job:
+def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:
     suffix = Path(entry.output).suffix
     if file.is_dir():
         file = file / Path(entry.output).name
     if file.suffix.lower() != suffix.lower():
-        raise Problem(f"{file} must end in {suffix}, as {entry.output} does")
+        raise CommandError(f"{file} must end in {suffix}, as {entry.output} does")
     source = manifest.place_of(entry.source)
     notes = None if entry.annotations is None else beside(source)
     kept = {real(manifest.place_of(each.source)) for each in manifest.entries.values()}
     kept |= {beside(path) for path in kept}
     for path in (file, beside(file)):
         if real(path) in kept:
-            raise Problem(f"{path} is a source, and would be overwritten")
-    return Job(entry.index, entry.copy, source, notes, file)
+            raise CommandError(f"{path} is a source, and would be overwritten")
+    return OutputJob(entry.index, entry.copy, source, notes, file)
 
 
-def _recipe(manifest: Manifest, entry: Entry) -> str:
-    """The entry's recipe; `Problem` for a file that is not the one that the output was made with.
+def _spec(manifest: Manifest, entry: ManifestEntry) -> str:
+    """The entry's spec; `CommandError` for a file that is not the one the output was made with.
 
     It is compared before anything of it runs, and again by the worker that loads it.
     """
     place, _, name = entry.pipeline.rpartition(":")
     path = real(manifest.place_of(place))
-    recipe = recipes.check(f"{path}:{name}" if place.endswith(".py") else entry.pipeline)
-    if recipes.fingerprint(recipe) != entry.pipeline_digest:
+    spec = specs.check(f"{path}:{name}" if place.endswith(".py") else entry.pipeline)
+    if specs.fingerprint(spec) != entry.pipeline_digest:
         why = f"{path} is not what {entry.output} was made with, so it is not run"
-        raise Problem(why, Exit.MANIFEST)
-    return recipe
+        raise CommandError(why, Exit.MANIFEST)
+    return spec

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .base import Engine, State
 from .inline import InlineEngine
-from .process import ProcessEngine
+from .process.engine import ProcessEngine
 from .thread import ThreadEngine
 
 __all__ = ["Engine", "InlineEngine", "ProcessEngine", "State", "ThreadEngine", "engine_class"]

@@ -1,4 +1,4 @@
-"""What every engine is: a place where functions run, behind one verb."""
+"""The interface of engines: an engine runs functions on its workers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
-from .._tasks import AsyncResource
+from .._aio.tasks import AsyncResource
 from ..stats import Meter
 
 
 class State(Protocol):
     """What each worker of an engine holds: it must pickle, or make copies of itself."""
 
-    private: bool
+    owns_interpreter: bool
 
     def clone(self) -> Self: ...
 

@@ -1,4 +1,4 @@
-"""No workers at all: calls run where they are awaited. For debugging, and for tiny work."""
+"""An engine without workers: calls run where they are awaited, for debugging and tiny work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
+from .._base.results import attempt
 from ..errors import ClosedError
-from ..outcomes import attempt
 from .base import Engine, State
 
 

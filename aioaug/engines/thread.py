@@ -7,12 +7,12 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from .._tasks import end_in_thread, finish, in_thread
-from .._threads import DaemonExecutor
+from .._aio.tasks import end_in_thread, finish, in_thread
+from .._base.results import attempt
+from .._base.threads import DaemonExecutor
 from ..errors import ClosedError
-from ..outcomes import attempt
 from .base import Engine, State
-from .desk import Desk
+from .scheduler import Scheduler
 
 
 class ThreadEngine(Engine):
@@ -25,7 +25,7 @@ class ThreadEngine(Engine):
     def __init__(self, state: State, *, workers: int, max_tasks: int | None = None) -> None:
         super().__init__(state, workers=workers, max_tasks=max_tasks)
         self._threads = DaemonExecutor(workers, "aioaug-thread")
-        self._desk: Desk[State] = Desk()
+        self._scheduler: Scheduler[State] = Scheduler()
         self._starting = asyncio.Lock()
         self._started = False
         self._closed = False
@@ -35,7 +35,7 @@ class ThreadEngine(Engine):
             if self._closed:
                 raise ClosedError("the engine is closed")
             if not self._started:
-                self._desk.open(await in_thread(self._clones))
+                self._scheduler.open(await in_thread(self._clones))
                 self._started = True
 
     async def submit(
@@ -46,24 +46,24 @@ class ThreadEngine(Engine):
         ahead: bool = False,
         limit: float | None = None,
     ) -> Any:
-        with self._desk.visit():
+        with self._scheduler.track():
             await self.start()
             begun = perf_counter()
-            state = await self._desk.take()
+            state = await self._scheduler.acquire()
             self.meter.since(begun, "queue")
             begun = perf_counter()
             work = self._threads.submit(attempt, fn, state, *args)
-            outcome = await self._desk.run(state, asyncio.wrap_future(work))
+            outcome = await self._scheduler.run(state, asyncio.wrap_future(work))
             self.meter.since(begun, "worker")
             return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True
         try:
-            await self._desk.close(wait=not kill)
+            await self._scheduler.close(wait=not kill)
         finally:
             # A thread that is busy with an abandoned call ends by itself, later.
-            wait = not self._desk.busy
+            wait = not self._scheduler.busy
             await finish(end_in_thread(lambda: self._threads.shutdown(wait, cancel_futures=True)))
 
     def abandon(self) -> None:

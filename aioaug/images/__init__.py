@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .files import UnreadablePictureError
+from ..errors import UnreadablePictureError
 from .generator import ParallelImageDataGenerator
 from .iterator import ImageIterator
 from .params import ParallelProcessParams

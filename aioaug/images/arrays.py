@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import forms
+from ..augmenters import batch_forms
 from ._types import Array
 from .normalization import Normalization
-from .rows import pick_columns
+from .sample_rows import pick_columns
 from .sources import ArraySource
 
 
@@ -22,7 +22,7 @@ def array_source(
     Raises `ValueError` for other ranks, for lengths that differ, and for a subset that lacks
     some of the labels.
     """
-    columns: Any = x if forms.is_batch(x) else None
+    columns: Any = x if batch_forms.is_batch(x) else None
     images, extras = (None, []) if columns is not None else _with_extras(x)
     held = images if images is not None else columns.images_unaug
     if held is None:

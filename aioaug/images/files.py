@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .._worker import is_worker
-from ..errors import AioaugError
+from .._worker.main import is_worker
+from ..errors import UnreadablePictureError
 from ._types import Array
 
 T = TypeVar("T")
@@ -35,14 +35,10 @@ _RESAMPLING = {
     "box": Image.Resampling.BOX,
     "hamming": Image.Resampling.HAMMING,
 }
-_DEEP = ("I", "I;16", "I;16B", "I;16L")
+_MODES_OF_16_BITS = ("I", "I;16", "I;16B", "I;16L")
 _SAVED_AS = {"jpg": "jpeg", "tif": "tiff"}
 SAVE_FORMATS = ("png", "jpeg", "bmp", "pdf", "ppm", "gif", "tif", "jpg")
 _JPEG = b"\xff\xd8\xff"
-
-
-class UnreadablePictureError(AioaugError):
-    """A file cannot be read as a picture; the message names it and says why."""
 
 
 def check_choice(name: str, value: T, choices: Sequence[object]) -> T:
@@ -129,7 +125,7 @@ def _open(data: bytes, color_mode: str) -> Image.Image:
     with Image.open(io.BytesIO(data)) as file:
         file.load()
         image: Image.Image = file
-        if image.mode in _DEEP:
+        if image.mode in _MODES_OF_16_BITS:
             deep = np.asarray(image)
             if color_mode == "grayscale":
                 return Image.fromarray(deep.astype(np.int32))

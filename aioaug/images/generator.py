@@ -7,26 +7,26 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from .._worker import refuse_nested_pool
-from ..arguments import whole
-from ..seeding import check_seed
+from .._base.arguments import whole
+from .._base.seeding import check_seed
+from .._worker.main import refuse_nested_pool
 from .arrays import array_source
-from .feed import Feed
 from .files import CHANNELS, check_choice, check_interpolation
 from .frames import frame_source
 from .iterator import ImageIterator
 from .listing import Lister, directory_source
 from .maker import BatchMaker
 from .params import ParallelProcessParams, batch_shape_for
+from .producer import BatchProducer
 from .schedule import Schedule
-from .settings import Settings
-from .sources import CLASS_MODES, FileSource, Source
+from .settings import GeneratorSettings
+from .sources import CLASS_MODES, FileSource, SampleSource
 
 _LEGACY = ("drop_duplicates", "has_ext", "sort")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ParallelImageDataGenerator(Settings):
+class ParallelImageDataGenerator(GeneratorSettings):
     """Keras' `ImageDataGenerator` with every batch made in worker processes, ahead of time.
 
     A sample is loaded, converted and resized; then come `noaug_preprocessing_function`,
@@ -233,7 +233,7 @@ class ParallelImageDataGenerator(Settings):
 
     def _iterator(
         self,
-        source: Source,
+        source: SampleSource,
         batch_size: int,
         shuffle: bool,
         seed: int | None,
@@ -254,13 +254,13 @@ class ParallelImageDataGenerator(Settings):
         params = ParallelProcessParams(image_data_generator=self, **told)
         chosen = check_seed(seed) if chosen is None else chosen
         schedule = Schedule(source, self, batch_size=size, shuffle=shuffle, seed=chosen, wraps=ends)
-        feed = Feed(
+        producer = BatchProducer(
             schedule,
-            BatchMaker(params, private=not self.debug),
+            BatchMaker(params, owns_interpreter=not self.debug),
             workers=self.workers_for(told["subset"]),
             window=self.max_batches_pending,
         )
-        return ImageIterator(schedule, feed, seed=seed)
+        return ImageIterator(schedule, producer, seed=seed)
 
 
 def _reading(

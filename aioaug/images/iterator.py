@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .._tasks import AsyncResource, end_aside, end_in_thread, finish
+from .._aio.shared_portal import PortalRef, is_ending
+from .._aio.tasks import AsyncResource, end_aside, end_in_thread, finish
 from ..errors import ClosedError
-from ..host import Lease, is_ending
-from .feed import Feed
-from .rows import Made
+from .producer import BatchProducer
+from .sample_rows import MadeBatch
 from .schedule import Schedule
 
 T = TypeVar("T")
@@ -56,10 +56,10 @@ class ImageIterator(AsyncResource):
                     await train(x, y)
     """
 
-    def __init__(self, schedule: Schedule, feed: Feed, *, seed: int | None) -> None:
+    def __init__(self, schedule: Schedule, producer: BatchProducer, *, seed: int | None) -> None:
         self._schedule = schedule
-        self._feed = feed
-        self._lease = Lease()  # taken when a caller that blocks asks for something
+        self._producer = producer
+        self._portal_ref = PortalRef()  # taken when a caller that blocks asks for something
         self._entered = False
         source = schedule.source
         self.seed = seed
@@ -82,35 +82,35 @@ class ImageIterator(AsyncResource):
     @property
     def epoch(self) -> int:
         """The number of the epoch that the next batch belongs to, from 0."""
-        return self._feed.epoch
+        return self._producer.epoch
 
     @property
     def batch_index(self) -> int:
         """The number of the next batch in its epoch, from 0."""
-        return self._feed.batch
+        return self._producer.batch
 
     @property
     def total_batches_seen(self) -> int:
         """How many batches were taken in all."""
-        return self._feed.seen
+        return self._producer.seen
 
     @property
     def is_running(self) -> bool:
         """Whether there are workers."""
-        return self._feed.running
+        return self._producer.running
 
     @property
     def is_shutdown(self) -> bool:
         """Whether it was ended for good."""
-        return self._feed.closed
+        return self._producer.closed
 
     def reset(self) -> None:
         """Have the next batch be the first of an epoch; what was made ahead is dropped."""
-        self._feed.restart()
+        self._producer.restart()
 
     def on_epoch_end(self) -> None:
         """Begin the next epoch, if any batch was taken of this one, as Keras asks for."""
-        self._feed.restart()
+        self._producer.restart()
 
     # On an event loop.
 
@@ -119,11 +119,11 @@ class ImageIterator(AsyncResource):
         return self
 
     async def __anext__(self) -> Any:
-        while (made := await self._here(self._feed.next)) is not None:
+        while (made := await self._here(self._producer.next)) is not None:
             if self._accept(made):
                 return made.batch
-        if not self._entered and not self._lease.taken:
-            await self._feed.pause()
+        if not self._entered and not self._portal_ref.acquired:
+            await self._producer.pause()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -131,20 +131,20 @@ class ImageIterator(AsyncResource):
         await self._leave(None)
 
     async def __aenter__(self) -> Self:
-        await self._here(self._feed.open)
+        await self._here(self._producer.open)
         self._entered = True
         return self
 
     async def _leave(self, error: BaseException | None) -> None:
-        if self._lease.taken:
-            await finish(end_in_thread(self._lease.end, self._feed.aclose))
-        elif not self._feed.closed:
-            await self._feed.aclose(kill=error is not None)
+        if self._portal_ref.acquired:
+            await finish(end_in_thread(self._portal_ref.end, self._producer.aclose))
+        elif not self._producer.closed:
+            await self._producer.aclose(kill=error is not None)
 
     async def _here(self, fn: Callable[[], Awaitable[T]]) -> T:
-        """Call the feed from this loop, or over there if it serves blocking callers already."""
-        if self._lease.taken:
-            return await self._lease.call_async(fn)
+        """Call the producer from this loop, or over there if it serves blocking callers already."""
+        if self._portal_ref.acquired:
+            return await self._portal_ref.call_async(fn)
         return await fn()
 
     # In a thread that may block.
@@ -154,7 +154,7 @@ class ImageIterator(AsyncResource):
         return self
 
     def __next__(self) -> Any:
-        while (made := self._there(self._feed.next)) is not None:
+        while (made := self._there(self._producer.next)) is not None:
             if self._accept(made):
                 return made.batch
         raise StopIteration
@@ -169,26 +169,26 @@ class ImageIterator(AsyncResource):
             number += len(self)
         if not 0 <= number < len(self):
             raise ValueError(f"there is no batch {index}: an epoch has {len(self)}")
-        made = self._there(self._feed.one, number)
+        made = self._there(self._producer.batch_at, number)
         self._accept(made)
         return made.batch
 
     def shutdown(self, wait: bool = True) -> None:
         """End the workers and the iterator, from a thread that may block. Idempotent."""
-        if self._lease.taken:
+        if self._portal_ref.acquired:
             if wait:
-                self._lease.end(self._feed.aclose)
+                self._portal_ref.end(self._producer.aclose)
             else:
-                end_aside(self._lease.end, self._feed.aclose)
-        elif self._feed.busy and not self._feed.closed:
+                end_aside(self._portal_ref.end, self._producer.aclose)
+        elif self._producer.busy and not self._producer.closed:
             raise RuntimeError("this iterator is in use on an event loop: await its aclose()")
-        elif self._feed.running and not self._feed.closed:  # its loop was closed before it
-            self._lease.call(self._feed.aclose)
-            self._lease.give_back()
-        self._feed.closed = True
+        elif self._producer.running and not self._producer.closed:  # its loop was closed before it
+            self._portal_ref.call(self._producer.aclose)
+            self._portal_ref.release()
+        self._producer.closed = True
 
     def __enter__(self) -> Self:
-        self._there(self._feed.open)
+        self._there(self._producer.open)
         return self
 
     def __exit__(
@@ -200,18 +200,18 @@ class ImageIterator(AsyncResource):
         self.shutdown()
 
     def _there(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
-        if self._feed.closed:
+        if self._producer.closed:
             raise ClosedError("the iterator was shut down")
-        if self._feed.busy and not self._lease.taken:
+        if self._producer.busy and not self._portal_ref.acquired:
             raise RuntimeError("this iterator is in use on an event loop: use `async for`")
-        return self._lease.call(fn, *args)
+        return self._portal_ref.call(fn, *args)
 
     def _begin(self) -> None:
         # Keras' flows that have no end go on where they are.
-        if self._schedule.wraps and self._feed.batch:
-            self._feed.restart()
+        if self._schedule.wraps and self._producer.batch:
+            self._producer.restart()
 
-    def _accept(self, made: Made) -> bool:
+    def _accept(self, made: MadeBatch) -> bool:
         """Tell what was left out of a batch; whether anything was left in."""
         for name, why in made.skipped:
             self.skipped.append((name, why))
@@ -219,11 +219,11 @@ class ImageIterator(AsyncResource):
         return made.size > 0
 
     def __del__(self) -> None:
-        lease = getattr(self, "_lease", None)  # not built fully if __init__ raised
+        portal_ref = getattr(self, "_portal_ref", None)  # not built fully if __init__ raised
         # The exit of the program ends all workers by itself, and no thread can be started there.
-        if lease is None or self._feed.closed or not lease.ours or is_ending():
+        if portal_ref is None or self._producer.closed or not portal_ref.ours or is_ending():
             return
-        end_aside(self._lease.end, self._feed.aclose)
+        end_aside(self._portal_ref.end, self._producer.aclose)
         warnings.warn(
             "an ImageIterator was dropped while its workers ran; leave it by 'with' or shutdown()",
             ResourceWarning,

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import atomic
+from .._base import atomic
 from .files import SUFFIXES
 from .sources import FileSource
 

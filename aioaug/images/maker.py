@@ -11,30 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from .._augment import Augmentation
-from ..seeding import SEED_LIMIT, Seeds, borrowed_generators
+from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators
+from .._worker.augmentation import Augmentation
+from ..errors import UnreadablePictureError
 from ._types import Array
 from .callbacks import Callback, check_batch
-from .files import UnreadablePictureError, read_picture, save_picture
+from .files import read_picture, save_picture
 from .params import ParallelProcessParams
-from .rows import Job, Made, Rows
+from .sample_rows import BatchJob, MadeBatch, SampleRows
 
 # Set before anything of the user's is unpickled: frameworks read them when they are imported.
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 class BatchMaker:
-    """Turns a `Job` into a finished batch; the same one for the same job, wherever it is done."""
+    """Turns a `BatchJob` into a batch: the same job into the same batch, wherever it is done."""
 
     def __init__(
         self,
         params: ParallelProcessParams,
         *,
-        private: bool,
+        owns_interpreter: bool,
         augment: Augmentation | None = None,
     ) -> None:
         self.params = params
-        self.private = private
+        self.owns_interpreter = owns_interpreter
         generator = params.image_data_generator
         self._augment = augment or _augmentation(generator.augmenter)
         self._before = _callback("noaug_preprocessing_function", params)
@@ -47,7 +48,7 @@ class BatchMaker:
             generator.get_batch_function or self._before or self._after or self._augment
         )
 
-    def __call__(self, job: Job, rng: np.random.Generator) -> Made:
+    def __call__(self, job: BatchJob, rng: np.random.Generator) -> MadeBatch:
         # The job has seeds of its own; asking for `rng` keeps the pool from seeding the global
         # generators, for which threads would have to queue.
         del rng
@@ -67,21 +68,21 @@ class BatchMaker:
         generator = copy.copy(params.image_data_generator)
         object.__setattr__(params, "image_data_generator", generator)
         augment = copy.deepcopy(self._augment, memo)
-        return BatchMaker(params, private=self.private, augment=augment)
+        return BatchMaker(params, owns_interpreter=self.owns_interpreter, augment=augment)
 
     def __reduce__(self) -> tuple[Any, ...]:
         generator = self.params.image_data_generator
         environment = _NO_GPU if generator.disable_gpu_in_subprocesses else {}
-        data = pickle.dumps((self.params, self.private, self._augment), protocol=5)
+        data = pickle.dumps((self.params, self.owns_interpreter, self._augment), protocol=5)
         return _restore, (environment, data)
 
-    def _make(self, job: Job) -> Made:
+    def _make(self, job: BatchJob) -> MadeBatch:
         whole = self.params.get_batch_function
         if whole is not None:
             x, y = check_batch(
                 whole(job.batch, job.rows.files, job.rows.classes, params=self.params)
             )
-            return Made((x, y), len(x), [])
+            return MadeBatch((x, y), len(x), [])
         images, kept, skipped = self._load(job.rows)
         rows = job.rows.only(kept) if skipped else job.rows
         images = [
@@ -100,9 +101,9 @@ class BatchMaker:
         x = self._stack(finished, rows)
         if self.params.save_to_dir is not None:
             self._save(x, rows, job)
-        return Made(_compose(x, rows, columns, self.params.class_mode), len(rows), skipped)
+        return MadeBatch(_compose(x, rows, columns, self.params.class_mode), len(rows), skipped)
 
-    def _load(self, rows: Rows) -> tuple[list[list[Array]], list[int], list[tuple[str, str]]]:
+    def _load(self, rows: SampleRows) -> tuple[list[list[Array]], list[int], list[tuple[str, str]]]:
         """The images of each sample, which samples these are, and what cannot be read."""
         if rows.files is None:
             images = rows.images if rows.columns is None else rows.columns.images_unaug
@@ -125,7 +126,7 @@ class BatchMaker:
         return x if params.data_format == "channels_last" else np.moveaxis(x, -1, 0)
 
     def _each(
-        self, callback: Callback | None, many: list[Array], rows: Rows, place: int, batch: int
+        self, callback: Callback | None, many: list[Array], rows: SampleRows, place: int, batch: int
     ) -> list[Array]:
         if callback is None:
             return many
@@ -139,7 +140,7 @@ class BatchMaker:
         return [callback(self.params, x, told) for x in many]
 
     def _augmented(
-        self, images: list[list[Array]], columns: Any, job: Job
+        self, images: list[list[Array]], columns: Any, job: BatchJob
     ) -> tuple[list[list[Array]], Any]:
         """One more step, by imgaug or a function, for the images of all samples at once."""
         shapes = {x.shape for many in images for x in many}
@@ -156,7 +157,7 @@ class BatchMaker:
         )
 
     def _finish_with(
-        self, many: list[Array], rows: Rows, place: int, job: Job, position: int
+        self, many: list[Array], rows: SampleRows, place: int, job: BatchJob, position: int
     ) -> list[Array]:
         seed = (job.seed, job.epoch, job.first + position)
         many = [self._transformed(x, seed) for x in many]
@@ -178,13 +179,13 @@ class BatchMaker:
             x = x.astype(_working_type(self.params.dtype))
         return self.params.image_data_generator.standardize(x)
 
-    def _stack(self, samples: list[list[Array]], rows: Rows) -> Any:
+    def _stack(self, samples: list[list[Array]], rows: SampleRows) -> Any:
         """The images (N,...) of the whole batch; a list of such, if samples have several."""
         width = max(map(len, samples), default=1)
         whole = [self._stack_one([many[i] for many in samples], rows) for i in range(width)]
         return whole[0] if width == 1 else whole
 
-    def _stack_one(self, images: list[Array], rows: Rows) -> Array:
+    def _stack_one(self, images: list[Array], rows: SampleRows) -> Array:
         shape = (self.params.batch_shape or (0,))[1:]
         if not shape and images:
             shape = images[0].shape
@@ -196,7 +197,7 @@ class BatchMaker:
             batch[place] = x
         return batch
 
-    def _save(self, x: Any, rows: Rows, job: Job) -> None:
+    def _save(self, x: Any, rows: SampleRows, job: BatchJob) -> None:
         params = self.params
         folder = Path(params.save_to_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
@@ -210,13 +211,13 @@ class BatchMaker:
 
 def _restore(environment: dict[str, str], data: bytes) -> BatchMaker:
     os.environ.update(environment)
-    params, private, augment = pickle.loads(data)
-    return BatchMaker(params, private=private, augment=augment)
+    params, owns_interpreter, augment = pickle.loads(data)
+    return BatchMaker(params, owns_interpreter=owns_interpreter, augment=augment)
 
 
 def _augmentation(augmenter: Any) -> Augmentation | None:
     # The global generators are borrowed for it already.
-    return None if augmenter is None else Augmentation(augmenter, 0, private=True)
+    return None if augmenter is None else Augmentation(augmenter, 0, owns_interpreter=True)
 
 
 def _callback(name: str, params: ParallelProcessParams) -> Callback | None:
@@ -233,7 +234,7 @@ def _names(file: Any) -> tuple[str, ...]:
     return file if isinstance(file, tuple) else (file,)
 
 
-def _compose(x: Any, rows: Rows, columns: Any, class_mode: str | None) -> Any:
+def _compose(x: Any, rows: SampleRows, columns: Any, class_mode: str | None) -> Any:
     """What the user gets: images, or images and labels, or with weights as well."""
     images = x
     if columns is not None:
@@ -247,7 +248,7 @@ def _compose(x: Any, rows: Rows, columns: Any, class_mode: str | None) -> Any:
     return (images, targets) if rows.weights is None else (images, targets, rows.weights)
 
 
-def _name(params: ParallelProcessParams, rows: Rows, place: int, job: Job) -> str:
+def _name(params: ParallelProcessParams, rows: SampleRows, place: int, job: BatchJob) -> str:
     prefix = f"{params.save_prefix}_" if params.save_prefix else ""
     if rows.files is None:
         return f"{prefix}{rows.numbers[place]}_{job.epoch}"

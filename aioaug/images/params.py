@@ -11,7 +11,7 @@ from .files import CHANNELS
 if TYPE_CHECKING:
     import numpy as np
 
-    from .settings import Settings
+    from .settings import GeneratorSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class ParallelProcessParams:
             return x[:height, :width]
     """
 
-    image_data_generator: Settings
+    image_data_generator: GeneratorSettings
     class_indices: dict[str, int] = field(default_factory=dict)
     class_mode: str | None = None
     directory: str | None = None

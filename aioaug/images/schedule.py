@@ -8,8 +8,8 @@ import numpy as np
 
 from ._types import Array
 from .normalization import Normalization
-from .rows import Job
-from .sources import Source
+from .sample_rows import BatchJob
+from .sources import SampleSource
 
 _SHUFFLE = 2**32 - 1  # keeps the order's random numbers apart from those of samples
 
@@ -23,7 +23,7 @@ class Schedule:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleSource,
         generator: Normalization,
         *,
         batch_size: int,
@@ -58,7 +58,7 @@ class Schedule:
             self._order = known = epoch, rng.permutation(size)
         return known[1]
 
-    def job(self, epoch: int, batch: int) -> Job:
+    def job(self, epoch: int, batch: int) -> BatchJob:
         """One batch to be made; reads the rows of arrays."""
         first = batch * self.batch_size
         order = self.order(epoch)
@@ -67,9 +67,9 @@ class Schedule:
         found = self._generator.statistics
         changed = None if found.same(self._started_with) else found
         rows = self.source.read(order[places].tolist())
-        return Job(self.seed, epoch, batch, first, rows, changed)
+        return BatchJob(self.seed, epoch, batch, first, rows, changed)
 
-    def jobs(self, epoch: int, batch: int, *, endless: bool) -> Iterator[Job]:
+    def jobs(self, epoch: int, batch: int, *, endless: bool) -> Iterator[BatchJob]:
         """The batches from there to the end of the epoch, or through all epochs to come."""
         while True:
             for number in range(batch, len(self)):

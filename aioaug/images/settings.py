@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import machine
-from .._augment import check_augmenter
-from ..arguments import whole
+from .._base import system
+from .._base.arguments import whole
+from ..augmenters.kinds import check_augmenter
 from ._types import Array, Plan
 from .callbacks import check_callback
 from .files import SAVE_FORMATS
@@ -23,7 +23,7 @@ _SUBSETS = ("training", "validation", None)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Settings(Ranges, Normalization):
+class GeneratorSettings(Ranges, Normalization):
     """The arguments of `ParallelImageDataGenerator`, checked, and Keras' methods for a picture."""
 
     cores: float = 0.25
@@ -142,7 +142,7 @@ class Settings(Ranges, Normalization):
 
 def worker_share(cores: float) -> int:
     """The number of workers that `cores` means: a share, an exact number, or -1 for all."""
-    present = machine.available()
+    present = system.available()
     if isinstance(cores, float):
         if not 0 < cores <= 1:
             raise ValueError(f"cores must be above 0 and at most 1 as a float, got {cores}")

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from ._types import Array
-from .rows import Rows, pick, pick_columns, pick_targets
+from .sample_rows import SampleRows, pick, pick_columns, pick_targets
 
 CLASS_MODES = ("categorical", "binary", "sparse", "input", None)
 FRAME_MODES = ("binary", "categorical", "input", "multi_output", "raw", "sparse", None)
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Samples by number, with what Keras' iterators tell about them."""
 
     class_indices: dict[str, int]
@@ -25,7 +25,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, numbers: list[int]) -> Rows:
+    def read(self, numbers: list[int]) -> SampleRows:
         """What a worker needs to make these samples."""
 
     @property
@@ -58,9 +58,9 @@ class ArraySource:
         held = self.columns.images_unaug if self.images is None else self.images
         return len(held)
 
-    def read(self, numbers: list[int]) -> Rows:
+    def read(self, numbers: list[int]) -> SampleRows:
         """Copies of the rows with these numbers."""
-        return Rows(
+        return SampleRows(
             numbers=numbers,
             images=pick(self.images, numbers),
             columns=pick_columns(self.columns, numbers),
@@ -105,14 +105,14 @@ class FileSource:
     def __len__(self) -> int:
         return len(self.filenames)
 
-    def read(self, numbers: list[int]) -> Rows:
+    def read(self, numbers: list[int]) -> SampleRows:
         """The names of these samples, and their targets."""
         classes = self.classes
         if isinstance(classes, np.ndarray):
             classes = classes[numbers].tolist()
         elif classes is not None:
             classes = pick(classes, numbers)
-        return Rows(
+        return SampleRows(
             numbers=numbers,
             files=pick(self.filenames, numbers),
             classes=classes,

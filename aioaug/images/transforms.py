@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import whole
+from .._base.arguments import whole
 from ._types import Array, Plan
 from .affine import FILL_MODES, affine, mirror
 from .colours import brightness, channel_shift, contrast

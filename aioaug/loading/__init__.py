@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .augmenter import BackgroundAugmenter
+from .loaded_queue import LoadedQueue
 from .loader import BatchLoader
-from .shelf import LoadedQueue
 
 __all__ = ["BackgroundAugmenter", "BatchLoader", "LoadedQueue"]

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from .._loops import drop_tasks
-from .._tasks import ended, finish, warn_of_drop
-from ..arguments import whole
-from ..machine import worker_count
+from .._aio.loops import drop_tasks
+from .._aio.tasks import ended, finish, warn_of_drop
+from .._base.arguments import whole
+from .._base.system import worker_count
 from ..pool import AsyncPool
-from .ahead import Ahead
-from .chain import chained
-from .feeds import Drained, open_feed
+from .base import BackgroundIterator
+from .inputs import QueueIterator, open_input
+from .load_then_augment import load_then_augment
 
 
-class BackgroundAugmenter(Ahead):
+class BackgroundAugmenter(BackgroundIterator):
     """Augments the batches of a loader or a queue in the background, up to a number ahead.
 
     Building it starts nothing; entering it, `start` or the first request starts the workers.
@@ -67,11 +67,13 @@ class BackgroundAugmenter(Ahead):
             raise ValueError(f"nb_workers must be 'auto' or a number, got {nb_workers!r}")
         else:
             self.nb_workers = whole("nb_workers", nb_workers, low=1)
-        self._feed = feed = open_feed(batch_loader)
+        self._input = batches = open_input(batch_loader)
         if load is not None:
-            augseq, feed = chained(load, augseq, feed)
+            augseq, batches = load_then_augment(load, augseq, batches)
         self._pool = AsyncPool(augseq, self.nb_workers, **options)
-        self._stream = self._pool.imap_batches_unordered(feed, output_buffer_size=self.queue_size)
+        self._stream = self._pool.imap_batches_unordered(
+            batches, output_buffer_size=self.queue_size
+        )
         self._next: asyncio.Task[Any] | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
@@ -145,8 +147,8 @@ class BackgroundAugmenter(Ahead):
         self._next = asyncio.create_task(self._stream.__anext__())
 
     async def _end(self) -> None:
-        if isinstance(self._feed, Drained):
-            await self._feed.stop()
+        if isinstance(self._input, QueueIterator):
+            await self._input.stop()
         await self._pool.terminate()
         if self._next is not None:
             await ended((self._next,))

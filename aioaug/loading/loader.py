@@ -8,22 +8,28 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from .. import _worker
-from .._loops import drop_tasks
-from .._tasks import acting, ended, finish, together
-from ..arguments import whole
+from .._aio.loops import drop_tasks
+from .._aio.tasks import acting, ended, finish, together
+from .._base.arguments import whole
+from .._base.results import Failure, Success
+from .._base.seeding import check_seed
+from .._streaming.sources import PATIENCE, open_source
+from .._worker import main as worker_main
 from ..errors import ClosedError
-from ..outcomes import Failure, Success
-from ..seeding import check_seed
-from ..sources import PATIENCE, open_source
-from .ahead import LOST, Ahead
-from .lines import Line, ProcessLine, ProcessSource, ThreadLine, called_here
-from .shelf import LoadedQueue
+from .base import LOST, BackgroundIterator
+from .loaded_queue import LoadedQueue
+from .workers import (
+    LoaderWorker,
+    ProcessLoaderWorker,
+    ProcessSource,
+    ThreadLoaderWorker,
+    called_here,
+)
 
 _END = object()
 
 
-class BatchLoader(Ahead):
+class BatchLoader(BackgroundIterator):
     """Loads batches in the background into a queue, until the last one or until it is full.
 
     Building it starts nothing; entering it, `start` or the first request starts all workers.
@@ -67,7 +73,7 @@ class BatchLoader(Ahead):
         seed: int | None = None,
     ) -> None:
         if not threaded:
-            _worker.refuse_nested_pool()
+            worker_main.refuse_nested_pool()
         super().__init__()
         self.queue = LoadedQueue(whole("queue_size", queue_size, low=2), self._claim)
         self.nb_workers = whole("nb_workers", nb_workers, low=1)
@@ -75,7 +81,7 @@ class BatchLoader(Ahead):
         self.effective_seed = check_seed(seed)
         if load is not None and not callable(load):
             raise TypeError(f"load must be callable, got {load!r}")
-        self._lines = list(self._open(load_batch_func, load))
+        self._loaders = list(self._open(load_batch_func, load))
         self._alive = 0
         self._running: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[Any] | None] = set()
@@ -92,7 +98,7 @@ class BatchLoader(Ahead):
         """Start all workers. Idempotent, and without effect after the end."""
         self._claim()
         if self._running is None and not self._over:
-            self._alive = sum(line.workers for line in self._lines)
+            self._alive = sum(loader.workers for loader in self._loaders)
             self._running = asyncio.create_task(self._run())
 
     async def get_batch(self) -> Any:
@@ -119,41 +125,41 @@ class BatchLoader(Ahead):
         self._alive = 0
         self._home.release()
 
-    def _open(self, batches: Any, load: Callable[[Any], Any] | None) -> Iterator[Line]:
+    def _open(self, batches: Any, load: Callable[[Any], Any] | None) -> Iterator[LoaderWorker]:
         if load is not None:
             source = called_here(batches) if callable(batches) else open_source(batches)
             if self.threaded:
-                yield ThreadLine(source, load, self.nb_workers)
+                yield ThreadLoaderWorker(source, load, self.nb_workers)
             else:
-                yield ProcessLine(source, load, self.nb_workers, self.effective_seed)
+                yield ProcessLoaderWorker(source, load, self.nb_workers, self.effective_seed)
         elif not callable(batches):
             if not self.threaded:
                 raise TypeError(
                     "load_batch_func must be a function to be called in processes, "
                     f"got {type(batches).__name__}; only functions can go there"
                 )
-            yield Line(open_source(batches))
+            yield LoaderWorker(open_source(batches))
         elif self.threaded:
             for _ in range(self.nb_workers):
-                yield Line(called_here(batches))
+                yield LoaderWorker(called_here(batches))
         else:
             if inspect.isasyncgenfunction(batches) or inspect.iscoroutinefunction(batches):
                 raise TypeError("load_batch_func must not be async to be called in processes")
             for number in range(self.nb_workers):
-                yield Line(ProcessSource(batches, self.effective_seed, number))
+                yield LoaderWorker(ProcessSource(batches, self.effective_seed, number))
 
     def _abandon(self) -> Iterable[Callable[[], object]]:
         if self._running is None or (self._running.done() and not self._running.cancelled()):
             return
         yield partial(drop_tasks, (self._running, *self._working))
-        yield from [line.abandon for line in self._lines]
+        yield from [loader.abandon for loader in self._loaders]
         self._running = None
         self._alive = 0
         self.queue.abandon(ClosedError(LOST))
 
     async def _run(self) -> None:
         try:
-            await together(self._work(line) for line in self._lines)
+            await together(self._work(loader) for loader in self._loaders)
         except Exception as error:  # of a source's own clean-up
             self.queue.put(Failure(error))
         finally:
@@ -161,38 +167,38 @@ class BatchLoader(Ahead):
             self._over = True
             self.queue.end()
 
-    async def _work(self, line: Line) -> None:
-        """Load from one line to its end; what goes wrong is an outcome in the queue, too."""
+    async def _work(self, loader: LoaderWorker) -> None:
+        """Load with one worker to its end; what goes wrong is an outcome in the queue, too."""
         me = asyncio.current_task()
         self._working.add(me)
-        hands = asyncio.Semaphore(line.hands)
+        places = asyncio.Semaphore(loader.concurrency)
         making: set[asyncio.Task[None]] = set()
         kill = True
         try:
-            while (item := await self._pull(line)) is not _END:
-                if not line.hands:
+            while (item := await self._pull(loader)) is not _END:
+                if not loader.concurrency:
                     self.queue.put(Success(item))
                     continue
-                await hands.acquire()
-                task = asyncio.create_task(self._make(line, item))
+                await places.acquire()
+                task = asyncio.create_task(self._make(loader, item))
                 making.add(task)
                 task.add_done_callback(making.discard)
-                task.add_done_callback(lambda _: hands.release())
+                task.add_done_callback(lambda _: places.release())
             while making:
                 await asyncio.wait(making)
             kill = False
         finally:
             for task in making:
                 task.cancel()
-            await finish(_close(line, making, kill))
+            await finish(_close(loader, making, kill))
             self._working.discard(me)
-            self._alive -= line.workers
+            self._alive -= loader.workers
 
-    async def _pull(self, line: Line) -> Any:
+    async def _pull(self, loader: LoaderWorker) -> Any:
         """The next item, with a place in the queue for its batch."""
         await self.queue.reserve()
         try:
-            (item,) = await line.source.pull(1)
+            (item,) = await loader.source.pull(1)
         except StopAsyncIteration:
             self.queue.cancel()
             item = _END
@@ -203,16 +209,16 @@ class BatchLoader(Ahead):
             raise asyncio.CancelledError
         return item
 
-    async def _make(self, line: Line, item: Any) -> None:
+    async def _make(self, loader: LoaderWorker, item: Any) -> None:
         try:
-            self.queue.put(Success(await line.make(item)))
+            self.queue.put(Success(await loader.make(item)))
         except Exception as error:
             self.queue.put(Failure(error))
 
 
-async def _close(line: Line, making: set[asyncio.Task[None]], kill: bool) -> None:
+async def _close(loader: LoaderWorker, making: set[asyncio.Task[None]], kill: bool) -> None:
     try:
-        await line.source.aclose()
+        await loader.source.aclose()
     finally:
-        await line.aclose(kill=kill)
+        await loader.aclose(kill=kill)
         await ended(making)

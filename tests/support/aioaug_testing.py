@@ -150,7 +150,7 @@ def build_a_pool(batch):
 class Counter:
     """The state of an engine's workers: counts the calls."""
 
-    private = True
+    owns_interpreter = True
 
     def __init__(self):
         self.value = 0

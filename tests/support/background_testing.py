@@ -11,7 +11,7 @@ import time
 import aioaug  # noqa: F401 - so that imgaug imports on NumPy 2
 import imgaug as ia
 import numpy as np
-from aioaug._tasks import in_thread
+from aioaug._aio.tasks import in_thread
 from aioaug.background import SharedMem
 
 LOADED = 20

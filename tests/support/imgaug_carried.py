@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from aioaug._augment import Augmentation
+from aioaug._worker.augmentation import Augmentation
 from imgaug_trees import digest
 
 
@@ -23,7 +23,7 @@ class Each:
 
     def __init__(self, augmenters, seed):
         self._states = {
-            name: Augmentation(augmenter, seed, private=True)
+            name: Augmentation(augmenter, seed, owns_interpreter=True)
             for name, augmenter in augmenters.items()
         }
 

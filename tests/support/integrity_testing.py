@@ -19,15 +19,15 @@ def hold_up_the_loop(seconds):
 
 def lose_descriptors(monkeypatch):
     """Have descriptors get lost on the way to workers, and be not to be found in /proc."""
-    from aioaug import _slots, _wire
+    from aioaug._transport import messages, segments
 
     def send(connection, data, descriptors=()):
         return connection.send(data)
 
-    address = _slots.Segment.address.fget
+    address = segments.Segment.address.fget
     nowhere = property(lambda segment: address(segment)._replace(fd=10**6))
-    monkeypatch.setattr(_wire, "send", send)
-    monkeypatch.setattr(_slots.Segment, "address", nowhere)
+    monkeypatch.setattr(messages, "send", send)
+    monkeypatch.setattr(segments.Segment, "address", nowhere)
 
 
 def size_of(path):

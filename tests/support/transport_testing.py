@@ -147,7 +147,7 @@ def doze(array):
 class State:
     """The state of an engine's workers, of which there is none."""
 
-    private = True
+    owns_interpreter = True
 
     def clone(self):
         return State()

@@ -1,0 +1,1 @@
+"""Small asyncio tools, and the event loop that blocking callers share."""

@@ -1,0 +1,42 @@
+"""What has to be killed when the interpreter exits, so that it can exit."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from functools import cache
+from typing import Protocol
+
+from .._base.interrupts import at_exit, interrupts_ignored
+
+
+class _Process(Protocol):
+    """A process, as its owner keeps it."""
+
+    def kill_for_good(self) -> None:
+        """Kill it, if it runs, and start no other."""
+
+    def wait(self) -> None:
+        """Wait until whoever watches it has seen that it is gone."""
+
+
+@cache
+def killed_at_exit(pid: int) -> weakref.WeakSet[_Process]:
+    """Set of the processes that are killed when the interpreter of this process exits.
+
+    A program may end with a pool that nobody closed. Python then waits for the threads of all
+    executors, which wait for their processes, which would wait for work.
+    """
+    processes: weakref.WeakSet[_Process] = weakref.WeakSet()
+
+    def kill_all() -> None:
+        if os.getpid() == pid:  # and not in a process that was forked from it
+            left = tuple(processes)
+            with interrupts_ignored():
+                for process in left:
+                    process.kill_for_good()
+                for process in left:
+                    process.wait()
+
+    at_exit(kill_all)
+    return processes

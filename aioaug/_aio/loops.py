@@ -1,0 +1,110 @@
+"""Which event loop something lives on, and what becomes of it when that loop is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from ..errors import LimitError
+from .tasks import begin_in_thread
+
+# A coroutine that awaits something in its clean-up has to be told more than once to end.
+_WORDS = 10
+
+
+class LoopOwner:
+    """Remembers the event loop that something was first used on, until that loop is closed.
+
+    `name` is what error messages call the thing. From any thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._burial: Future[None] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is in use on a loop that is not closed."""
+        return self._loop is not None and not self._loop.is_closed()
+
+    def check_process(self) -> None:
+        """Raise `RuntimeError` in a process that was forked from the one that made the thing."""
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                f"this {self._name} belongs to process {self._pid}; a process that was forked from "
+                "it has to build one of its own"
+            )
+
+    def claim(self) -> bool:
+        """Have the thing be used on the running loop.
+
+        Returns whether it was used on another one that has been closed since: then no task of it
+        will ever go on, and everything that belongs to a loop has to be made anew. Raises
+        `RuntimeError` if it is in use on another loop that is not closed, or in another process.
+        """
+        self.check_process()
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return False
+        with self._lock:
+            last = self._loop
+            if last is not None and not last.is_closed():
+                raise RuntimeError(
+                    f"this {self._name} is in use on another event loop: build one for each loop, "
+                    "or close it on its own loop first, or use its twin in aioaug.blocking, which "
+                    "works from everywhere"
+                )
+            self._loop = loop
+        return last is not None
+
+    def release(self) -> None:
+        """Belong to no loop any more: nothing is left that needs one."""
+        self._loop = None
+
+    def bury(self, *ends: Callable[[], object]) -> None:
+        """Begin to end, in a thread if there is one, what a closed loop has left behind."""
+        earlier = self._burial
+
+        def work() -> None:
+            if earlier is not None:
+                earlier.result()
+            for end in ends:
+                end()
+
+        try:
+            self._burial = begin_in_thread(work)
+        except LimitError:
+            work()  # the loop stands still meanwhile: better than to leave processes behind
+
+    async def buried(self) -> None:
+        """Wait until what was left behind is gone; raises what went wrong with it, once."""
+        burial = self._burial
+        if burial is not None:
+            await asyncio.wait((asyncio.wrap_future(burial),))
+            if self._burial is burial:
+                self._burial = None
+                burial.result()
+
+
+def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
+    """Let go of tasks of a closed loop without a word from asyncio. Not to be called on a loop.
+
+    They cannot take another step, so their clean-up runs here, as far as it awaits nothing.
+    """
+    for task in tasks:
+        if not isinstance(task, asyncio.Task) or task.done():
+            continue
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine: Any = task.get_coro()
+        for _ in range(_WORDS):
+            with suppress(BaseException):
+                coroutine.close()
+                break

@@ -1,0 +1,183 @@
+"""Small asyncio tools that the engines, streams and pools share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import warnings
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+
+from .._base.interrupts import start_aside
+from .._base.threads import DaemonExecutor
+from ..errors import LimitError
+
+T = TypeVar("T")
+
+_principal: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar(
+    "aioaug-principal", default=None
+)
+
+
+class AsyncResource:
+    """`async with` for everything that has to end; `_leave` gets the exception of the body."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        raise NotImplementedError
+
+
+def acting() -> asyncio.Task[Any] | None:
+    """The task on whose behalf this runs: its deputies count as itself."""
+    principal = _principal.get()
+    return asyncio.current_task() if principal is None or principal.done() else principal
+
+
+def deputy(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that does `work` for the one that runs now, which waits for it.
+
+    Who has to know whether it would wait for itself asks `acting`, and not for the current task.
+    """
+    context = contextvars.copy_context()
+    context.run(_principal.set, acting())
+    return asyncio.get_running_loop().create_task(work, context=context)
+
+
+async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
+    """Run `work` to its end even if the caller is cancelled meanwhile, then let that through.
+
+    For clean-up that is short and must not stay half done. If it may wait for what others do,
+    `patience` is how many seconds a cancelled caller waits for it, before `work` is cancelled too.
+    """
+    task = deputy(work)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError as error:
+        await _persist(task, patience)
+        failure = task.exception() if task.done() and not task.cancelled() else None
+        raise error from failure
+    return task.result()
+
+
+async def _persist(task: asyncio.Task[Any], patience: float | None) -> None:
+    """Wait for a task whatever cancels the wait; after so many seconds cancel it, too."""
+    loop = asyncio.get_running_loop()
+    end = None if patience is None else loop.time() + patience
+    # The shield is for anyio's scopes, which cancel again and again; the loop for asyncio's.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            left = None if end is None else end - loop.time()
+            if left is not None and left <= 0:
+                task.cancel()
+                return
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,), timeout=left)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Run all at once. If one fails, or the caller is cancelled, end the others before going on."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await finish(_settled(tasks))
+        raise
+
+
+async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until tasks have ended, however. Those that have may belong to a loop that is gone."""
+    running = [task for task in tasks if not task.done()]
+    if running:
+        await asyncio.wait(running)
+
+
+async def in_thread(fn: Callable[..., T], *args: Any) -> T:
+    """Run a blocking call in a thread of its own, for waits on the operating system.
+
+    Cancelled, it leaves the thread to finish by itself. `LimitError` if there is no thread.
+    """
+    return await asyncio.wrap_future(begin_in_thread(fn, *args))
+
+
+async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] | None = None) -> T:
+    """The same for what ends something, which must not fail for want of a thread.
+
+    Then `here`, by default the call itself, is made on the event loop, which stands still
+    meanwhile: that is better than to leave processes and threads behind.
+    """
+    try:
+        ending = begin_in_thread(fn, *args)
+    except LimitError:
+        return fn(*args) if here is None else here()
+    return await asyncio.wrap_future(ending)
+
+
+def end_aside(fn: Callable[..., object], *args: Any) -> None:
+    """Run in a thread what ends something that was dropped, without waiting for it.
+
+    Without a thread it is run here, but not where an event loop runs, for which it may have to
+    wait: there it is left to the end of the program, and `LimitError` says so.
+    """
+    try:
+        start_aside(fn, *args, name="aioaug-dispose")
+    except LimitError:
+        if asyncio._get_running_loop() is not None:
+            raise
+        fn(*args)
+
+
+def begin_in_thread(fn: Callable[..., T], *args: Any) -> Future[T]:
+    """Begin what `in_thread` waits for; `LimitError` if there is no thread."""
+    thread = DaemonExecutor(1, "aioaug-wait")
+    try:
+        return thread.submit(fn, *args)
+    finally:
+        thread.shutdown(wait=False)
+
+
+def notify(
+    done: asyncio.Future[T],
+    callback: Callable[[T], object] | None,
+    error_callback: Callable[[BaseException], object] | None,
+) -> None:
+    """Tell the one it concerns how `done` ended, and nobody if it was cancelled."""
+    if done.cancelled():
+        return
+    error = done.exception()
+    if error is None and callback is not None:
+        callback(done.result())
+    elif error is not None and error_callback is not None:
+        error_callback(error)
+
+
+def warn_of_drop(thing: object, leave_by: str = "'with', or end it") -> None:
+    """Warn, from its `__del__`, that something was dropped that has to be ended."""
+    name = type(thing).__name__
+    article = "an" if name[0] in "AEIOU" else "a"
+    warnings.warn(
+        f"{article} {name} was dropped while it was open; leave it by {leave_by}",
+        ResourceWarning,
+        source=thing,
+        stacklevel=3,
+    )

@@ -1,0 +1,68 @@
+"""What the system refuses since a limit is reached, told as one clear error."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ..errors import LimitError
+from . import system
+
+# What the system says when it has no more of something; everything else has other causes.
+_SHORTAGES = frozenset(
+    (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOSPC)
+)
+# CPython's words, which it has for nothing else.
+_NO_THREAD = "can't start new thread"
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """Have a `LimitError` about `what` in the place of the system's own words for a shortage."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _SHORTAGES:
+            raise
+        raise _refused(what, error, error.errno) from error
+    except RuntimeError as error:
+        if _NO_THREAD not in str(error):
+            raise
+        raise _refused(what, error, errno.EAGAIN) from error
+
+
+def _refused(what: str, error: Exception, number: int) -> LimitError:
+    limits = ", ".join(f"{name} is {value}" for name, value in _limits(number) if value is not None)
+    return LimitError(f"{what} cannot be had: {error}; {limits or _UNTOLD[number]}; {_REMEDY}")
+
+
+_REMEDY = "use fewer workers, close what is not needed, or raise the limit"
+_UNTOLD = {
+    errno.EAGAIN: "the system has no more threads and processes to give",
+    errno.EMFILE: "this process has as many open files as it may have",
+    errno.ENFILE: "the machine has as many open files as it may have",
+    errno.ENOMEM: "the system has no more memory to give",
+    errno.ENOBUFS: "the system has no more memory for sockets",
+    errno.ENOSPC: "/dev/shm has no more room for semaphores",
+}
+
+
+def _limits(number: int) -> Iterator[tuple[str, int | None]]:
+    """The limits that may have been reached, `None` where one does not hold."""
+    if number == errno.EAGAIN:
+        yield "the user's limit of threads and processes (RLIMIT_NPROC)", _of_process("NPROC")
+        yield "the control group's (pids.max)", system.process_limit()
+    elif number == errno.EMFILE:
+        yield "the limit of open files (RLIMIT_NOFILE)", _of_process("NOFILE")
+    elif number == errno.ENOMEM:
+        yield "the limit of memory (RLIMIT_AS)", _of_process("AS")
+
+
+def _of_process(name: str) -> int | None:
+    with suppress(ImportError, AttributeError, OSError, ValueError):  # Windows has none of it
+        import resource
+
+        limit = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0]
+        return None if limit == resource.RLIM_INFINITY else limit
+    return None

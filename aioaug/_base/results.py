@@ -1,0 +1,96 @@
+"""The result of a call: a value or an exception, both of them plain data that pickles."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from ..errors import RemoteError, RemoteTraceback
+
+T = TypeVar("T")
+
+# Raised on the caller's side, each of these would end a loop, a task or the program.
+_MISLEADING = (
+    StopIteration,
+    StopAsyncIteration,
+    GeneratorExit,
+    KeyboardInterrupt,
+    SystemExit,
+    asyncio.CancelledError,
+)
+
+
+class Success(Generic[T]):
+    """The value that a call returned."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def unwrap(self) -> T:
+        return self.value
+
+
+class Failure:
+    """The exception that a call raised. Pickling it never fails."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def unwrap(self) -> NoReturn:
+        try:
+            raise self.error
+        finally:
+            del self  # the traceback has this frame, and would keep the exception alive
+
+    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
+        text = "".join(traceback.format_exception(self.error))
+        return _from_afar, (_portable(self.error), text)
+
+
+class Skipped:
+    """Stands where a batch failed and was left out."""
+
+    __slots__ = ()
+
+
+Outcome = Success[T] | Failure
+BatchResult = Success[T] | Failure | Skipped
+
+
+def attempt(fn: Callable[..., T], *args: Any) -> Outcome[T]:
+    """Call `fn` and return what became of it, whatever it raises."""
+    try:
+        return Success(fn(*args))
+    except BaseException as error:
+        return Failure(_plain(error) if isinstance(error, _MISLEADING) else error)
+
+
+def _plain(error: BaseException) -> RemoteError:
+    stand_in = RemoteError(type(error).__qualname__, str(error))
+    stand_in.__cause__ = error
+    return stand_in
+
+
+def _portable(error: BaseException) -> Exception:
+    """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
+    try:
+        # An exception may pickle and then fail to unpickle, which kills executors of every kind.
+        copy = pickle.loads(pickle.dumps(error))
+        if isinstance(error, Exception) and type(copy) is type(error):
+            return error
+    except BaseException:  # it may have been made to raise anything
+        pass
+    text = "".join(traceback.format_exception(error))
+    return RemoteError(type(error).__qualname__, str(error), text)
+
+
+def _from_afar(error: Exception, text: str) -> Failure:
+    error.__cause__ = RemoteTraceback(text)
+    return Failure(error)

@@ -1,0 +1,92 @@
+"""Batch index -> random seeds, in `imgaug.multicore.Pool`'s own numbers.
+
+For the pool's seed `s` and batch `i`, with M = 2**31 - 1: the augmenter is seeded with
+`(s + i) mod M` and the global generator with `(s + i - 10**9) mod M` (imgaug 0.4.0,
+`multicore._reseed_global_local`). Nothing else enters, so a batch looks the same whoever
+augments it, and however often.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from .arguments import whole
+
+SEED_LIMIT = 2**31 - 1
+_GLOBAL_OFFSET = -(10**9)
+_the_generators = threading.Lock()
+
+
+class Seeds(NamedTuple):
+    """The two numbers of one batch."""
+
+    augmenter: int
+    library: int
+
+
+def batch_seeds(seed: int, index: int) -> Seeds:
+    """The seeds of batch `index` (counted from 0) under the pool's `seed`."""
+    return Seeds((seed + index) % SEED_LIMIT, (seed + index + _GLOBAL_OFFSET) % SEED_LIMIT)
+
+
+def check_seed(seed: int | None) -> int:
+    """Return `seed` as an int in [0, 2**31 - 1], or draw one from the system for `None`."""
+    if seed is None:
+        return secrets.randbelow(SEED_LIMIT)
+    return whole("seed", seed, low=0, high=SEED_LIMIT)
+
+
+class IndexAllocator:
+    """Counts batches, so that no two of one pool share an index."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.next = start
+
+    def allocate(self, count: int = 1) -> int:
+        """Take `count` indices in a row and return the first."""
+        first = self.next
+        self.next += count
+        return first
+
+    def give_back(self, first: int, count: int = 1) -> None:
+        """Return indices in a row whose batches nobody got.
+
+        It counts only for the newest ones. Without it the index after an early exit would
+        depend on how far ahead the stream had read, that is on timing.
+        """
+        if first == self.next - count:
+            self.next = first
+
+
+@contextmanager
+def borrowed_generators(seeds: Seeds) -> Iterator[None]:
+    """Have the generators that other code of this interpreter uses, too, seeded for a while.
+
+    One caller at a time gets them, and they are put back as they were.
+    """
+    import numpy as np
+
+    with _the_generators:
+        before, before_numpy = random.getstate(), np.random.get_state()
+        try:
+            seed_generators(seeds)
+            yield
+        finally:
+            random.setstate(before)
+            np.random.set_state(before_numpy)
+
+
+def seed_generators(seeds: Seeds) -> None:
+    """Seed the generators that any augmenter may draw from: `random`, `numpy.random`, OpenCV's."""
+    import numpy as np
+
+    random.seed(seeds.library)
+    np.random.seed(seeds.augmenter)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setRNGSeed(seeds.augmenter)  # one generator a thread

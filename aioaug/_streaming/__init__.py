@@ -1,0 +1,1 @@
+"""From a source of batches to their consumer: in order or not, and bounded."""

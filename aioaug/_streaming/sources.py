@@ -1,0 +1,269 @@
+"""Sources of batches: one way to ask for the next, whatever holds them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from time import perf_counter
+from typing import Any, NoReturn, Protocol
+
+from anyio.lowlevel import checkpoint
+
+from .._base.threads import DaemonExecutor
+from ..stats import Meter
+
+# How many batches a source may be asked for at once; more would only be in memory for longer.
+_AT_ONCE = 16
+# How long the end of a stream waits for a loader that is in the middle of a batch, in seconds.
+PATIENCE = 0.5
+
+
+class BatchSource(Protocol):
+    """Batches one after the other. `pull` and `aclose` are called from the same task."""
+
+    async def pull(self, limit: int) -> list[Any]:
+        """The next batch, and those after it that are there already.
+
+        The source may go on to fetch until `limit` batches are there or returned by this call.
+        Raises `StopAsyncIteration` after the last.
+        """
+
+    async def aclose(self) -> None:
+        """Release what the source holds: a generator's `finally` runs now."""
+
+    def abandon(self) -> None:
+        """The same from any thread, when the event loop is closed; nothing can be awaited."""
+        return
+
+
+def open_source(batches: Any) -> BatchSource:
+    """The source behind a list, an iterable or iterator of either kind, or a generator."""
+    if isinstance(batches, (list, tuple)):
+        return _ListSource(batches)
+    if isinstance(batches, AsyncIterable):
+        return _AsyncSource(batches)
+    # An array and a string can be iterated, but what comes out is never what was meant.
+    no_source = isinstance(batches, (str, bytes, dict)) or hasattr(batches, "dtype")
+    if isinstance(batches, Iterable) and not no_source:
+        return _ThreadSource(batches)
+    raise TypeError(
+        "batches must be a list, an iterable, a generator or an async generator of batches, "
+        f"got {type(batches).__name__}"
+    )
+
+
+class Intake:
+    """Takes batches out of a source, no more than may exist at once; `None` is no limit."""
+
+    def __init__(self, source: BatchSource, window: int | None, meter: Meter) -> None:
+        self._source = source
+        self._meter = meter
+        self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
+        self._granted = 0  # permits of batches that the source may fetch, and has not returned
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another batch before one is given back."""
+        return not self._granted and self._permits.locked()
+
+    async def pull(self) -> list[Any]:
+        """Some batches, with a permit taken for each before the source may fetch it."""
+        while not self._granted or (self._granted < _AT_ONCE and not self._permits.locked()):
+            await self._permits.acquire()
+            self._granted += 1
+        begun = perf_counter()
+        batches = await self._source.pull(self._granted)
+        self._meter.since(begun, "source")
+        self._granted -= len(batches)
+        return batches
+
+    def give_back(self) -> None:
+        """One of the batches that were pulled exists no more."""
+        self._permits.release()
+
+    async def aclose(self) -> None:
+        """Close the source."""
+        await self._source.aclose()
+
+    def abandon(self) -> None:
+        """Close the source from any thread, its event loop being closed."""
+        self._source.abandon()
+
+
+class ShardedSource:
+    """One batch out of every `world_size` of another source.
+
+    A last group that is short is left out, so every rank gets the same number of batches. A rank
+    reads its whole group before it hands out its own, and holds no more than that one meanwhile.
+    """
+
+    def __init__(self, source: BatchSource, rank: int, world_size: int) -> None:
+        self._source = source
+        self._rank = rank
+        self._world_size = world_size
+        self._seen = 0
+        self._own: list[Any] = []
+
+    async def pull(self, limit: int) -> list[Any]:
+        ready: list[Any] = []
+        while not ready:
+            for batch in await self._source.pull(limit):
+                place, self._seen = self._seen % self._world_size, self._seen + 1
+                if place == self._rank:
+                    self._own.append(batch)
+                if place == self._world_size - 1:
+                    ready += self._own
+                    self._own = []
+        return ready
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+    def abandon(self) -> None:
+        self._source.abandon()
+
+
+class _ListSource:
+    """What is in memory already needs no thread."""
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self._batches = iter(batches)
+
+    async def pull(self, limit: int) -> list[Any]:
+        await checkpoint()
+        return list(islice(self._batches, limit)) or _end()
+
+    async def aclose(self) -> None:
+        self._batches = iter(())
+
+    def abandon(self) -> None:
+        self._batches = iter(())
+
+
+class _AsyncSource:
+    """An async iterable; one that never waits still lets other tasks have their turn."""
+
+    def __init__(self, batches: AsyncIterable[Any]) -> None:
+        self._batches = batches
+        self._iterator: AsyncIterator[Any] | None = None
+
+    async def pull(self, limit: int) -> list[Any]:
+        await checkpoint()
+        if self._iterator is None:
+            self._iterator = aiter(self._batches)
+        return [await anext(self._iterator)]
+
+    async def aclose(self) -> None:
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+    def abandon(self) -> None:
+        self._iterator = None  # what an async generator has to clean up needs its loop
+
+
+class _ThreadSource:
+    """A blocking iterable, pulled in one thread of its own, so that a slow loader stalls nobody.
+
+    The same thread also closes it: generators may hold things that belong to their thread.
+    """
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self._batches = batches
+        self._iterator: Iterator[Any] | None = None
+        self._thread = DaemonExecutor(1, "aioaug-source")
+        self._lock = threading.Lock()
+        self._ready: deque[Any] = deque()
+        self._allowed = 0  # how many batches may have been fetched in all
+        self._fetched = 0
+        self._returned = 0
+        self._fetching = False
+        self._begun = False
+        self._over: BaseException | None = None
+        self._hungry = False
+        self._news = asyncio.Event()
+
+    async def pull(self, limit: int) -> list[Any]:
+        with self._lock:
+            self._allowed = self._returned + limit
+            begin = not self._fetching and self._over is None and self._fetched < self._allowed
+            self._fetching = self._fetching or begin
+        if begin:
+            self._thread.submit(self._fetch, asyncio.get_running_loop())
+            self._begun = True
+        while not self._ready:
+            if self._over is not None:
+                raise self._over
+            self._news.clear()
+            self._hungry = True
+            # The thread may have come between the look and the word; then there is no need to wait.
+            if not self._ready and self._over is None:
+                await self._news.wait()
+        batches = [self._ready.popleft() for _ in range(len(self._ready))]
+        self._returned += len(batches)
+        return batches
+
+    async def aclose(self) -> None:
+        self._over = self._over or StopAsyncIteration()
+        if not self._begun:
+            return  # there is neither a generator to close nor a thread to do it
+        closing = asyncio.wrap_future(self._thread.submit(self._close))
+        self._thread.shutdown(wait=False)
+        await asyncio.wait((closing,), timeout=PATIENCE)
+        if closing.done():
+            closing.result()
+            return
+        closing.add_done_callback(_forget)
+        warnings.warn(
+            f"a batch source is still busy after {PATIENCE} s; it is closed when it returns",
+            ResourceWarning,
+            stacklevel=2,
+        )
+
+    def abandon(self) -> None:
+        self._over = self._over or StopAsyncIteration()
+        if self._begun:
+            with suppress(RuntimeError):  # it was closed already
+                self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
+
+    def _fetch(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._may_fetch():
+            try:
+                if self._iterator is None:
+                    self._iterator = iter(self._batches)
+                self._ready.append(next(self._iterator))
+            except StopIteration:
+                self._over = StopAsyncIteration()
+            except BaseException as error:
+                self._over = error
+            if self._hungry:
+                self._hungry = False
+                with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+                    loop.call_soon_threadsafe(self._news.set)
+
+    def _may_fetch(self) -> bool:
+        with self._lock:
+            self._fetching = self._over is None and self._fetched < self._allowed
+            self._fetched += self._fetching
+            return self._fetching
+
+    def _close(self) -> None:
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            close()
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    with suppress(BaseException):
+        future.result()
+
+
+def _end() -> NoReturn:
+    raise StopAsyncIteration

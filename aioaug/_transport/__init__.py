@@ -1,0 +1,1 @@
+"""Objects on their way between processes: pickled, laid into shared memory, framed."""

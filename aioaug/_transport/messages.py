@@ -1,0 +1,153 @@
+"""What travels between the parent and a worker, and how it is framed."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from .._base.descriptors import keep_arrived
+from .segments import Address, Span
+
+# Of what follows, and of the first part of it, which describes the rest.
+_LENGTHS = struct.Struct("!QI")
+_RECEIVE_BYTES = 1 << 16
+# Descriptors that one receipt may bring: a sender sends one with a message, and the kernel does not
+# join such messages. Windows has no such thing.
+_CARRIED = 4 if hasattr(socket, "SCM_RIGHTS") and hasattr(socket.socket, "recvmsg") else 0
+_ANCILLARY = socket.CMSG_SPACE(_CARRIED * array("i").itemsize) if _CARRIED else 0
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class Request(NamedTuple):
+    """Work for a worker: the pickled `(fn, args)` and where its arrays lie.
+
+    `dropped` are segments that the worker has to let go of. `report_memory` asks for its memory.
+    """
+
+    head: bytes | memoryview
+    segment: Address | None = None
+    spans: tuple[Span, ...] = ()
+    dropped: tuple[int, ...] = ()
+    report_memory: bool = False
+
+
+class Reply(NamedTuple):
+    """A worker's answer: the pickled outcome and where its arrays lie.
+
+    `seconds` is how long the work took. `needed` is the size of a segment that would have held
+    the arrays, if this one did not. `kept` says that something in the worker still refers to
+    the segment. `refused` says why the worker could not open the segment, and that it did nothing.
+    `memory` is what the worker has for itself, in bytes, 0 if nobody asked or nobody knows.
+    """
+
+    head: bytes | memoryview
+    spans: tuple[Span, ...] = ()
+    seconds: float = 0.0
+    needed: int = 0
+    kept: bool = False
+    refused: str = ""
+    memory: int = 0
+
+
+M = TypeVar("M", bound=Request | Reply)
+
+
+def send(
+    connection: socket.socket, data: bytes | memoryview, descriptors: Sequence[int] = ()
+) -> int:
+    """Send `data`, or the first part of it, along with descriptors; returns its length."""
+    if not descriptors:
+        return connection.send(data)
+    numbers = array("i", descriptors)
+    return connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+
+
+def received(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """What has arrived, at most `size` bytes, and the descriptors that came along."""
+    if _CARRIED == 0:
+        return connection.recv(size), []
+    data, ancillary, _, _ = connection.recvmsg(size, _ANCILLARY, _CLOSE_ON_EXEC)
+    numbers = array("i")
+    for level, kind, carried in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            # What does not fit into whole numbers was cut off.
+            numbers.frombytes(carried[: len(carried) - len(carried) % numbers.itemsize])
+    return data, list(numbers)
+
+
+def framed(message: Request | Reply) -> tuple[bytes | memoryview, ...]:
+    """A message as it travels, in pieces; a large head is not copied for it."""
+    head, *about = message
+    described = pickle.dumps(about, protocol=5)
+    start = _LENGTHS.pack(len(described) + len(head), len(described)) + described
+    return (start + head,) if len(head) < _RECEIVE_BYTES else (start, head)
+
+
+class Messages(Generic[M]):
+    """Cuts what arrives into the messages that were framed."""
+
+    def __init__(self, kind: Callable[..., M]) -> None:
+        self._kind = kind
+        self._data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take in what has arrived."""
+        self._data += data
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the next message lacks at the least, 0 if it is there."""
+        return max(0, self._end() - len(self._data))
+
+    def take(self) -> M | None:
+        """The next message, if all of it is there."""
+        end = self._end()
+        if len(self._data) < end:
+            return None
+        _, length = _LENGTHS.unpack_from(self._data)
+        middle = _LENGTHS.size + length
+        with memoryview(self._data) as view:
+            about = pickle.loads(view[_LENGTHS.size : middle])
+            head: bytes | memoryview = b"" if len(view) == end else bytes(view[middle:end])
+        if len(self._data) == end:  # as large ones always are alone, and not copied again
+            head, self._data = memoryview(self._data)[middle:], bytearray()
+        else:
+            del self._data[:end]
+        return self._kind(head, *about)
+
+    def _end(self) -> int:
+        if len(self._data) < _LENGTHS.size:
+            return _LENGTHS.size
+        return _LENGTHS.size + int(_LENGTHS.unpack_from(self._data)[0])
+
+
+class MessageReader:
+    """The worker's end of the connection: blocks, with as few calls as messages come in.
+
+    Descriptors that come along are kept for `take_arrived`.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._messages = Messages(Request)
+
+    def receive(self) -> Request:
+        """Wait for the next message; `EOFError` when the other side is gone."""
+        while (message := self._messages.take()) is None:
+            size = max(_RECEIVE_BYTES, self._messages.missing)
+            data, descriptors = received(self._connection, size)
+            for fd in descriptors:
+                keep_arrived(fd)
+            if not data:
+                raise EOFError
+            self._messages.add(data)
+        return message
+
+    def reply(self, reply: Reply) -> None:
+        """Send a reply, and wait until it is sent."""
+        for piece in framed(reply):
+            self._connection.sendall(piece)

@@ -1,0 +1,187 @@
+"""Segments of memory that two processes share, and how arrays are laid into them.
+
+Pickle protocol 5 lifts every contiguous buffer out of an object. Large ones are laid into a
+segment; what is left, the head, is small and travels by socket. A segment is anonymous memory
+of the parent (`memfd_create`) whose descriptor workers are sent: it has no name that could be left
+behind, and the size of /dev/shm does not limit it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from .._base.descriptors import above_standard, identity, standard_streams_filled, take_arrived
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Memory = NDArray[np.uint8]
+
+Span = tuple[int, int]  # offset and length in bytes
+# Where buffers start: a cache line, and enough for any SIMD load.
+_ALIGNMENT = 64
+
+
+class NoRoom(Exception):
+    """A segment is too small; `needed` is the size in bytes that would do."""
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(needed)
+        self.needed = needed
+
+
+class Address(NamedTuple):
+    """Which memory is meant, in whose process, and under which descriptor there."""
+
+    number: int
+    size: int
+    identity: tuple[int, int]  # of the kernel's file: device and inode
+    pid: int
+    fd: int
+
+
+class Segment:
+    """Memory mapped from a descriptor; `memory` is all of it, as bytes."""
+
+    def __init__(self, number: int, fd: int, size: int) -> None:
+        self.number = number
+        self.fd = fd
+        self.size = size
+        self._identity = identity(fd)
+        try:
+            with standard_streams_filled():  # it keeps a duplicate of the descriptor
+                self._map = mmap.mmap(fd, size)
+        except ValueError as error:  # it says so of a file that is shorter
+            raise OSError(str(error)) from None
+        self.memory = self.loan()
+        # Page tables are filled now, not by a fault for each page of the first batch; and by
+        # NumPy, which lets the event loop run meanwhile, as MAP_POPULATE would not.
+        pages = self.memory[:: mmap.PAGESIZE]
+        pages |= 0
+
+    @classmethod
+    def create(cls, number: int, size: int) -> Segment:
+        """New memory of `size` bytes; `OSError` where there is none, or no such thing."""
+        if not hasattr(os, "memfd_create"):
+            raise OSError("this system has no memfd_create")
+        fd = above_standard(os.memfd_create("aioaug", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        try:
+            # Memory that is only promised kills the process that is the first to write to it.
+            os.posix_fallocate(fd, 0, size)
+            _seal(fd)
+            return cls(number, fd, size)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def attach(cls, address: Address) -> Segment:
+        """The memory of another process: by the descriptor that came from there, if one did.
+
+        Else the other process's own is opened. `OSError` if that cannot be, or leads to something
+        else: the number of a process may mean another one here, as in a container.
+        """
+        fd = take_arrived(address.identity)
+        if fd is None:
+            fd = _opened(address)
+        try:
+            _check(address, os.fstat(fd))
+            segment = cls(address.number, fd, address.size)
+        finally:
+            os.close(fd)
+        segment.fd = -1
+        return segment
+
+    def loan(self) -> Memory:
+        """The memory as an array that lives as long as any array made from it.
+
+        A view of another array would not: NumPy lets views refer to the array at the bottom.
+        """
+        import numpy as np
+
+        return np.frombuffer(self._map, np.uint8)
+
+    @property
+    def address(self) -> Address:
+        """What `attach` needs in another process."""
+        return Address(self.number, self.size, self._identity, os.getpid(), self.fd)
+
+    def release(self) -> None:
+        """Close the descriptor; the memory goes with the last array that lies in it."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def room_for(buffers: Iterable[memoryview]) -> int:
+    """The size in bytes of a segment that holds these buffers."""
+    return sum(_aligned(buffer.nbytes) for buffer in buffers)
+
+
+def lay(buffers: Sequence[memoryview], memory: Memory, start: int = 0) -> list[Span]:
+    """Copy buffers into `memory` from `start` on; those that lie in it already stay where they are.
+
+    Raises `NoRoom` before anything is copied.
+    """
+    import numpy as np
+
+    base = memory.__array_interface__["data"][0]
+    arrays = [np.frombuffer(buffer, np.uint8) for buffer in buffers]
+    inside = [_offset(array, base, memory.size) for array in arrays]
+    needed = start + room_for(
+        buffer for buffer, offset in zip(buffers, inside, strict=True) if offset is None
+    )
+    if needed > memory.size:
+        raise NoRoom(needed)
+    spans = []
+    for array, offset in zip(arrays, inside, strict=True):
+        if offset is None:
+            offset = start
+            memory[offset : offset + array.size] = array
+            start += _aligned(array.size)
+        spans.append((offset, array.size))
+    return spans
+
+
+def end_of(spans: Iterable[Span]) -> int:
+    """Where free memory begins behind these spans."""
+    return max((_aligned(offset + length) for offset, length in spans), default=0)
+
+
+def views(memory: Memory, spans: Iterable[Span]) -> list[Memory]:
+    """The spans as writable arrays over the memory itself."""
+    return [memory[offset : offset + length] for offset, length in spans]
+
+
+def _offset(array: Memory, base: int, size: int) -> int | None:
+    offset: int = array.__array_interface__["data"][0] - base
+    return offset if 0 <= offset <= size - array.size else None
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _seal(fd: int) -> None:
+    """Have nobody change the size of this memory: to touch what was cut off kills a process."""
+    import fcntl
+
+    with suppress(OSError, AttributeError):  # some sandboxes know no seals
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+
+
+def _opened(address: Address) -> int:
+    path = f"/proc/{address.pid}/fd/{address.fd}"
+    _check(address, os.stat(path))  # some devices act upon being opened
+    return above_standard(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+
+def _check(address: Address, status: os.stat_result) -> None:
+    """Raise `OSError` unless this is the memory that is meant, before anybody writes to it."""
+    if (status.st_dev, status.st_ino) != tuple(address.identity) or status.st_size != address.size:
+        raise OSError(f"descriptor {address.fd} of process {address.pid} is not what was meant")

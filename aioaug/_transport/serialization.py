@@ -1,0 +1,73 @@
+"""Objects as bytes: pickled, their large arrays beside the pickle instead of in it."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TransportError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Memory = NDArray[np.uint8]
+
+# Smaller buffers stay in the head: to lay one down costs more than to pickle it.
+_SMALL = 4096
+
+
+def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
+    buffers: list[memoryview] = []
+
+    def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < small:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        return pickle.dumps(value, protocol=5, buffer_callback=keep_in_head), buffers
+    except BaseException as error:
+        raise _refusal("pickled", error) from error
+
+
+def pickled(value: Any) -> bytes:
+    """Pickle `value` whole, or raise `TransportError`."""
+    try:
+        return pickle.dumps(value, protocol=5)
+    except BaseException as error:
+        raise _refusal("pickled", error) from error
+
+
+def rebuild(head: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
+    """The object that `flatten` took apart, its arrays lying in `buffers`."""
+    try:
+        return pickle.loads(head, buffers=buffers)
+    except BaseException as error:
+        raise _refusal("unpickled", error) from error
+
+
+def _refusal(what: str, error: BaseException) -> BaseException:
+    """What to raise for an error of any kind out of pickle: it is the object's, and no Ctrl-C."""
+    if isinstance(error, KeyboardInterrupt) and _is_from_signal(error):
+        return error
+    why = str(error) if isinstance(error, Exception) else repr(error)
+    return TransportError(f"cannot be {what}: {why}")
+
+
+def _is_from_signal(error: KeyboardInterrupt) -> bool:
+    """Whether the user meant to end the program; Python tells so to the main thread alone."""
+    handler: Any = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        return False  # workers ignore the signal
+    if handler is signal.default_int_handler:
+        return True  # it leaves no trace; an object that raises the same is taken at its word
+    code = getattr(getattr(handler, "func", handler), "__code__", None)
+    return any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))

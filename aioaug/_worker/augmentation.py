@@ -1,0 +1,82 @@
+"""Augment batches in a worker: seed for the batch's index, then call the augmenter."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._base.results import Outcome, attempt
+from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_generators
+from .._imgaug import Portable, seed_augmenter
+from ..augmenters import batch_forms
+from ..augmenters.kinds import is_imgaug
+
+Item = tuple[int, Any]
+
+
+class Augmentation(Portable):
+    """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
+
+    An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
+    a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
+    `numpy.random` and OpenCV's generator seeded.
+    """
+
+    def __init__(self, augmenter: Any, seed: int, *, owns_interpreter: bool) -> None:
+        self.augmenter = augmenter
+        self.seed = seed
+        # Whether nobody else uses this interpreter's global generators.
+        self.owns_interpreter = owns_interpreter
+        self._is_imgaug = is_imgaug(augmenter)
+        self._takes_rng = not self._is_imgaug and _has_parameter(augmenter, "rng")
+
+    def clone(self) -> Augmentation:
+        """A copy for one more worker in this interpreter: augmenters are not thread-safe."""
+        return copy.deepcopy(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._is_imgaug:
+            self.localize(self.augmenter)
+
+    def __call__(self, index: int, batch: Any) -> Any:
+        """Augment the batch with this index; the one passed in stays as it is."""
+        seeds = batch_seeds(self.seed, index)
+        if self._is_imgaug:
+            return self._run_imgaug(batch, seeds)
+        if not self.owns_interpreter:
+            batch = copy.deepcopy(batch)
+        if self._takes_rng:
+            return self._run_with_rng(batch, seeds)
+        with self.private_rng(seeds.library):
+            if self.owns_interpreter:
+                seed_generators(seeds)
+                return self.augmenter(batch)
+            with borrowed_generators(seeds):
+                return self.augmenter(batch)
+
+    def _run_imgaug(self, batch: Any, seeds: Seeds) -> Any:
+        if self.owns_interpreter:
+            seed_generators(seeds)
+        with self.private_rng(seeds.library):
+            seed_augmenter(self.augmenter, seeds.augmenter)
+            return batch_forms.augment(batch, self.augmenter.augment_batch_)
+
+    def _run_with_rng(self, batch: Any, seeds: Seeds) -> Any:
+        import numpy as np
+
+        return self.augmenter(batch, rng=np.random.default_rng(seeds))
+
+
+def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+    """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
+    return [attempt(worker, index, batch) for index, batch in chunk]
+
+
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some callables of C have no signature to read
+        return False

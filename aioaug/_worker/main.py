@@ -1,0 +1,221 @@
+"""What a worker process runs: it answers requests until its parent hangs up."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+import sys
+import time
+import weakref
+from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import Any, NoReturn
+
+from .._base.descriptors import fill_standard_streams
+from .._base.limits import named
+from .._base.results import Failure, Outcome, attempt
+from .._base.system import own_memory
+from .._base.threads import start_thread
+from .._transport import messages, segments, serialization
+from .._transport.messages import Reply, Request
+from ..errors import TransportError
+
+# OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+# The event loop goes before the workers, which else keep every core busy when it is its turn.
+_NICE = 5
+# Parameters of glibc's mallopt (malloc.h), and from how many bytes on memory goes back to the
+# system: the larger, the fewer pages are faulted in again for each batch.
+_MALLOC_LIMITS = {-1: 1 << 29, -3: 1 << 28}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+# Seconds that a worker may take to leave after the parent hung up.
+_LEAVE = 10
+
+_connection: socket.socket | None = None
+
+
+def serve(connection: socket.socket) -> None:
+    """Make this process a worker, and answer requests until the parent hangs up.
+
+    The first request brings the state.
+    """
+    global _connection
+    _connection = connection
+    set_up = attempt(_set_up, connection)
+    try:
+        _answer_all(messages.MessageReader(connection), set_up)
+    except (EOFError, ConnectionError):
+        return
+    finally:
+        connection.close()
+        if hasattr(signal, "alarm"):
+            # If the parent never heard that this process was started, as when the fork server is
+            # killed in that moment, nobody tells it to leave.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_LEAVE)
+
+
+def _set_up(connection: socket.socket) -> None:
+    try:
+        with named("a descriptor for a worker process"):
+            fill_standard_streams()
+    finally:
+        # Were it left there, the state would not be understood, nor could anything be answered.
+        _, parent = messages.received(connection, 1)
+    use_one_native_thread()
+    keep_memory()
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    # Ctrl-C goes to the whole process group, and only the parent knows what to do about it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    start_thread(_end_with_parent, *parent, name="aioaug-parent-watch")
+
+
+def leave() -> None:
+    """What the executor that keeps a worker has it do in the end: nothing."""
+
+
+def _answer_all(inbox: messages.MessageReader, set_up: Outcome[None]) -> NoReturn:
+    handler = _RequestHandler()
+    state = inbox.receive().head
+    # A process that could not be made a worker says what is wrong where somebody listens.
+    held = set_up if isinstance(set_up, Failure) else attempt(handler.load_state, state)
+    inbox.reply(Reply(_head(held)))
+    del state, set_up, held
+    while True:
+        request = inbox.receive()
+        begun = time.perf_counter()
+        reply = handler.handle(request)
+        memory = own_memory() if request.report_memory else 0
+        inbox.reply(reply._replace(seconds=time.perf_counter() - begun, memory=memory))
+        del request, reply
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of some pool."""
+    return _connection is not None
+
+
+def refuse_nested_pool() -> None:
+    """Raise `RuntimeError` in a worker."""
+    if is_worker():
+        raise RuntimeError("a pool cannot be built inside a worker of another pool")
+
+
+def refuse_unguarded_script() -> None:
+    """Raise `RuntimeError` in a process that is on its way to become a worker.
+
+    It imports the main script; that may build pools, which starts nothing, but not use them.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "a pool was started while a worker imported the main script; "
+            "put what the script does under: if __name__ == '__main__':"
+        )
+
+
+def use_one_native_thread() -> None:
+    """Keep native libraries from starting threads of their own: the workers are the threads."""
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
+
+
+def keep_memory() -> None:
+    """Have freed arrays of a batch's size used again, where the C library can be told so.
+
+    glibc gives arrays above 32 MB, and the end of its heap, back to the kernel, which clears
+    every page again for the next batch: a tenth of the time of a typical augmenter.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, limit in _MALLOC_LIMITS.items():
+            mallopt(parameter, limit)
+
+
+class _RequestHandler:
+    """Where requests are served: the state, and the segments that this worker has open."""
+
+    def __init__(self) -> None:
+        self._state: Any = None
+        self._segments: dict[int, segments.Segment] = {}
+        self._forked = False  # during the present request
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._note_fork)
+
+    def load_state(self, data: bytes | memoryview) -> None:
+        """Unpickle the state, for all requests to come."""
+        self._state = serialization.rebuild(data)
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setNumThreads(0)
+
+    def handle(self, request: Request) -> Reply:
+        """Do what the request asks; whatever goes wrong is an answer, too."""
+        for number in request.dropped:
+            self._segments.pop(number, None)
+        try:
+            segment = self._open(request)
+        except OSError as error:
+            return Reply(b"", refused=f"a worker cannot open it: {error}")
+        if segment is None:
+            return Reply(_head(attempt(self._run, request.head, ())))
+        # Dies with the last array of the request: nobody may keep one when the memory is reused,
+        # nor may a process that was forked meanwhile, which has copies of them all.
+        loan = segment.loan()
+        gone = weakref.ref(loan)
+        self._forked = False
+        reply = self._handle_in(segment, request, segments.views(loan, request.spans))
+        del loan
+        return reply._replace(kept=self._forked or gone() is not None)
+
+    def _handle_in(self, segment: segments.Segment, request: Request, arrays: list[Any]) -> Reply:
+        outcome = attempt(self._run, request.head, arrays)
+        try:
+            head, buffers = serialization.flatten(outcome)
+            try:
+                spans = segments.lay(buffers, segment.memory, segments.end_of(request.spans))
+            except segments.NoRoom as error:
+                return Reply(_head(outcome), needed=error.needed)
+        except TransportError as error:
+            return Reply(_head(Failure(error)))
+        return Reply(head, tuple(spans))
+
+    def _run(self, head: bytes | memoryview, arrays: Any) -> Any:
+        fn, args = serialization.rebuild(head, arrays)
+        return fn(self._state, *args)
+
+    def _open(self, request: Request) -> segments.Segment | None:
+        if request.segment is None:
+            return None
+        address = segments.Address(*request.segment)
+        if address.number not in self._segments:
+            self._segments[address.number] = segments.Segment.attach(address)
+        return self._segments[address.number]
+
+    def _note_fork(self) -> None:
+        self._forked = True
+
+
+def _head(outcome: Outcome[Any]) -> bytes:
+    try:
+        return serialization.pickled(outcome)
+    except TransportError as error:
+        return pickle.dumps(Failure(error), protocol=5)
+
+
+def _end_with_parent(parent_fd: int | None = None) -> None:
+    parent = multiprocessing.parent_process()
+    signs = [parent.sentinel] if parent is not None else []
+    wait(signs if parent_fd is None else [*signs, parent_fd])
+    # A batch may be in the way of a normal exit, and there is nobody left to wait for it.
+    os._exit(1)

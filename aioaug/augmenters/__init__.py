@@ -1,0 +1,1 @@
+"""What may stand in an augmenter's place, and what a batch may be."""

@@ -1,0 +1,111 @@
+"""Contact sheets: small pictures in rows, each with a label below it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .annotation_files import Annotations
+from .image_io import Picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+_GAP = 10
+_FONT_SIZE = 14
+_LINE = 2 * _GAP + _FONT_SIZE  # below each row: its labels, and some air
+_PAPER, _INK = (250, 250, 248), (40, 40, 40)
+_MARK = "aioaug contact sheet"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of a sheet, (H,W,3) uint8 and no larger than its square."""
+
+    label: str
+    pixels: np.ndarray[Any, Any]
+
+
+def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> Tile:
+    """A picture made to fit a square of this side, its annotations drawn on it."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = picture.pixels
+    if pixels.dtype == np.uint16:
+        pixels = np.repeat((pixels >> 8).astype(np.uint8), 3, axis=2)
+    elif picture.grey:  # a pipeline may colour it, but it is written grey
+        pixels = np.array(Image.fromarray(pixels).convert("L").convert("RGB"))
+    if notes is not None:
+        pixels = notes.drawn_on(pixels)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if picture.alpha is not None:
+        paper = Image.new("RGB", image.size, _PAPER)
+        paper.paste(image, mask=Image.fromarray(picture.alpha))
+        image = paper
+    scale = side / max(image.size)
+    size = [max(1, round(length * scale)) for length in image.size]
+    return Tile(label, np.asarray(image.resize((size[0], size[1]), Image.Resampling.LANCZOS)))
+
+
+def sheet(rows: Sequence[Sequence[Tile]], side: int) -> Image.Image:
+    """Lay the tiles out, a row a row, each in the middle of its place."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_FONT_SIZE)
+    heights = [max(one.pixels.shape[0] for one in row) for row in rows]
+    width = _GAP + max(map(len, rows)) * (side + _GAP)
+    image = Image.new("RGB", (width, _GAP + sum(heights) + len(rows) * _LINE), _PAPER)
+    draw = ImageDraw.Draw(image)
+    top = _GAP
+    for row, height in zip(rows, heights, strict=True):
+        for column, one in enumerate(row):
+            left = _GAP + column * (side + _GAP)
+            free = side - one.pixels.shape[1], height - one.pixels.shape[0]
+            place = left + free[0] // 2, top + free[1] // 2
+            image.paste(Image.fromarray(one.pixels), place)
+            _write(draw, one.label, (left, top + height + 4), side, font)
+        top += height + _LINE
+    return image
+
+
+def encode(image: Image.Image) -> bytes:
+    """The bytes of a sheet as PNG, marked as what it is."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Software", _MARK)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether this file was made by `encode`."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return bool(image.info.get("Software") == _MARK)
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    corner: tuple[int, int],
+    width: int,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    """One line in the middle of `width`; what does not fit is cut at its beginning."""
+    shown = text
+    while draw.textlength(shown, font) > width and len(shown) > 1:
+        text = text[1:]
+        shown = f"…{text}"
+    x = corner[0] + (width - draw.textlength(shown, font)) / 2
+    draw.text((x, corner[1]), shown, fill=_INK, font=font)

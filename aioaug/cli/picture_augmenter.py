@@ -1,0 +1,105 @@
+"""Augments single pictures, each by itself, so that each can be made again by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .._base.seeding import batch_seeds, seed_generators
+from .._imgaug import private_rng
+from .._worker.augmentation import Augmentation
+from ..augmenters import specs
+from .annotation_files import Annotations
+from .image_io import Picture
+
+if TYPE_CHECKING:
+    import numpy as np
+
+AugmentedPicture = tuple[Picture, Annotations | None]
+
+
+class PictureAugmenter:
+    """Augments pictures by a spec, under a seed. It pickles small and loads the augmenter late.
+
+    If a fingerprint is given, a recipe that has another one by then is refused.
+
+    What comes out depends on the spec, the seed, the picture and its index alone. A picture
+    goes in as a list of one array; one that has annotations or an alpha channel as an imgaug
+    `UnnormalizedBatch` of one picture, the alpha channel being a heatmap, which moves with the
+    picture and keeps its values.
+    """
+
+    def __init__(self, spec: str, seed: int, fingerprint: str = "") -> None:
+        self.spec = spec
+        self.seed = seed
+        self.fingerprint = fingerprint
+        self._augmentation: Augmentation | None = None
+
+    def __call__(self, index: int, picture: Picture, notes: Annotations | None) -> AugmentedPicture:
+        """Augment one picture and what is known of it; both stay as they are."""
+        augmentation = self._augmentation = self._augmentation or self._load()
+        pixels = picture.pixels.copy()
+        if notes is None and picture.alpha is None:
+            return replace(picture, pixels=_only(augmentation(index, [pixels]))), None
+        from imgaug.augmentables.batches import UnnormalizedBatch
+
+        columns = {} if notes is None else notes.columns(pixels.shape)
+        if picture.alpha is not None:
+            columns["heatmaps"] = [_heatmap(picture.alpha, pixels.shape)]
+        done = augmentation(index, UnnormalizedBatch(images=[pixels], **columns))
+        if not hasattr(done, "images_aug"):
+            raise TypeError(f"the pipeline turned a batch into {type(done).__name__}")
+        new = replace(picture, pixels=_only(done.images_aug), alpha=_alpha(done.heatmaps_aug))
+        if notes is None:
+            return new, None
+        return new, notes.moved(_first(done.keypoints_aug), _first(done.bounding_boxes_aug))
+
+    def _load(self) -> Augmentation:
+        # A spec may draw numbers while it is built; every worker has to draw the same.
+        seeds = batch_seeds(self.seed, 0)
+        seed_generators(seeds)
+        with private_rng(seeds.library):
+            augmenter = specs.load(self.spec, self.fingerprint)
+        return Augmentation(augmenter, self.seed, owns_interpreter=True)
+
+
+def _only(images: Any) -> np.ndarray[Any, Any]:
+    """The one picture in a batch, checked: it comes from code that is not ours."""
+    import numpy as np
+
+    if images is None or len(images) != 1:
+        count = "none" if images is None else len(images)
+        raise ValueError(f"the pipeline turned 1 picture into {count}")
+    pixels = np.asarray(images[0])
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    if pixels.ndim != 3 or 0 in pixels.shape:
+        raise ValueError(f"the pipeline made a picture of shape {pixels.shape}")
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    if (pixels.dtype.name, pixels.shape[2]) not in (("uint8", 3), ("uint16", 1)):
+        raise ValueError(f"the pipeline made a picture of {pixels.dtype} {pixels.shape}")
+    return pixels
+
+
+def _heatmap(alpha: np.ndarray[Any, Any], shape: tuple[int, ...]) -> Any:
+    import numpy as np
+    from imgaug.augmentables import HeatmapsOnImage
+
+    return HeatmapsOnImage(alpha.astype(np.float32) / 255, shape=shape)
+
+
+def _alpha(heatmaps: Any) -> np.ndarray[Any, Any] | None:
+    import numpy as np
+
+    heatmap = _first(heatmaps)
+    if heatmap is None:
+        return None
+    size: tuple[int, int] = heatmap.shape[:2]
+    values: np.ndarray[Any, Any] = heatmap.resize(size).get_arr().reshape(size)
+    alpha: np.ndarray[Any, Any] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return alpha
+
+
+def _first(column: Any) -> Any:
+    return column[0] if column else None

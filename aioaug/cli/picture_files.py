@@ -1,0 +1,78 @@
+"""From the SRC arguments to a sorted list of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .annotation_files import beside
+from .exits import CommandError
+from .image_io import SUFFIXES, is_picture
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture to augment; `name` is its path below DST, with the suffix it has here."""
+
+    name: PurePosixPath
+    path: Path
+    annotations: Path | None
+
+
+def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[PictureFile]:
+    """All pictures in the arguments, sorted by name; each file counts once.
+
+    `but` are resolved paths of files and folders to leave out. Names and folders that begin with
+    a dot are left out too, unless they are arguments themselves.
+    """
+    found: dict[Path, PictureFile] = {}
+    several = len(arguments) > 1
+    for argument in arguments:
+        for name, path in _pictures(argument, several, but):
+            resolved = real(path)
+            if resolved not in but and resolved not in found:
+                notes = beside(path)
+                source = PictureFile(name, path, notes if notes.is_file() else None)
+                found[resolved] = source
+    if not found:
+        where = ", ".join(map(str, arguments))
+        raise CommandError(f"no pictures in {where} (looked for {' '.join(sorted(SUFFIXES))})")
+    return sorted(found.values(), key=lambda source: (str(source.name), str(source.path)))
+
+
+def real(path: Path) -> Path:
+    """`path` without links. Those that lead nowhere but in circles stay, for the reader to find."""
+    return Path(os.path.realpath(path))  # where Path.resolve raises an error of its own
+
+
+def _pictures(
+    argument: Path, several: bool, but: frozenset[Path]
+) -> Iterator[tuple[PurePosixPath, Path]]:
+    if argument.is_dir():
+        # One folder's insides go right into DST, those of several each under its folder's name.
+        top = PurePosixPath(real(argument).name if several else ".")
+        for path in _walk(argument, but):
+            yield top / path.relative_to(argument).as_posix(), path
+    elif not argument.exists():
+        raise CommandError(f"there is no file or folder {argument}")
+    elif not is_picture(argument):
+        raise CommandError(f"{argument} is not named like a picture ({' '.join(sorted(SUFFIXES))})")
+    else:
+        yield PurePosixPath(argument.name), argument
+
+
+def _walk(folder: Path, but: frozenset[Path]) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder, onerror=_cannot_list):
+        place = Path(here)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and real(place / name) not in but
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and is_picture(place / name):
+                yield place / name
+
+
+def _cannot_list(error: OSError) -> None:
+    raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error

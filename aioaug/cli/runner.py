@@ -1,0 +1,148 @@
+"""Runs jobs on a pool: what the workers do, and how their results come back."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from .. import AsyncPool, BatchStream, WorkerDied, errors
+from .._base import atomic
+from .._base.system import worker_count
+from ..errors import AugmenterSpecError
+from . import annotation_files, image_io
+from .exits import CommandError, Exit, one_line
+from .picture_augmenter import PictureAugmenter
+from .plan import OutputJob
+
+T = TypeVar("T")
+
+# The system does not take this name; or there is a folder in its place. Others may do.
+_OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR)
+_CALLS_PER_WORKER = 4  # under way at once: so none waits while results are written down
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the work is shared out: workers, jobs a call, and jobs under way at once."""
+
+    workers: int | None = None
+    batch_size: int = 1
+    buffer: int | None = None
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What became of a job: a value, or the reason why there is none."""
+
+    number: int
+    value: Any = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """What the manifest has to know of an output."""
+
+    size: tuple[int, int]
+    sha256: str
+    annotations: bool
+
+
+class Unwritable(CommandError):
+    """An output that cannot be written where others can."""
+
+
+class GuardedTask:
+    """Does one kind of work on jobs; a picture that cannot be done is no reason to stop."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self._work = work
+
+    def __call__(self, numbered: tuple[int, Any]) -> JobResult:
+        number, job = numbered
+        try:
+            return JobResult(number, self._work(job))
+        except (errors.UnreadablePictureError, Unwritable) as error:
+            return JobResult(number, problem=str(error))
+        except (AugmenterSpecError, CommandError):  # these would come again with every job
+            raise
+        except BaseException as error:  # a pipeline's sys.exit() is about this picture, too
+            return JobResult(number, problem=one_line(error))
+
+
+class AugmentTask:
+    """Reads a picture, augments it, writes it: the whole way of one output."""
+
+    def __init__(self, augmenter: PictureAugmenter, quality: int) -> None:
+        self._augmenter = augmenter
+        self._quality = quality
+
+    def __call__(self, job: OutputJob) -> WrittenFile:
+        picture, notes = read_source(job.source, job.annotations)
+        picture, notes = self._augmenter(job.index, picture, notes)
+        data = image_io.encode(picture, job.output.suffix, self._quality)
+        try:
+            if notes is not None:
+                atomic.write(annotation_files.beside(job.output), notes.encode())
+            atomic.write(job.output, data)
+        except OSError as error:
+            why = f"{job.output} cannot be written: {error.strerror or one_line(error)}"
+            kind = Unwritable if error.errno in _OF_ONE_NAME else CommandError
+            raise kind(why, Exit.OUTPUT) from error
+        return WrittenFile(picture.size, hashlib.sha256(data).hexdigest(), notes is not None)
+
+
+@lru_cache(maxsize=1)  # the copies of one picture come one after the other
+def read_source(
+    source: Path, notes: Path | None
+) -> tuple[image_io.Picture, annotation_files.Annotations | None]:
+    """A picture and its annotations."""
+    return image_io.read(source), None if notes is None else annotation_files.read(notes)
+
+
+class JobRunner(Generic[T]):
+    """Some jobs, done by a pool that is there for them alone.
+
+    `under_way` are the jobs that were begun and are not reported yet. It is empty at the end,
+    unless something ended the work early.
+    """
+
+    def __init__(self, work: Callable[[T], Any], jobs: Sequence[T], options: RunOptions) -> None:
+        self.under_way: dict[int, T] = {}
+        self._work = GuardedTask(work)
+        self._jobs = jobs
+        self._options = options
+        self._workers = min(worker_count(options.workers), max(1, len(jobs)))
+
+    async def run(self, each: Callable[[T, JobResult], Awaitable[None]]) -> None:
+        """Do all jobs; `each` hears of every one as it ends, one at a time."""
+        batch_size = self._options.batch_size
+        buffer = self._options.buffer or _CALLS_PER_WORKER * self._workers * batch_size
+        async with AsyncPool(self._work, self._workers, seed=0) as pool:
+            stream = pool.imap_batches_unordered(self._give(), batch_size, buffer)
+            async with stream:
+                while (result := await self._next(stream)) is not None:
+                    await each(self.under_way.pop(result.number), result)
+
+    async def _give(self) -> AsyncIterator[tuple[int, T]]:
+        for numbered in enumerate(self._jobs):
+            number, job = numbered
+            self.under_way[number] = job
+            yield numbered
+
+    async def _next(self, stream: BatchStream) -> JobResult | None:
+        try:
+            result: JobResult = await anext(stream)
+        except StopAsyncIteration:
+            return None
+        except WorkerDied as error:
+            if error.index is None:
+                raise
+            # A new pool counts from 0, as `_give` does.
+            return JobResult(error.index, problem=str(error))
+        return result

@@ -1,0 +1,70 @@
+"""The parent's end of the connection to one worker, on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Sequence
+
+from ..._transport.messages import Messages, Reply, Request, framed
+from .link import Link
+
+
+class ConnectionLost(Exception):
+    """The worker at the other end is gone; what it was asked first may be what ended it."""
+
+
+class NotBegun(ConnectionLost):
+    """The worker is gone, and it was still busy with an earlier question."""
+
+
+class Connection:
+    """Sends messages and pairs each with the reply; replies come in the order of questions."""
+
+    def __init__(self, connection: socket.socket, exit_fd: int | None) -> None:
+        self._pending: deque[asyncio.Future[Reply]] = deque()
+        self._messages = Messages(Reply)
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
+
+    def request(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
+        """Send a request; the future gets the reply, or `ConnectionLost` if the worker is gone.
+
+        Descriptors go along with it, and must stay open until then.
+        """
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if self.lost.done():
+            answer.set_exception(NotBegun())
+        else:
+            self._pending.append(answer)
+            for piece in framed(request):
+                self._link.write(piece, descriptors)
+                descriptors = ()
+        return answer
+
+    def close(self) -> None:
+        """Hang up, upon which the worker leaves."""
+        self._link.close()
+        self._ended()
+
+    def abandon(self) -> None:
+        """The same when the event loop is closed, on which nobody can be told of it."""
+        self._link.close()
+
+    def _received(self, data: bytes) -> None:
+        self._messages.add(data)
+        while (reply := self._messages.take()) is not None:
+            answer = self._pending.popleft()
+            if not answer.done():
+                answer.set_result(reply)
+
+    def _ended(self) -> None:
+        reason: type[ConnectionLost] = ConnectionLost
+        while self._pending:
+            answer = self._pending.popleft()
+            if not answer.done():
+                answer.set_exception(reason())
+            reason = NotBegun
+        if not self.lost.done():
+            self.lost.set_result(None)

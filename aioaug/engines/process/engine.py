@@ -1,0 +1,256 @@
+"""Workers as processes, each supervised on its own: a death costs one call, not the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from ..._aio.loops import drop_tasks
+from ..._aio.tasks import end_in_thread, finish, in_thread, together
+from ..._base import system
+from ..._base.threads import DaemonExecutor, refuse_at_exit
+from ..._transport import serialization
+from ..._transport.messages import Reply
+from ..._worker import main as worker_main
+from ...errors import ClosedError
+from ..base import Engine, State
+from ..scheduler import Scheduler
+from .connection import ConnectionLost, NotBegun
+from .segment_pool import SegmentPool
+from .supervisor import WorkerSupervisor
+from .transport import PackedCall, Transport
+from .worker import WorkerConfig
+from .worker_process import context_for, refuse_daemons
+
+# Calls under way per worker: one in its hands, one ready to follow.
+_CALLS_PER_WORKER = 2
+# Results that callers may hold in shared memory before they are copied out of it.
+_RESULTS_HELD = 8
+
+
+class ProcessEngine(Engine):
+    """Runs calls in worker processes; state, arguments and results must pickle.
+
+    Large arrays travel in shared memory: results are writable views of it, and the memory is
+    used again when the last view is gone. When callers hold many results, further ones are
+    copied out, as all are with `copy`. `max_bytes` is the most shared memory there may be, by
+    default a quarter of what this process may use when the engine starts; where it does not do,
+    objects are pickled whole. `room` is the size in bytes of results to expect from calls that
+    no array goes into; without it, the first of them comes pickled. `descriptors` go along with
+    the state, for memory that it refers to.
+
+    A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
+    the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
+    seconds.
+
+    Pickling, copying and every wait happen in threads. A call that is cancelled while it runs
+    is abandoned: its worker finishes it and the result is dropped, unless `aclose` kills it first.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        workers: int,
+        max_tasks: int | None = None,
+        start_method: str | None = None,
+        max_bytes: int | None = None,
+        copy: bool = False,
+        max_memory: int | None = None,
+        start_limit: float | None = None,
+        room: int = 0,
+        descriptors: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(state, workers=workers, max_tasks=max_tasks)
+        self._context = context_for(start_method)
+        self._max_memory = max_memory
+        self._start_limit = start_limit
+        self._descriptors = descriptors
+        self._threads = DaemonExecutor(2, "aioaug-engine")
+        reserve = _CALLS_PER_WORKER * workers
+        self._max_bytes = max_bytes
+        self._segment_pool = SegmentPool(reserve + _RESULTS_HELD, max_bytes or 0)
+        self._transport = Transport(
+            self._segment_pool, self._threads, reserve=reserve, copy=copy, room=room
+        )
+        self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(
+            depth=lambda supervisor: supervisor.depth
+        )
+        self._large_calls = asyncio.Semaphore(reserve)
+        self._supervisors: list[WorkerSupervisor] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._closed = False
+        self._failure: BaseException | None = None  # of the start
+
+    @property
+    def segments(self) -> tuple[int, int]:
+        return self._segment_pool.used, self._segment_pool.count
+
+    @property
+    def quick(self) -> bool:
+        return self._transport.light and all(
+            supervisor.depth > 1 for supervisor in self._supervisors
+        )
+
+    async def start(self) -> None:
+        if self._closed:
+            raise ClosedError("the engine is closed") from self._failure
+        if self._starting is None:
+            worker_main.refuse_unguarded_script()
+            refuse_daemons()
+            refuse_at_exit()
+            self._starting = asyncio.ensure_future(self._start())
+            # Whoever waited may have been cancelled; then nobody asks how it went.
+            self._starting.add_done_callback(lambda start: start.cancelled() or start.exception())
+        # Others wait for it, too: if one of them is cancelled, the start goes on.
+        if not self._starting.done():
+            await asyncio.wait((self._starting,))
+        if self._starting.cancelled():
+            raise ClosedError("the engine was closed")
+        self._starting.result()
+
+    async def submit(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        ahead: bool = False,
+        limit: float | None = None,
+    ) -> Any:
+        with self._scheduler.track():
+            await self.start()
+            if self._transport.light:
+                return await self._submit((fn, args), ahead, limit)
+            # What is large is not laid into shared memory long before a worker can take it.
+            async with self._large_calls:
+                return await self._submit((fn, args), False, limit)
+
+    async def aclose(self, *, kill: bool = False) -> None:
+        self._closed = True
+        try:
+            await self._scheduler.close(wait=not kill)
+        finally:
+            await finish(self._end(kill))
+
+    def abandon(self) -> None:
+        self._closed = True
+        drop_tasks((self._starting,))
+        workers = [worker for supervisor in self._supervisors for worker in supervisor.abandon()]
+        for worker in workers:
+            worker.hang_up()  # all of them first: to wait for each in turn may take long
+        for worker in workers:
+            worker.bury()
+        self._threads.abandon()
+        self._segment_pool.close()
+
+    async def _submit(self, call: Any, ahead: bool, limit: float | None) -> Any:
+        meter = self.meter
+        while True:
+            self._scheduler.check()
+            begun = perf_counter()
+            packed = await self._transport.pack(call)
+            meter.since(begun, "staging")
+            try:
+                reply = await self._ask(packed, ahead, limit)
+            except NotBegun:
+                continue  # packed anew, as for whatever lay before a worker that died
+            if reply.refused:
+                self._transport.refuse(packed, reply)
+                continue
+            begun = perf_counter()
+            outcome, copied = await self._transport.unpack(packed, reply)
+            meter.since(begun, "result")
+            meter.copies += copied
+            return outcome.unwrap()
+
+    async def _ask(self, packed: PackedCall, ahead: bool, limit: float | None) -> Reply:
+        """What a worker replies; if it is gone, the parcel is given up with it."""
+        begun = perf_counter()
+        supervisor = await self._supervisor_for(packed, ahead)
+        self.meter.since(begun, "queue")
+        try:
+            worker = supervisor.worker
+            message = packed.message(
+                worker.attached, self._segment_pool.numbers, report_memory=supervisor.reports_memory
+            )
+            work = supervisor.request(*message, timeout=limit)
+        except BaseException:
+            self._scheduler.release(supervisor)
+            self._transport.release(packed)
+            raise
+        try:
+            reply = await self._scheduler.run(
+                supervisor, work, partial(self._transport.discard, packed)
+            )
+        except ConnectionLost as loss:
+            self._transport.lose(packed)
+            if isinstance(loss, NotBegun):
+                raise
+            error = await worker.post_mortem("working")
+            if self._closed:
+                raise ClosedError("the engine was closed") from None
+            raise error from None
+        if not reply.refused:
+            supervisor.note(reply)
+            self.meter.seconds["worker"] += reply.seconds
+            self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
+        return reply
+
+    async def _supervisor_for(self, packed: PackedCall, ahead: bool) -> WorkerSupervisor:
+        try:
+            supervisor = await self._scheduler.acquire(ahead=ahead)
+            try:
+                await supervisor.start()
+            except BaseException:
+                self._scheduler.release(supervisor)
+                raise
+        except BaseException:
+            self._transport.release(packed)
+            raise
+        return supervisor
+
+    async def _start(self) -> None:
+        try:
+            await self._start_workers()
+        except BaseException as error:
+            self._failure = error
+            self._closed = True
+            await self._scheduler.close(wait=False)
+            await finish(self._end_workers(kill=True))
+            raise
+
+    async def _start_workers(self) -> None:
+        if self._max_bytes is None:
+            # Limits are files, which are read in a thread, and now: they may have changed.
+            self._segment_pool.max_bytes = await in_thread(system.memory) // 4
+        state = await asyncio.wrap_future(self._threads.submit(serialization.pickled, self._state))
+        config = WorkerConfig(self._context, state, self._descriptors, self._start_limit)
+        self._supervisors = [
+            WorkerSupervisor(config, max_tasks=self.max_tasks, max_memory=self._max_memory)
+            for _ in range(self.workers)
+        ]
+        await together(supervisor.start() for supervisor in self._supervisors)
+        self._scheduler.open(self._supervisors)
+
+    async def _end(self, kill: bool) -> None:
+        if self._starting is None:
+            return  # nothing is there to end, and a thread for it may not be had any more
+        if not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait((self._starting,))
+        await self._end_workers(kill)
+
+    async def _end_workers(self, kill: bool) -> None:
+        busy = self._scheduler.busy
+        await asyncio.gather(
+            *(
+                supervisor.kill() if kill or supervisor in busy else supervisor.close()
+                for supervisor in self._supervisors
+            )
+        )
+        await self._scheduler.drain()
+        await end_in_thread(self._threads.shutdown)
+        self._segment_pool.close()

@@ -1,0 +1,138 @@
+"""Keeps one worker process running: it is replaced when it dies, is worn out or too big."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..._aio.loops import drop_tasks
+from ..._transport.messages import Reply, Request
+from ...errors import ClosedError
+from .worker import Worker, WorkerConfig
+
+# Work shorter than this, in seconds, is sent ahead, so many pieces of it, to a worker that is
+# still busy: to wake it up for each would take longer than the work.
+_QUICK = 0.002
+_CALLS_AT_ONCE = 4
+
+
+class WorkerSupervisor:
+    """A worker that is replaced when it dies, has done its share or has grown too big.
+
+    One that has to leave goes on until the next one is ready: `max_tasks` is exact, so there the
+    next one is started along with the last task; `max_memory`, in bytes, may be exceeded meanwhile.
+    """
+
+    def __init__(
+        self, config: WorkerConfig, *, max_tasks: int | None = None, max_memory: int | None = None
+    ) -> None:
+        self.depth = 1  # how many pieces of work the worker may have at once
+        self._config = config
+        self._max_tasks = max_tasks
+        self._max_memory = max_memory
+        self._worker: Worker | None = None
+        self._next: Worker | None = None
+        self._coming: asyncio.Task[None] | None = None
+        self._leaving: dict[asyncio.Task[None], Worker] = {}
+        self._changing = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that is there now; there is one after `start`."""
+        if self._worker is None:
+            raise ClosedError("the engine was closed")
+        return self._worker
+
+    @property
+    def reports_memory(self) -> bool:
+        """Whether replies have to say how big the worker is."""
+        return self._max_memory is not None
+
+    async def start(self) -> None:
+        """Make sure that there is a worker which holds the state and may do more work."""
+        if self._usable():
+            return
+        async with self._changing:
+            if not self._usable():
+                await self._replace()
+
+    def request(
+        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
+    ) -> asyncio.Future[Reply]:
+        """Send a request; the future gets the reply, or `ConnectionLost` if the worker is gone."""
+        worker = self.worker
+        work = worker.request(request, descriptors, timeout)
+        if worker.tasks == self._max_tasks:
+            self._prepare()
+        return work
+
+    def note(self, reply: Reply) -> None:
+        """Take note of what the last piece of work took."""
+        stays = self._max_tasks is None and self._max_memory is None
+        self.depth = _CALLS_AT_ONCE if stays and reply.seconds < _QUICK else 1
+        if self._max_memory is not None and reply.memory > self._max_memory:
+            self._prepare()
+
+    async def close(self) -> None:
+        """Let the worker leave in good order; it must be idle."""
+        self._closed = True
+        await self._end_all(kill=False)
+
+    async def kill(self) -> None:
+        """End the worker at once, whatever it does; open requests fail with `ConnectionLost`."""
+        self._closed = True
+        await self._end_all(kill=True)
+
+    def abandon(self) -> list[Worker]:
+        """Need no worker any more, the event loop being closed; all of them that there may be."""
+        self._closed = True
+        drop_tasks((self._coming, *self._leaving))
+        there = (self._worker, self._next, *self._leaving.values())
+        return [worker for worker in there if worker is not None]
+
+    def _usable(self) -> bool:
+        worker = self._worker
+        worn = worker is not None and worker.tasks == self._max_tasks
+        return worker is not None and worker.usable and not worn and not self._relieved()
+
+    def _relieved(self) -> bool:
+        return self._next is not None and self._next.usable
+
+    def _prepare(self) -> None:
+        """Start the next worker beside the one that is there."""
+        if self._next is None and not self._closed:
+            self._next = Worker(self._config)
+            self._coming = asyncio.ensure_future(self._start_next(self._next))
+
+    async def _start_next(self, worker: Worker) -> None:
+        try:
+            await worker.start()
+        except Exception:
+            # It is tried again when there is somebody to tell what is wrong with it.
+            self._next = None
+
+    async def _replace(self) -> None:
+        if self._coming is not None:
+            await asyncio.wait((self._coming,))
+        old, self._worker, self._next = self._worker, self._next, None
+        self._coming = None
+        if old is not None:
+            leaving = asyncio.ensure_future(old.close())
+            self._leaving[leaving] = old
+            leaving.add_done_callback(self._leaving.pop)
+        if self._closed:
+            raise ClosedError("the engine was closed")
+        if self._worker is None or not self._worker.usable:
+            self._worker = Worker(self._config)
+            await self._worker.start()
+
+    async def _end_all(self, *, kill: bool) -> None:
+        ends = []
+        if self._worker is not None:
+            ends.append(self._worker.kill() if kill else self._worker.close())
+        if self._next is not None:
+            ends.append(self._next.kill())  # it may be in the middle of its start
+        await asyncio.gather(*ends, *self._leaving)
+        if self._coming is not None:
+            await asyncio.wait((self._coming,))

@@ -1,0 +1,192 @@
+"""Carries objects to workers and results back: by shared memory if they are large."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from ..._base.threads import DaemonExecutor
+from ..._transport import segments, serialization
+from ..._transport.messages import Reply, Request
+from ..._transport.segments import Segment, Span
+from .segment_pool import SegmentPool
+
+# Work on the event loop's own thread may take so long, in seconds, and concern so many bytes.
+_LIGHT_SECONDS = 0.0003
+_LIGHT_BYTES = 1 << 16
+# Results of calls that brought no arrays get a segment from so many bytes on.
+_BARE_BYTES = 1 << 18
+# Room for results that lie behind what goes in, as a share of its size, before any was seen.
+_ROOM = 1.1
+
+
+class PackedCall(NamedTuple):
+    """Something packed: the head, and where its arrays lie."""
+
+    head: bytes
+    size: int = 0
+    segment: Segment | None = None
+    spans: tuple[Span, ...] = ()
+
+    def message(
+        self, attached: set[int], existing: frozenset[int], *, report_memory: bool
+    ) -> tuple[Request, tuple[int, ...]]:
+        """The request for a worker that has these segments open, and what goes along with it.
+
+        That is the descriptor of a segment that the worker has not opened yet. Updates `attached`.
+        """
+        dropped = tuple(attached - existing)
+        attached.difference_update(dropped)
+        address = None
+        descriptors: tuple[int, ...] = ()
+        if self.segment is not None:
+            address = self.segment.address
+            if self.segment.number not in attached:
+                descriptors = (self.segment.fd,)
+                attached.add(self.segment.number)
+        return Request(self.head, address, self.spans, dropped, report_memory), descriptors
+
+
+class Transport:
+    """Packs and unpacks. Everything that may take long happens in threads.
+
+    `reserve` segments are kept for what goes out: results that would eat into them are copied
+    out of shared memory, as all are with `copy`.
+    """
+
+    def __init__(
+        self,
+        segment_pool: SegmentPool,
+        threads: DaemonExecutor,
+        *,
+        reserve: int,
+        copy: bool,
+        room: int = 0,
+    ) -> None:
+        self._segment_pool = segment_pool
+        self._threads = threads
+        self._reserve = reserve
+        self._copy = copy
+        self._room = 0  # bytes that results needed behind what went in, at the most
+        # Bytes that large results needed of calls that brought no arrays.
+        self._bare = room if room >= _LIGHT_BYTES else 0
+        self.light = False
+        self._unpacks_quickly = False
+
+    async def pack(self, value: Any) -> PackedCall:
+        """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
+        # What the last object was like tells whether a thread is worth its while for this one.
+        small = self._pack_light(value) if self.light and not self._bare else None
+        if small is not None:
+            return small
+        packing = self._threads.submit(self._pack, value)
+        try:
+            packed, self.light = await asyncio.wrap_future(packing)
+        except asyncio.CancelledError:
+            packing.add_done_callback(self._abandon)
+            raise
+        return packed
+
+    async def unpack(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
+        """The object in a reply to this call, its arrays writable, and whether it was copied."""
+        small = len(reply.head) < _LIGHT_BYTES and not self._copies(packed, reply)
+        if small and self._unpacks_quickly:
+            return self._unpack(packed, reply)
+        unpacking = self._threads.submit(self._unpack, packed, reply)
+        try:
+            return await asyncio.wrap_future(unpacking)
+        except asyncio.CancelledError:
+            if unpacking.cancelled():  # before a thread got to it
+                self._return(packed, reply)
+            raise
+
+    def release(self, packed: PackedCall) -> None:
+        """Give up a packed call that no worker holds (any more)."""
+        if packed.segment is not None:
+            self._segment_pool.release(packed.segment)
+
+    def lose(self, packed: PackedCall) -> None:
+        """Give up a packed call that was sent to a worker which is gone.
+
+        Its memory is never used again: the worker may have left a process behind that writes there.
+        """
+        if packed.segment is not None:
+            self._segment_pool.retire(packed.segment)
+
+    def refuse(self, packed: PackedCall, reply: Reply) -> None:
+        """Use no shared memory any more: a worker could not open this call's."""
+        self.release(packed)
+        self._segment_pool.refuse(packed.size, reply.refused)
+
+    def discard(self, packed: PackedCall, work: asyncio.Future[Reply]) -> None:
+        """Give up a packed call whose reply nobody wants, or never came."""
+        if work.cancelled() or work.exception() is not None:
+            self.lose(packed)
+        else:
+            self._return(packed, work.result())
+
+    def _return(self, packed: PackedCall, reply: Reply) -> None:
+        if packed.segment is not None and reply.kept:
+            self._segment_pool.retire(packed.segment)
+        else:
+            self.release(packed)
+
+    def _abandon(self, packing: Future[tuple[PackedCall, bool]]) -> None:
+        if not packing.cancelled() and packing.exception() is None:
+            self.release(packing.result()[0])
+
+    def _pack_light(self, value: Any) -> PackedCall | None:
+        """Pack what is small on the loop itself, without shared memory; `None` if it is not."""
+        begun = time.perf_counter()
+        head, buffers = serialization.flatten(value, small=_LIGHT_BYTES)
+        seconds = time.perf_counter() - begun
+        self.light = not buffers and len(head) < _LIGHT_BYTES and seconds < _LIGHT_SECONDS
+        return None if buffers else PackedCall(head)
+
+    def _pack(self, value: Any) -> tuple[PackedCall, bool]:
+        begun = time.perf_counter()
+        head, buffers = serialization.flatten(value)
+        size = segments.room_for(buffers)
+        light = size + len(head) < _LIGHT_BYTES and time.perf_counter() - begun < _LIGHT_SECONDS
+        light = light and not self._bare
+        if not buffers and not self._bare:
+            return PackedCall(head), light
+        room = max(int(_ROOM * size), self._room) if buffers else self._bare
+        segment = self._segment_pool.acquire(size + room)
+        if segment is None:
+            return PackedCall(serialization.pickled(value)), light
+        spans = segments.lay(buffers, segment.memory)
+        return PackedCall(head, size, segment, tuple(spans)), light
+
+    def _unpack(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
+        begun = time.perf_counter()
+        try:
+            return self._rebuild(packed, reply)
+        finally:
+            # A small result may take long, too, and then does so again, as its like did last.
+            self._unpacks_quickly = time.perf_counter() - begun < _LIGHT_SECONDS
+
+    def _rebuild(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
+        segment = packed.segment
+        if segment is None:
+            if len(reply.head) >= _BARE_BYTES:
+                self._bare = max(self._bare, int(_ROOM * len(reply.head)))
+            return serialization.rebuild(reply.head), False
+        if reply.needed and packed.spans:
+            self._room = max(self._room, reply.needed - packed.size)
+        elif reply.needed:
+            self._bare = max(self._bare, reply.needed)
+        if not self._copies(packed, reply):
+            views = segments.views(self._segment_pool.lend(segment), reply.spans)
+            return serialization.rebuild(reply.head, views), False
+        arrays = [array.copy() for array in segments.views(segment.memory, reply.spans)]
+        self._return(packed, reply)
+        return serialization.rebuild(reply.head, arrays), True
+
+    def _copies(self, packed: PackedCall, reply: Reply) -> bool:
+        if not reply.spans or packed.segment is None:
+            return reply.kept
+        scarce = not self._segment_pool.has_room(self._reserve, packed.segment.size)
+        return self._copy or reply.kept or scarce

@@ -1,0 +1,153 @@
+"""One worker process seen from the event loop, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from multiprocessing.context import BaseContext
+from typing import NamedTuple
+
+from ..._aio.tasks import end_in_thread, ended, finish, in_thread
+from ..._base.limits import named
+from ..._base.results import Failure
+from ..._transport import serialization
+from ..._transport.messages import Reply, Request
+from ...errors import BatchTimeout, ClosedError, WorkerDied
+from .connection import Connection, ConnectionLost
+from .worker_process import WorkerProcess
+
+# Seconds that a worker has to be gone after its connection was closed, before it is killed.
+_GRACE = 1.0
+
+
+class WorkerConfig(NamedTuple):
+    """What every worker of an engine is made from."""
+
+    context: BaseContext
+    state: bytes
+    descriptors: tuple[int, ...]  # go along with the state
+    start_limit: float | None = None  # seconds to unpickle the state
+
+
+class Worker:
+    """A process that holds the state, started once; to replace it is up to `WorkerSupervisor`."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.attached: set[int] = set()  # the shared segments that the process has open
+        self.tasks = 0
+        self._config = config
+        self._process = WorkerProcess(config.context)
+        self._connection: Connection | None = None
+        self._ready = False
+        self._closed = False
+        self._ending = asyncio.Lock()
+        self._overdue: float | None = None  # the limit that it exceeded
+        self._connecting: asyncio.Future[None] | None = None
+        self._killing: asyncio.Future[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be asked."""
+        return self._ready and self._connection is not None and not self._connection.lost.done()
+
+    async def start(self) -> None:
+        """Start the process and give it the state; raises what unpickling that raised."""
+        # Whoever is cancelled meanwhile has the process killed, and does not wait for its start.
+        self._connecting = asyncio.ensure_future(self._connect())
+        self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
+        try:
+            await asyncio.shield(self._connecting)
+            await self._send_state()
+        except BaseException:
+            await self.kill()
+            raise
+
+    def request(
+        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
+    ) -> asyncio.Future[Reply]:
+        """Have it answer a request; the future fails with `ConnectionLost` if the process is gone.
+
+        Descriptors go along with it, and must stay open until then. The process is
+        killed if the answer does not come within `timeout` seconds.
+        """
+        if self._connection is None or self._closed:
+            raise ClosedError("the engine was closed")
+        self.tasks += 1
+        work = self._connection.request(request, descriptors)
+        if timeout is not None:
+            timer = asyncio.get_running_loop().call_later(timeout, self._kill_overdue, timeout)
+            work.add_done_callback(lambda _: timer.cancel())
+        return work
+
+    async def post_mortem(self, doing: str) -> WorkerDied | BatchTimeout:
+        """The error to raise for work that ended with `ConnectionLost`."""
+        await self.close()
+        if self._overdue is not None:
+            return BatchTimeout(self._overdue, doing)
+        return WorkerDied(self._process.exitcode, doing)
+
+    async def close(self) -> None:
+        """Let it leave in good order, for which it must be idle, and wait until it is gone."""
+        self._closed = True
+        await finish(self._end())
+
+    async def kill(self) -> None:
+        """End it at once, whatever it does; what it was asked fails with `ConnectionLost`."""
+        self._closed = True
+        await finish(end_in_thread(self._process.kill_for_good))
+        await self.close()
+
+    def hang_up(self) -> None:
+        """Begin to end it at once, its event loop being closed; `bury` has to follow."""
+        self._closed = True
+        self._ready = False
+        if self._connection is not None:
+            self._connection.abandon()
+        self._process.kill()
+
+    def bury(self) -> None:
+        """Wait, in a thread, until it is gone."""
+        self._process.abort()
+
+    async def _connect(self) -> None:
+        sock = await in_thread(self._process.spawn)
+        if self._closed:
+            sock.close()
+            raise ClosedError("the engine was closed")
+        with named("a worker process"):
+            self._connection = Connection(sock, self._process.exit_fd)
+
+    async def _send_state(self) -> None:
+        try:
+            reply = await self.request(
+                Request(self._config.state),
+                self._config.descriptors,
+                timeout=self._config.start_limit,
+            )
+        except ConnectionLost:
+            if self._closed:
+                raise ClosedError("the engine was closed") from None
+            raise await self.post_mortem("starting") from None
+        started = serialization.rebuild(reply.head)
+        if isinstance(started, Failure):
+            started.unwrap()
+        self.tasks = 0
+        self._ready = True
+
+    def _kill_overdue(self, limit: float) -> None:
+        self._overdue, self._ready = limit, False
+        self._killing = asyncio.ensure_future(end_in_thread(self._process.kill))
+
+    async def _end(self) -> None:
+        async with self._ending:
+            self._ready = False
+            await ended(each for each in (self._connecting, self._killing) if each is not None)
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+            impatience = asyncio.get_running_loop().call_later(_GRACE, self._process.kill)
+            try:
+                # On the event loop there is no patience: its timer could not end it.
+                await end_in_thread(self._process.stop, here=self._process.abort)
+            finally:
+                impatience.cancel()

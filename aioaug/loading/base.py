@@ -1,0 +1,80 @@
+"""What loaders and augmenters that run ahead have in common: how they are used and left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+from .._aio.loops import LoopOwner
+from .._aio.tasks import AsyncResource
+from ..errors import ClosedError
+
+LOST = "the event loop that this was begun on was closed, and what was under way is lost"
+
+
+class BackgroundIterator(AsyncResource):
+    """Batches by `get_batch` or `async for`, started by the first of them, ended by `terminate`.
+
+    It lives on the event loop of the first use. What was begun there cannot go on when that loop is
+    closed: then requests raise `ClosedError`, up to `terminate`.
+    """
+
+    def __init__(self) -> None:
+        self._home = LoopOwner(type(self).__name__)
+        self._over = False
+        self._lost = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing runs any more, after the last batch or after `terminate`."""
+        return self._over
+
+    async def start(self) -> None:
+        """Start all workers. Idempotent, and without effect after the end."""
+        raise NotImplementedError
+
+    async def get_batch(self) -> Any:
+        """The next batch, or `None`, again and again, when there are no more."""
+        raise NotImplementedError
+
+    async def terminate(self) -> None:
+        """End at once. Idempotent; cancelled, it finishes first."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """The same as `terminate`."""
+        await self.terminate()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        batch = await self.get_batch()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.terminate()
+
+    def _claim(self) -> None:
+        """Belong to the running loop; if that before is closed, let go of what was begun there."""
+        if self._home.claim():
+            ends = tuple(self._abandon())
+            if ends:
+                self._lost = self._over = True
+                self._home.bury(*ends)
+
+    def _check(self) -> None:
+        """The same, for a request: raise `ClosedError` if there is nothing to go on with."""
+        self._claim()
+        if self._lost:
+            raise ClosedError(LOST)
+
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        """Make anew what belongs to a loop; if work was under way there, what has to end it."""
+        raise NotImplementedError

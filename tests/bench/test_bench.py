@@ -1,0 +1,198 @@
+"""`aioaug bench`: its figures are right, and it copes with whatever is not there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from aioaug.bench import charts, figures, peers, tables, workloads
+from aioaug.bench.trial_spec import TrialSpec
+from aioaug.cli import main
+from PIL import Image, ImageStat
+
+
+def rounds(*rates):
+    return [{"batches_per_s": rate} for rate in rates]
+
+
+def test_spread():
+    assert figures.spread([]) is None
+    assert figures.spread([3.0]) == {"median": 3.0, "q1": 3.0, "q3": 3.0}
+    assert figures.spread([5, 1, 3, 2, 4]) == {"median": 3, "q1": 2, "q3": 4}
+
+
+def test_speedup_is_of_rounds_side_by_side():
+    ours, theirs = rounds(100, 200, 50), rounds(10, 10, 10)
+    assert figures.speedup(ours, theirs) == {"median": 10, "q1": 7.5, "q3": 15}
+    # The second of these rounds failed: its neighbour of ours has nobody to compare with.
+    theirs[1] = {"error": "no"}
+    assert figures.speedup(ours, theirs) == {"median": 7.5, "q1": 6.25, "q3": 8.75}
+    assert figures.speedup([], theirs) is None
+
+
+def test_summary_keeps_what_went_well():
+    found = figures.summaries(
+        {
+            "aioaug": rounds(100, 100),
+            "imgaug": [{"error": "no"}, {"batches_per_s": 25, "lag_max_ms": 7.0}],
+            "torch": [{"error": "not at all"}, {"error": "not at all"}],
+        }
+    )
+    assert found["imgaug"]["error"] == "no"
+    assert found["imgaug"]["ms_per_batch"]["median"] == 40
+    assert found["imgaug"]["speedup"]["median"] == 4
+    assert found["imgaug"]["lag_worst_ms"] == 7
+    assert found["torch"]["batches_per_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("target", "measured", "met"),
+    [
+        (figures.Target("flip", "speedup", 2, "torch"), 2.0, True),
+        (figures.Target("flip", "speedup", 2, "torch"), 1.9, False),
+        (figures.Target("flip", "lag_max_ms", 20), 20.0, True),
+        (figures.Target("flip", "lag_max_ms", 20), 20.1, False),
+    ],
+)
+def test_targets(target, measured, met):
+    way = {target.figure: figures.spread([measured])}
+    assert target.judge({"flip": {"ways": {target.peer: way}}})["met"] is met
+    assert target.judge({"flip": {"ways": {}}})["met"] is None
+    assert target.judge({})["met"] is None
+
+
+def test_every_target_can_be_measured():
+    for target in figures.TARGETS:
+        assert target.workload in workloads.WORKLOADS
+        assert target.peer in peers.PEERS
+        assert target.about
+
+
+@pytest.mark.parametrize("name", ["typical", "tiny"])
+def test_workloads_are_real_pictures_and_as_large_as_they_say(name):
+    workload = workloads.WORKLOADS[name]
+    batches = workloads.pictures(name)
+    workloads.pictures.cache_clear()
+    assert {batch.shape for batch in batches} == {workload.shape}
+    assert workload.megabytes == batches[0].nbytes / 1e6
+    assert len({batch.tobytes() for batch in batches[:3]}) == 3
+    assert max(batch.std() for batch in batches) > 20
+
+
+def test_a_job_survives_its_journey():
+    job = TrialSpec("imgaug", "tiny-16", workers=3, seconds=0.5, batches=7)
+    assert TrialSpec.loads(job.dumps()) == job
+    assert job.lookahead == int(1e6 / (32 * 32 * 3))  # a megabyte of small batches
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """What a quick run wrote, with one peer that is not installed."""
+    folder = tmp_path_factory.mktemp("bench")
+    missing = peers.Peer("grain", "Grain", "no_such_module", "no_such_package")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(peers.PEERS, "grain", missing)
+        arguments = ["--quick", "--peers", "serial,imgaug,grain", "--batches", "4"]
+        code = main(["bench", "tiny", "tiny-16", *arguments, "--json", str(folder / "run.json")])
+    assert code == 0
+    return folder / "run.json"
+
+
+@pytest.fixture(scope="module")
+def document(quick):
+    return json.loads(quick.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fonts(document, tmp_path_factory):
+    """matplotlib keeps the files of fonts open that it has used once."""
+    charts.draw(document, tmp_path_factory.mktemp("charts"))
+
+
+def test_json_has_every_figure(document):
+    assert list(document["workloads"]) == ["tiny", "tiny-16"]
+    for workload in document["workloads"].values():
+        assert list(workload["ways"]) == ["aioaug", "serial", "imgaug"]
+        for figures_of_way in workload["ways"].values():
+            assert figures_of_way["error"] is None
+            for name in ("batches_per_s", "ms_per_batch", "speedup", "first_s", "peak_mib"):
+                assert figures_of_way[name]["median"] > 0
+            for name in ("lag_p50_ms", "lag_p99_ms", "lag_max_ms"):
+                assert figures_of_way[name]["median"] >= 0
+            [each] = figures_of_way["rounds"]
+            assert each["batches"] >= 4
+    ours = document["workloads"]["tiny"]["ways"]["aioaug"]
+    assert ours["speedup"]["median"] == 1
+    about = [target["about"] for target in document["targets"]]
+    assert about == [f"{name}: speed, over imgaug.multicore.Pool" for name in ("tiny", "tiny-16")]
+
+
+def test_a_missing_peer_is_named_with_its_remedy(document):
+    assert document["peers"]["grain"]["version"] is None
+    assert document["peers"]["grain"]["install"] == "pip install 'aioaug[bench]'"
+    assert document["peers"]["imgaug"]["install"] is None
+
+
+def test_what_was_written_can_be_shown_again(quick, capsys):
+    assert main(["bench", "--load", str(quick), "--markdown"]) == 0
+    shown = capsys.readouterr().out
+    assert "| serial imgaug " in shown
+    assert "over imgaug.multicore.Pool" in shown
+    assert "at least 2" in shown
+    assert main(["bench", "--load", __file__]) == 4
+    assert "holds no figures" in capsys.readouterr().err
+
+
+def test_tables_in_a_page_are_renewed(quick, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("above\n<!-- aioaug bench -->\nold\n<!-- end -->\nbelow\n")
+    for _ in range(2):
+        assert main(["bench", "--load", str(quick), "--into", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("above\n<!-- aioaug bench -->\n\n")
+    assert text.endswith("\n\n<!-- end -->\nbelow\n")
+    assert text.count("| serial imgaug ") == 2
+    assert "old" not in text
+    page.write_text("no marks")
+    assert main(["bench", "--load", str(quick), "--into", str(page)]) == 4
+    assert page.read_text() == "no marks"
+
+
+def test_a_way_that_fails_is_told_and_the_rest_goes_on(document):
+    ways = document["workloads"]["tiny"]["ways"]
+    ways["imgaug"] = figures.summary([{"error": "it exploded"}], [])
+    shown = tables.workload(document, "tiny")
+    assert "imgaug.multicore.Pool failed: it exploded" in shown
+    assert "serial imgaug" in shown
+
+
+def test_charts_show_something(quick, tmp_path, capsys):
+    assert main(["bench", "--load", str(quick), "--plot", str(tmp_path / "new")]) == 0
+    assert capsys.readouterr().err.count("wrote") == 3
+    drawn = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert drawn == [f"performance-{name}.png" for name in ("lag", "speed", "start-and-memory")]
+    for name in drawn:
+        with Image.open(tmp_path / "new" / name) as chart:
+            assert chart.width > 800
+            assert ImageStat.Stat(chart.convert("L")).stddev[0] > 10
+
+
+def test_charts_of_nothing_are_none(document):
+    empty = {**document, "workloads": {}}
+    assert charts.speed(empty) is charts.lag(empty) is charts.start_and_memory(empty) is None
+
+
+def test_wrong_usage(capsys):
+    assert main(["bench", "--peers", "nobody"]) == 2
+    assert "no peer 'nobody'" in capsys.readouterr().err
+    assert main(["bench", "nothing"]) == 2
+
+
+def test_missing_asks_for_the_module_itself():
+    there = peers.PEERS["imgaug"]
+    assert not there.missing
+    assert there.version
+    gone = dataclasses.replace(there, package="no_such_package")
+    assert gone.missing
+    assert gone.version is None

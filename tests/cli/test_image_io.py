@@ -1,0 +1,252 @@
+"""Picture files, what lies beside them, and one picture's way through the darkroom."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from aioaug import errors
+from aioaug._base import atomic
+from aioaug.augmenters import specs
+from aioaug.augmenters.presets import PRESETS
+from aioaug.cli import annotation_files, contact_sheet, image_io
+from aioaug.cli.annotation_files import Annotations
+from aioaug.cli.image_io import Picture
+from aioaug.cli.picture_augmenter import PictureAugmenter
+from aioaug.errors import UnreadablePictureError
+from PIL import Image, ImageCms
+
+RNG = np.random.default_rng(0)
+COLOUR = cv2.GaussianBlur(RNG.integers(0, 256, (40, 60, 3), np.uint8), (0, 0), 3)
+ALPHA = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))
+
+
+def image(mode):
+    """A picture in one of Pillow's modes, made of the same colours."""
+    if mode == "I;16":
+        return Image.fromarray(COLOUR[:, :, 0].astype(np.uint16) * 257)
+    if mode in ("RGBA", "LA"):
+        whole = Image.fromarray(COLOUR).convert(mode)
+        whole.putalpha(Image.fromarray(ALPHA))
+        return whole
+    return Image.fromarray(COLOUR).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "dtype", "depth", "alpha", "grey", "again"),
+    [
+        ("RGB", ".png", np.uint8, 3, False, False, "RGB"),
+        ("L", ".png", np.uint8, 3, False, True, "L"),
+        ("1", ".png", np.uint8, 3, False, True, "L"),
+        ("P", ".png", np.uint8, 3, False, False, "RGB"),
+        ("RGBA", ".png", np.uint8, 3, True, False, "RGBA"),
+        ("LA", ".png", np.uint8, 3, True, True, "LA"),
+        ("I;16", ".png", np.uint16, 1, False, True, "I;16"),
+        ("I;16", ".tiff", np.uint16, 1, False, True, "I;16"),
+        ("RGBA", ".tif", np.uint8, 3, True, False, "RGBA"),
+        ("RGBA", ".webp", np.uint8, 3, True, False, "RGBA"),
+        ("CMYK", ".jpg", np.uint8, 3, False, False, "RGB"),
+        ("L", ".jpeg", np.uint8, 3, False, True, "L"),
+        ("RGB", ".bmp", np.uint8, 3, False, False, "RGB"),
+    ],
+)
+def test_every_mode_is_read_and_written(tmp_path, mode, suffix, dtype, depth, alpha, grey, again):
+    path = tmp_path / f"a{suffix}"
+    image(mode).save(path)
+    picture = image_io.read(path)
+    assert picture.pixels.dtype == dtype
+    assert picture.pixels.shape == (40, 60, depth)
+    assert picture.size == (60, 40)
+    assert (picture.alpha is not None, picture.grey) == (alpha, grey)
+    data = image_io.encode(picture, suffix, 95)
+    assert data == image_io.encode(picture, suffix, 95)
+    atomic.write(path, data)
+    with Image.open(path) as written:
+        assert written.mode == again
+    if suffix in (".png", ".tif", ".tiff", ".bmp"):
+        assert np.array_equal(image_io.read(path).pixels, picture.pixels)
+
+
+def test_a_transparent_colour_becomes_an_alpha_channel(tmp_path):
+    path = tmp_path / "a.png"
+    image("P").save(path, transparency=0)
+    assert image_io.read(path).alpha is not None
+
+
+def test_a_format_without_alpha_gets_a_white_ground(tmp_path):
+    picture = Picture(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8))
+    atomic.write(tmp_path / "a.jpg", image_io.encode(picture, ".jpg", 95))
+    assert image_io.read(tmp_path / "a.jpg").pixels.min() == 255
+
+
+def test_orientation_is_applied_and_not_written_again(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned to the right
+    image("RGB").save(tmp_path / "a.png", exif=exif)
+    picture = image_io.read(tmp_path / "a.png")
+    assert np.array_equal(picture.pixels, np.rot90(COLOUR, -1))
+    atomic.write(tmp_path / "b.png", image_io.encode(picture, ".png", 95))
+    assert np.array_equal(image_io.read(tmp_path / "b.png").pixels, picture.pixels)
+
+
+def test_a_colour_profile_is_handed_on(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image("RGB").save(tmp_path / "a.jpg", icc_profile=profile)
+    picture = image_io.read(tmp_path / "a.jpg")
+    atomic.write(tmp_path / "b.webp", image_io.encode(picture, ".webp", 95))
+    with Image.open(tmp_path / "b.webp") as written:
+        assert written.info["icc_profile"] == profile
+
+
+def test_what_cannot_be_read_says_why(tmp_path):
+    whole = tmp_path / "whole.png"
+    image("RGB").save(whole)
+    (tmp_path / "noise.png").write_bytes(b"noise")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "half.png").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    cv2.imwrite(str(tmp_path / "deep.png"), COLOUR.astype(np.uint16) * 257)
+    Image.fromarray(ALPHA.astype(np.float32)).save(tmp_path / "float.tiff")
+    reasons = {
+        "noise.png": "not a picture",
+        "empty.jpg": "not a picture",
+        "half.png": "truncated",
+        "deep.png": "16 bits",
+        "float.tiff": "floats",
+        "missing.png": "No such file",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(UnreadablePictureError, match=reason):
+            image_io.read(tmp_path / name)
+
+
+def test_16_bits_need_a_format_that_holds_them():
+    deep = Picture(np.zeros((4, 4, 1), np.uint16), grey=True)
+    with pytest.raises(ValueError, match="PNG and TIFF can"):
+        image_io.encode(deep, ".jpg", 95)
+
+
+def test_writing_replaces_a_link_and_not_what_it_points_to(tmp_path):
+    (tmp_path / "original").write_bytes(b"original")
+    (tmp_path / "link").symlink_to(tmp_path / "original")
+    atomic.write(tmp_path / "link", b"new")
+    assert (tmp_path / "original").read_bytes() == b"original"
+    assert (tmp_path / "link").read_bytes() == b"new"
+    assert {path.name for path in tmp_path.iterdir()} == {"original", "link"}
+
+
+def test_annotations_keep_what_utf_8_does_not_have(tmp_path):
+    text = '{"keypoints": [], "name": "caf\\udce9 \u00e9 \\ud83d"}'
+    (tmp_path / "a.json").write_text(text, "utf-8")
+    notes = annotation_files.read(tmp_path / "a.json")
+    assert json.loads(notes.encode()) == json.loads(text)
+    assert "\u00e9".encode() in notes.encode()
+
+
+def test_annotations_move_with_the_picture_and_keep_the_rest(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"keypoints": [[10, 5]], "labels": ["ear"]}))
+    notes = annotation_files.read(path)
+    (tmp_path / "flip.py").write_text(
+        "import imgaug.augmenters as iaa\nboth = iaa.Sequential([iaa.Fliplr(1.0), iaa.Add(9)])\n"
+    )
+    flip = PictureAugmenter(specs.check(f"{tmp_path}/flip.py:both"), 1)
+    picture, moved = flip(0, Picture(COLOUR, ALPHA), notes)
+    assert np.array_equal(picture.alpha, ALPHA[:, ::-1])  # moved, and not made lighter
+    assert np.array_equal(picture.pixels, cv2.add(COLOUR, 9)[:, ::-1])
+    assert json.loads(moved.encode()) == {"keypoints": [[50.0, 5.0]], "labels": ["ear"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "cannot be read"),
+        ('{"keypoints": [[1, 2, 3]]}', "lists of 2 numbers"),
+        ('{"bounding_boxes": [[1, 2, 3, "4"]]}', "lists of 4 numbers"),
+        ('{"keypoints": 3}', "lists of 2 numbers"),
+    ],
+)
+def test_broken_annotations_say_what_is_wrong(tmp_path, content, reason):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UnreadablePictureError, match=reason):
+        annotation_files.read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"shapes": []}'])
+def test_json_of_another_kind_is_left_alone(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    assert annotation_files.read(tmp_path / "a.json") is None
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_takes_every_picture(preset):
+    notes = Annotations(keypoints=[[3, 4]], bounding_boxes=[[1, 2, 30, 20]])
+    grey = np.repeat(COLOUR[:, :, :1], 3, axis=2)
+    darkroom = PictureAugmenter(specs.check(f"preset:{preset}"), 7)
+    for index in range(4):
+        picture, moved = darkroom(index, Picture(COLOUR, ALPHA), notes)
+        assert picture.pixels.dtype == np.uint8
+        assert picture.alpha.shape == picture.pixels.shape[:2]
+        assert len(moved.keypoints) == len(moved.bounding_boxes) == 1
+        once = darkroom(index, Picture(grey, grey=True), None)[0].pixels
+        again = PictureAugmenter(f"preset:{preset}", 7)(index, Picture(grey, grey=True), None)[
+            0
+        ].pixels
+        assert np.array_equal(once, again)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def name(batch): return []", "1 picture into 0"),
+        ("def name(batch): return [batch[0] / 2]", "float64"),
+        ("def name(batch): return [batch[0][:0]]", "shape"),
+        ("def name(batch): return None", "1 picture into none"),
+    ],
+)
+def test_what_a_pipeline_returns_is_checked(tmp_path, code, reason):
+    (tmp_path / "odd.py").write_text(code)
+    with pytest.raises(ValueError, match=reason):
+        PictureAugmenter(f"{tmp_path}/odd.py:name", 1)(0, Picture(COLOUR), None)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("", "AttributeError"),
+        ("name = 3", "imgaug augmenter or a callable, got int"),
+        ("def name(): return None", "imgaug augmenter or a callable, got NoneType"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit('no')", "SystemExit: no"),
+        ("import nosuchmodule", "No module named 'nosuchmodule'"),
+    ],
+)
+def test_a_recipe_that_cannot_be_loaded_says_why(tmp_path, code, reason):
+    (tmp_path / "bad.py").write_text(code)
+    with pytest.raises(errors.AugmenterSpecError, match=reason):
+        specs.load(f"{tmp_path}/bad.py:name")
+
+
+@pytest.mark.parametrize(
+    "definition", ["def name(): return same", "name = same", "class name(Same): pass"]
+)
+def test_a_recipe_is_an_augmenter_or_makes_one(tmp_path, definition):
+    (tmp_path / "good.py").write_text(
+        "def same(batch): return batch\n"
+        "class Same:\n    def __call__(self, batch): return batch\n"
+        f"{definition}\n"
+    )
+    assert specs.load(f"{tmp_path}/good.py:name")([1]) == [1]
+
+
+def test_a_sheet_is_known_as_one(tmp_path):
+    notes = Annotations(bounding_boxes=[[5, 5, 50, 30]])
+    label = "a name that is much longer than its picture is wide, so that it is cut"
+    tiles = [contact_sheet.tile(label, Picture(COLOUR, ALPHA), notes, 64)] * 2
+    atomic.write(
+        tmp_path / "a.png", contact_sheet.encode(contact_sheet.sheet([tiles, tiles[:1]], 64))
+    )
+    assert contact_sheet.is_sheet(tmp_path / "a.png")
+    image("RGB").save(tmp_path / "b.png")
+    assert not contact_sheet.is_sheet(tmp_path / "b.png")
