@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
+from concurrent.futures import Future
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
 from .. import _slots
-from .._tasks import end_in_thread, ended, finish, in_thread
+from .._tasks import begin_in_thread, end_in_thread, ended, finish
 from .._wire import Reply, Request
 from ..errors import BatchTimeout, ClosedError, WorkerDied
 from ..limits import named
@@ -110,7 +112,12 @@ class Worker:
         self._keeper.kill()
 
     async def _connect(self) -> None:
-        connection = await in_thread(self._keeper.spawn)
+        spawning = begin_in_thread(self._keeper.spawn)
+        try:
+            connection = await asyncio.wrap_future(spawning)
+        except asyncio.CancelledError:  # as at the end of the event loop
+            spawning.add_done_callback(_hang_up)
+            raise
         if self._closed:
             connection.close()
             raise ClosedError("the engine was closed")
@@ -151,3 +158,9 @@ class Worker:
                 await end_in_thread(self._keeper.stop, here=self._keeper.kill)
             finally:
                 impatience.cancel()
+
+
+def _hang_up(spawning: Future[socket.socket]) -> None:
+    """Have a worker leave that came when nobody waited for it any more."""
+    if not spawning.cancelled() and spawning.exception() is None:
+        spawning.result().close()
