@@ -22,8 +22,6 @@ from .engines import Engine, EngineFactory, engine_class
 from .stats import Stats
 from .streams import BatchStream
 
-# The engines whose workers share this interpreter.
-_SHARED = ("inline", "thread")
 # An engine's options that have other names as arguments of a pool.
 _ARGUMENTS = {"max_memory": "max_worker_memory", "start_limit": "timeout"}
 # Beside `timeout`, what a worker has for its start: what the augmenter imports may come from a cold
@@ -105,8 +103,8 @@ class AsyncPool(PoolLifecycle):
         self.timeout = seconds_or_none("timeout", timeout)
         check_on_error(on_error)
         self.on_error = on_error
-        # Threads and the loop share this interpreter's global generators with everybody else.
-        state = Augmentation(augseq, self.effective_seed, owns_interpreter=engine not in _SHARED)
+        state = Augmentation(augseq, self.effective_seed)
+        factory = engine_class(engine)
         options = {
             "start_method": start_method,
             "copy": copy or None,
@@ -115,13 +113,13 @@ class AsyncPool(PoolLifecycle):
             "start_limit": None if self.timeout is None else self.timeout + _START_SECONDS,
         }
         options = {name: value for name, value in options.items() if value is not None}
-        if options and engine in _SHARED:
-            names = ", ".join(_ARGUMENTS.get(name, name) for name in options)
+        # A function that makes an engine does not say; it gets what was asked for.
+        strange = [name for name in options if name not in getattr(factory, "options", options)]
+        if strange:
+            names = ", ".join(_ARGUMENTS.get(name, name) for name in strange)
             raise ValueError(f"{names}: only for workers that are processes")
         super().__init__(
-            lambda: engine_class(engine)(
-                state, workers=self.workers, max_tasks=self.maxtasksperchild, **options
-            )
+            lambda: factory(state, workers=self.workers, max_tasks=self.maxtasksperchild, **options)
         )
         self._builder = StreamBuilder(
             lambda: self._engine,

@@ -35,7 +35,7 @@ class PortalCall(Generic[T]):
         done: Callable[[Outcome[T]], object],
     ) -> None:
         self._portal = portal
-        self._work = work
+        self._work: Callable[[], Awaitable[T]] | None = work
         self._done = done
         self._task: asyncio.Task[None] | None = None
         self._over = False
@@ -55,6 +55,7 @@ class PortalCall(Generic[T]):
         """Tell whoever waits."""
         if not self._over:
             self._over = True
+            self._work = None  # whoever is told can rely on nothing of it being kept alive here
             self._portal.calls.pop(self, None)
             self._done(outcome)
 
@@ -66,6 +67,8 @@ class PortalCall(Generic[T]):
 
     async def _run(self) -> None:
         outcome: Outcome[T]
+        if self._work is None:
+            return
         try:
             outcome = Success(await self._work())
         except asyncio.CancelledError:

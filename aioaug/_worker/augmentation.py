@@ -24,10 +24,10 @@ class Augmentation(Portable):
     `numpy.random` and OpenCV's generator seeded.
     """
 
-    def __init__(self, augmenter: Any, seed: int, *, owns_interpreter: bool) -> None:
+    def __init__(self, augmenter: Any, seed: int, *, owns_interpreter: bool = False) -> None:
         self.augmenter = augmenter
         self.seed = seed
-        # Whether nobody else uses this interpreter's global generators.
+        # Whether nobody else uses this interpreter's global generators; an engine says so.
         self.owns_interpreter = owns_interpreter
         self._is_imgaug = is_imgaug(augmenter)
         self._takes_rng = not self._is_imgaug and _has_parameter(augmenter, "rng")

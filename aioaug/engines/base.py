@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from .._aio.tasks import AsyncResource
 from ..stats import Meter
@@ -13,6 +13,7 @@ from ..stats import Meter
 class State(Protocol):
     """What each worker of an engine holds: it must pickle, or make copies of itself."""
 
+    # Whether nobody else uses the interpreter that it is in; the engine that it is for says so.
     owns_interpreter: bool
 
     def clone(self) -> Self: ...
@@ -23,13 +24,21 @@ class Engine(AsyncResource, ABC):
 
     Building an engine starts nothing. `max_tasks` is the number of calls after which a worker
     is replaced, for engines whose workers can be; `None` is never.
+
+    A class says what its workers are like: `owns_interpreter`, whether each of them is alone in an
+    interpreter, else states leave what others use there as it was; and `options`, the names of
+    further arguments that it takes.
     """
+
+    owns_interpreter: ClassVar[bool] = False
+    options: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, state: State, *, workers: int, max_tasks: int | None = None) -> None:
         self.workers = workers
         self.max_tasks = max_tasks
         self.meter = Meter()
         self._state = state
+        state.owns_interpreter = self.owns_interpreter
 
     @property
     def segments(self) -> tuple[int, int]:

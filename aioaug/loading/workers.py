@@ -70,9 +70,7 @@ class ProcessLoaderWorker(LoaderWorker):
         super().__init__(source)
         self.workers = workers
         self.concurrency = 2 * workers  # one that is worked on, one to follow
-        self._engine = ProcessEngine(
-            Augmentation(load, seed, owns_interpreter=True), workers=workers
-        )
+        self._engine = ProcessEngine(Augmentation(load, seed), workers=workers)
         self._made = 0
 
     async def make(self, item: Any) -> Any:

@@ -17,6 +17,14 @@ def incremented(batch):
     return batch + 1
 
 
+def changes_and_draws(batch):
+    """Changes the batch that it got, by the generators of the interpreter."""
+    import random
+
+    batch += 1 + random.randrange(5) + np.random.randint(5)
+    return batch
+
+
 def total(batch):
     return batch.sum()
 

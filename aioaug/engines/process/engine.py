@@ -50,6 +50,19 @@ class ProcessEngine(Engine):
     is abandoned: its worker finishes it and the result is dropped, unless `aclose` kills it first.
     """
 
+    owns_interpreter = True
+    options = frozenset(
+        {
+            "start_method",
+            "max_bytes",
+            "copy",
+            "max_memory",
+            "start_limit",
+            "room",
+            "descriptors",
+        }
+    )
+
     def __init__(
         self,
         state: State,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
+from concurrent.futures import Future
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
-from ..._aio.tasks import end_in_thread, ended, finish, in_thread
+from ..._aio.tasks import begin_in_thread, end_in_thread, ended, finish
 from ..._base.limits import named
 from ..._base.results import Failure
 from ..._transport import serialization
@@ -110,7 +112,12 @@ class Worker:
         self._process.abort()
 
     async def _connect(self) -> None:
-        sock = await in_thread(self._process.spawn)
+        spawning = begin_in_thread(self._process.spawn)
+        try:
+            sock = await asyncio.wrap_future(spawning)
+        except asyncio.CancelledError:  # as at the end of the event loop
+            spawning.add_done_callback(_hang_up)
+            raise
         if self._closed:
             sock.close()
             raise ClosedError("the engine was closed")
@@ -151,3 +158,9 @@ class Worker:
                 await end_in_thread(self._process.stop, here=self._process.abort)
             finally:
                 impatience.cancel()
+
+
+def _hang_up(spawning: Future[socket.socket]) -> None:
+    """Have a worker leave that came when nobody waited for it any more."""
+    if not spawning.cancelled() and spawning.exception() is None:
+        spawning.result().close()
