@@ -169,7 +169,7 @@ class BlockingTwin:
 
     def __del__(self) -> None:
         portal_ref = self.__dict__.get("_portal_ref")  # not built fully if __init__ raised
-        is_open = portal_ref is not None and portal_ref.taken and (self._owner or self._begun)
+        is_open = portal_ref is not None and portal_ref.acquired and (self._owner or self._begun)
         # The exit of the program ends all workers by itself, and no thread can be started there.
         if not is_open or shared_portal.is_ending() or self._pid != os.getpid():
             return

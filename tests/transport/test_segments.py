@@ -333,7 +333,7 @@ def test_a_view_that_dies_in_a_cycle(segment_pool):
     assert segment_pool.free == 3
 
 
-def test_a_view_that_dies_while_its_thread_is_in_the_bank(segment_pool):
+def test_a_view_that_dies_while_its_thread_is_in_the_pool(segment_pool):
     """The collector runs finalizers at any point, also where the lock is held."""
     view = [lent(segment_pool)]
     first = segment_pool.acquire(1)
@@ -375,7 +375,7 @@ def test_a_view_that_dies_while_its_thread_looks_for_room(segment_pool):
     segment_pool.release(taken)
 
 
-def test_views_outlive_the_bank(segment_pool):
+def test_views_outlive_the_pool(segment_pool):
     view = lent(segment_pool)
     view[:] = 9
     segment_pool.close()
