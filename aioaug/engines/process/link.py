@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ..._transport import messages
 
-_AT_ONCE = 1 << 18
+_AT_ONCE = 1 << 16
 # The kernel will not carry descriptors now. Whoever needs them says that they did not come.
 _NOT_CARRIED = (errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE)
 _NO_READERS = (
