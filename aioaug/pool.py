@@ -44,6 +44,10 @@ class AsyncPool(PoolLifecycle):
     chunks, order, engine or retries. Indices count all batches of a pool from 0, and the numbers
     are those of `imgaug.multicore.Pool(seed=...)`.
 
+    A pool lives on the event loop that first uses it. On another one it raises `RuntimeError`; when
+    the first one has been closed it starts anew there, with new workers, and indices go on. Streams
+    of a closed loop raise `ClosedError`.
+
     Args:
         augseq: an imgaug augmenter, or a callable; both must pickle for `engine="process"`.
         processes: the number of workers; `None` is one for each CPU that this process may use

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 from typing import Any, Protocol, Self
@@ -32,7 +31,7 @@ class BatchStream(AsyncResource):
     An augmenter's exception is raised in its batch's place, and the next request goes on with
     the batch after it; an exception of the source is raised after the batches that came before
     it, and ends the stream. A request that is cancelled or times out loses no batch. Only one
-    task may wait for a stream at a time.
+    task may wait for a stream at a time, on the event loop where it began.
 
     Leaving `async with stream` closes it at once: the source's `finally` has run, in the task or
     thread that iterated it, and nothing runs any more. So does `aclose()`, and leaving the pool.
@@ -49,7 +48,6 @@ class BatchStream(AsyncResource):
     def __init__(self, pipeline: StreamPipeline, owner: StreamOwner | None = None) -> None:
         self._pipeline = pipeline
         self._owner: StreamOwner = pipeline if owner is None else owner
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
 
     def __aiter__(self) -> Self:
@@ -70,7 +68,6 @@ class BatchStream(AsyncResource):
         return self._pipeline.tracker.state()
 
     async def __anext__(self) -> Any:
-        self._loop = asyncio.get_running_loop()
         try:
             return await self._pipeline.next()
         except StopAsyncIteration:
@@ -78,7 +75,10 @@ class BatchStream(AsyncResource):
             raise
 
     async def aclose(self) -> None:
-        """End the stream now. Idempotent; when cancelled it still ends the stream first."""
+        """End the stream now. Idempotent; when cancelled it still ends the stream first.
+
+        Then it waits for what the source has to clean up, but no more than half a second.
+        """
         await self._owner.close()
 
     async def _leave(self, error: BaseException | None) -> None:
@@ -87,14 +87,15 @@ class BatchStream(AsyncResource):
     def __del__(self) -> None:
         # Not built fully if __init__ raised.
         pipeline = getattr(self, "_pipeline", None)
-        if pipeline is None or pipeline.phase is not StreamPhase.RUNNING or self._loop is None:
+        if pipeline is None or pipeline.phase is not StreamPhase.RUNNING:
             return
-        if self._pid != os.getpid():  # it was forked; the stream is another process's
+        loop = pipeline.home.loop
+        if loop is None or self._pid != os.getpid():  # it was forked; the stream is another's
             return
         # With its loop it was closed, too; no thread can be started at the end of the program.
         with suppress(RuntimeError):
-            if self._loop.is_closed():
+            if loop.is_closed():
                 pipeline.bury()
                 return
-            self._loop.call_soon_threadsafe(self._owner.stop)
+            loop.call_soon_threadsafe(self._owner.stop)
         warn_of_drop(self, "'async with' or aclose()")

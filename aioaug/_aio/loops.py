@@ -26,22 +26,18 @@ class LoopOwner:
     def __init__(self, name: str) -> None:
         self._name = name
         self._pid = os.getpid()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # where it is in use
         self._lock = threading.Lock()
         self._burial: Future[None] | None = None
 
     @property
     def live(self) -> bool:
         """Whether it is in use on a loop that is not closed."""
-        return self._loop is not None and not self._loop.is_closed()
+        return self.loop is not None and not self.loop.is_closed()
 
     def check_process(self) -> None:
         """Raise `RuntimeError` in a process that was forked from the one that made the thing."""
-        if self._pid != os.getpid():
-            raise RuntimeError(
-                f"this {self._name} belongs to process {self._pid}; a process that was forked from "
-                "it has to build one of its own"
-            )
+        check_process(self._name, self._pid)
 
     def claim(self) -> bool:
         """Have the thing be used on the running loop.
@@ -50,24 +46,24 @@ class LoopOwner:
         will ever go on, and everything that belongs to a loop has to be made anew. Raises
         `RuntimeError` if it is in use on another loop that is not closed, or in another process.
         """
-        self.check_process()
         loop = asyncio.get_running_loop()
-        if loop is self._loop:
+        if loop is self.loop and self._pid == os.getpid():
             return False
+        self.check_process()
         with self._lock:
-            last = self._loop
+            last = self.loop
             if last is not None and not last.is_closed():
                 raise RuntimeError(
                     f"this {self._name} is in use on another event loop: build one for each loop, "
                     "or close it on its own loop first, or use its twin in aioaug.blocking, which "
                     "works from everywhere"
                 )
-            self._loop = loop
+            self.loop = loop
         return last is not None
 
     def release(self) -> None:
         """Belong to no loop any more: nothing is left that needs one."""
-        self._loop = None
+        self.loop = None
 
     def bury(self, *ends: Callable[[], object]) -> None:
         """Begin to end, in a thread if there is one, what a closed loop has left behind."""
@@ -92,6 +88,15 @@ class LoopOwner:
             if self._burial is burial:
                 self._burial = None
                 burial.result()
+
+
+def check_process(name: str, pid: int) -> None:
+    """Raise `RuntimeError` unless the thing of this name was made here, in process `pid`."""
+    if pid != os.getpid():
+        raise RuntimeError(
+            f"this {name} belongs to process {pid}; a process that was forked from it has to build "
+            "one of its own"
+        )
 
 
 def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:

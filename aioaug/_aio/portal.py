@@ -55,9 +55,11 @@ class PortalCall(Generic[T]):
         """Tell whoever waits."""
         if not self._over:
             self._over = True
-            self._work = None  # whoever is told can rely on nothing of it being kept alive here
             self._portal.calls.pop(self, None)
-            self._done(outcome)
+            done, self._done = self._done, _nobody
+            self._work = None
+            # Whoever is told may look whether anything that had to do with it is still there.
+            done(outcome)
 
     def _drop(self) -> None:
         if self._task is None:
@@ -84,7 +86,7 @@ class PortalCall(Generic[T]):
 class Portal:
     """The loop. Building it starts the thread and waits until the loop runs.
 
-    What the main thread calls here takes no lock, see `_interrupts`.
+    What the main thread calls here takes no lock, see `interrupts`.
     """
 
     def __init__(self) -> None:
@@ -164,6 +166,10 @@ class Portal:
         while tasks := [call._task for call in tuple(self.calls) if call._task is not None]:
             await asyncio.wait(tasks)
         self._refuse(_CLOSED)
+
+
+def _nobody(outcome: Outcome[Any]) -> None:
+    """Whom a call tells that has told before."""
 
 
 def _fastest() -> Callable[[], asyncio.AbstractEventLoop] | None:

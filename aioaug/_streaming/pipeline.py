@@ -66,7 +66,7 @@ class StreamPipeline:
         self._intake = Intake(source, window, meter)
         self.tracker = progress
         self._begin = begin
-        self._home = LoopOwner("BatchStream")
+        self.home = LoopOwner("BatchStream")
         self._chunksize = chunksize
         self._ordered = ordered
         self._meter = meter
@@ -99,7 +99,8 @@ class StreamPipeline:
 
         Cancelled, it loses nothing: the next call gets what this one would have got.
         """
-        self._come()
+        if self.home.loop is not asyncio.get_running_loop():
+            self._come()
         if self._asking:
             raise RuntimeError("another task is waiting for this stream's next batch")
         self._asking = True
@@ -160,10 +161,10 @@ class StreamPipeline:
 
     def bury(self) -> None:
         """`abandon` it, and begin what that leaves to do."""
-        self._home.bury(*self.abandon())
+        self.home.bury(*self.abandon())
 
     def _come(self) -> None:
-        if not self.ended.is_set() and self._home.claim():
+        if not self.ended.is_set() and self.home.claim():
             self.bury()
 
     async def _next_result(self) -> BatchResult[Any]:

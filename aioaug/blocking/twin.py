@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from .._aio import shared_portal
+from .._aio.loops import check_process
 from .._aio.tasks import end_aside
 from ..errors import ClosedError
 
@@ -98,11 +99,7 @@ class BlockingTwin:
     def _relay(
         self, method: Callable[..., Any], wrapper: Wrapper[Any] | None, args: Any, kwargs: Any
     ) -> Any:
-        if self._pid != os.getpid():
-            raise RuntimeError(
-                f"this {type(self).__name__} belongs to process {self._pid}; a process that was "
-                "forked from it has to build one of its own"
-            )
+        check_process(type(self).__name__, self._pid)
         kept = self, args, kwargs
 
         async def work() -> Any:

@@ -192,6 +192,27 @@ def test_another_loop_is_refused(run, engine, elsewhere, idle):
         thread.join()
 
 
+def test_a_stream_that_was_refused_elsewhere_is_dropped_on_its_own_loop(run, elsewhere):
+    closed = threading.Event()
+
+    def numbers():
+        try:
+            yield from endless()
+        finally:
+            closed.set()
+
+    pool = AsyncPool(aug.nothing, processes=1, engine="thread")
+    stream = pool.imap_batches(numbers(), output_buffer_size=2)
+    assert elsewhere(anext(stream)) == 0
+    with pytest.raises(RuntimeError, match="another event loop"):
+        run(anext(stream))
+    with pytest.warns(ResourceWarning, match="BatchStream was dropped while it was open"):
+        del stream
+        gc.collect()
+    assert closed.wait(SOON)
+    elsewhere(pool.close())
+
+
 def test_an_idle_loop_that_is_still_open(run):
     pool = AsyncPool(aug.nothing, processes=1)
     loop = run.factory()
