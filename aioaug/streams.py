@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import Any, Protocol, Self
 
@@ -48,7 +47,6 @@ class BatchStream(AsyncResource):
     def __init__(self, pipeline: StreamPipeline, owner: StreamOwner | None = None) -> None:
         self._pipeline = pipeline
         self._owner: StreamOwner = pipeline if owner is None else owner
-        self._pid = os.getpid()
 
     def __aiter__(self) -> Self:
         return self
@@ -90,7 +88,7 @@ class BatchStream(AsyncResource):
         if pipeline is None or pipeline.phase is not StreamPhase.RUNNING:
             return
         loop = pipeline.home.loop
-        if loop is None or self._pid != os.getpid():  # it was forked; the stream is another's
+        if loop is None or not pipeline.home.ours:  # it was forked; the stream is another's
             return
         # With its loop it was closed, too; no thread can be started at the end of the program.
         with suppress(RuntimeError):

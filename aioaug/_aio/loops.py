@@ -35,6 +35,11 @@ class LoopOwner:
         """Whether it is in use on a loop that is not closed."""
         return self.loop is not None and not self.loop.is_closed()
 
+    @property
+    def ours(self) -> bool:
+        """Whether this is the process that made it, and not one that was forked from that."""
+        return self._pid == os.getpid()
+
     def check_process(self) -> None:
         """Raise `RuntimeError` in a process that was forked from the one that made the thing."""
         check_process(self._name, self._pid)
@@ -47,7 +52,7 @@ class LoopOwner:
         `RuntimeError` if it is in use on another loop that is not closed, or in another process.
         """
         loop = asyncio.get_running_loop()
-        if loop is self.loop and self._pid == os.getpid():
+        if loop is self.loop and self.ours:
             return False
         self.check_process()
         with self._lock:

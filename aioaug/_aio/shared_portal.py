@@ -27,11 +27,11 @@ _THE_END = "the program ends"
 
 def call(work: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run `work` on the loop and wait for it; if the wait is interrupted, it is cancelled."""
-    lease = _Passing()
+    portal_ref = _TemporaryRef()
     try:
-        return lease.call(work, *args)
+        return portal_ref.call(work, *args)
     finally:
-        lease.release()
+        portal_ref.release()
 
 
 def is_ending() -> bool:
@@ -48,7 +48,7 @@ class PortalRef:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # only with `undisturbed`
-        self._host = _shared
+        self._shared_portal = _shared
         self._portal: Portal | None = None
         self._wanted = False  # what is being taken counts as taken
         self._over = False
@@ -61,7 +61,7 @@ class PortalRef:
     @property
     def ours(self) -> bool:
         """The same, in the process that took it."""
-        return self.acquired and self._host is _shared
+        return self.acquired and self._shared_portal is _shared
 
     def acquire(self) -> bool:
         """Keep the loop running until `release`, after which this has no effect.
@@ -116,7 +116,7 @@ class PortalRef:
 
     def _taken(self) -> Portal:
         self.acquire()
-        if self._host is not _shared:
+        if self._shared_portal is not _shared:
             raise RuntimeError("this belongs to the process that this one was forked from")
         portal = self._portal
         if portal is None:
@@ -127,23 +127,23 @@ class PortalRef:
         with self._lock:
             try:
                 if self._portal is None and not self._over:
-                    self._host = _shared
-                    self._portal = self._host.enter()
+                    self._shared_portal = _shared
+                    self._portal = self._shared_portal.enter()
             finally:
                 self._wanted = self._portal is not None
 
     def _give_back(self) -> None:
-        if self._let_go() is not None and self._host is _shared:
-            self._host.leave()
+        if self._let_go() is not None and self._shared_portal is _shared:
+            self._shared_portal.leave()
 
     def _end(self, work: Callable[[], Awaitable[object]]) -> None:
         portal = self._let_go()
-        if portal is None or self._host is not _shared or self._host.frozen:
+        if portal is None or self._shared_portal is not _shared or self._shared_portal.frozen:
             return
         try:
             portal.run(work)
         finally:
-            self._host.leave()
+            self._shared_portal.leave()
 
     def _let_go(self) -> Portal | None:
         with self._lock:
@@ -151,7 +151,7 @@ class PortalRef:
         return portal
 
 
-class _Passing(PortalRef):
+class _TemporaryRef(PortalRef):
     """Returns itself when it is dropped: an interrupt may come before any `finally`."""
 
     def __del__(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import weakref
 from collections.abc import Callable
 from enum import Enum
@@ -39,7 +38,6 @@ class PoolLifecycle(AsyncResource):
         self._make_engine = make_engine
         self._engine = make_engine()
         self._home = LoopOwner(type(self).__name__)
-        self._pid = os.getpid()
         self._streams: weakref.WeakSet[StreamPipeline] = weakref.WeakSet()
         self._lists: weakref.WeakSet[StreamPipeline] = weakref.WeakSet()
         self._futures: set[asyncio.Task[list[Any]]] = set()
@@ -120,7 +118,7 @@ class PoolLifecycle(AsyncResource):
         await (self.close() if error is None else self.terminate())
 
     def __del__(self) -> None:
-        if getattr(self, "_phase", None) is PoolPhase.OPEN and self._pid == os.getpid():
+        if getattr(self, "_phase", None) is PoolPhase.OPEN and self._home.ours:
             warn_of_drop(self, "'async with' or close()")
 
     async def _begin(self) -> None:

@@ -15,7 +15,7 @@ class SharedPickle:
     such memory, each worker gets a copy. Building one pickles the object and copies its arrays.
     """
 
-    owns_interpreter = True
+    owns_interpreter: bool
 
     def __init__(self, value: Any) -> None:
         self._head, buffers = serialization.flatten(value)

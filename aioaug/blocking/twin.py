@@ -88,7 +88,7 @@ class BlockingTwin:
     ) -> None:
         self._thing = thing
         self._kept = kept  # twins that are its sources, or what it comes from
-        self._owner = owner  # of the lease
+        self._owner = owner  # of the reference
         self._begun = False
         self._pid = os.getpid()
         self._portal_ref = portal_ref  # the last, by which __del__ sees that all is there

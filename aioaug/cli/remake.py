@@ -40,8 +40,8 @@ def remake(manifest: Path, index: int, file: Path) -> int:
             raise CommandError(f"{job.source}: {result.problem}")
         differs = result.value.sha256 != entry.sha256
 
-    darkroom = PictureAugmenter(spec, entry.seed, entry.pipeline_digest)
-    runner = JobRunner(AugmentTask(darkroom, entry.quality), [job], RunOptions(workers=1))
+    augmenter = PictureAugmenter(spec, entry.seed, entry.pipeline_digest)
+    runner = JobRunner(AugmentTask(augmenter, entry.quality), [job], RunOptions(workers=1))
     run_interruptibly(runner.run(each))
     console.tell(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")
     if differs:

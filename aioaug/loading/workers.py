@@ -120,7 +120,7 @@ class ProcessSource(BatchSource):
 class LoaderState(Portable):
     """What a loading process holds: the function, and how far it is."""
 
-    owns_interpreter = True
+    owns_interpreter: bool
 
     def __init__(self, function: Callable[[], Any], seed: int, number: int) -> None:
         self._function = function

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
 
-import aioaug
 import pytest
 from aioaug.augmenters import specs
 from aioaug.cli import main, manifest
 from PIL import Image
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _first_loop():
-    """libuv opens a pipe with its first loop and keeps it for as long as the program lives."""
-    aioaug.run(asyncio.sleep(0))
 
 
 @pytest.fixture

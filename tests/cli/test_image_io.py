@@ -1,4 +1,4 @@
-"""Picture files, what lies beside them, and one picture's way through the darkroom."""
+"""Picture files, what lies beside them, and one picture's way through the augmenter."""
 
 from __future__ import annotations
 
@@ -183,13 +183,13 @@ def test_json_of_another_kind_is_left_alone(tmp_path, content):
 def test_every_preset_takes_every_picture(preset):
     notes = Annotations(keypoints=[[3, 4]], bounding_boxes=[[1, 2, 30, 20]])
     grey = np.repeat(COLOUR[:, :, :1], 3, axis=2)
-    darkroom = PictureAugmenter(specs.check(f"preset:{preset}"), 7)
+    augmenter = PictureAugmenter(specs.check(f"preset:{preset}"), 7)
     for index in range(4):
-        picture, moved = darkroom(index, Picture(COLOUR, ALPHA), notes)
+        picture, moved = augmenter(index, Picture(COLOUR, ALPHA), notes)
         assert picture.pixels.dtype == np.uint8
         assert picture.alpha.shape == picture.pixels.shape[:2]
         assert len(moved.keypoints) == len(moved.bounding_boxes) == 1
-        once = darkroom(index, Picture(grey, grey=True), None)[0].pixels
+        once = augmenter(index, Picture(grey, grey=True), None)[0].pixels
         again = PictureAugmenter(f"preset:{preset}", 7)(index, Picture(grey, grey=True), None)[
             0
         ].pixels

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
 
-import aioaug
 import pytest
 from aioaug.cli import console, main
 from PIL import Image
@@ -17,12 +15,6 @@ from PIL import Image
 NO_TEXT = os.fsdecode(b"caf\xe9.png")
 WILD = "a\x1b[31mred\nline\u202e.png"
 NAMES = ("plain.png", NO_TEXT, WILD, "été ☃.png", "wide\u3000space\u2028.png")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _first_loop():
-    """libuv opens a pipe with its first loop and keeps it for as long as the program lives."""
-    aioaug.run(asyncio.sleep(0))
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ UNSHARE = ["unshare", "-m", "sh", "-c"]
 SMALL_SHM = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
 
 
-def bank_of(pool):
+def segment_pool_of(pool):
     return pool.pool._segment_pool
 
 
@@ -68,8 +68,8 @@ async def quiet(engine):
 
 async def all_free(pool):
     await quiet(pool.pool)
-    bank = bank_of(pool)
-    return bank.free == bank.count
+    segment_pool = segment_pool_of(pool)
+    return segment_pool.free == segment_pool.count
 
 
 @contextmanager
@@ -277,14 +277,14 @@ async def test_the_steady_state(monkeypatch):
     async with AsyncPool(transport.count, processes=1) as pool:
         await steady(pool, 100, MB, 50)
         # How many segments are in use at once depends on timing: the last may come late.
-        for _ in range(bank_of(pool).count):
-            numbers = bank_of(pool).numbers
+        for _ in range(segment_pool_of(pool).count):
+            numbers = segment_pool_of(pool).numbers
             with counted(monkeypatch) as calls:
                 found = await steady(pool, 300, MB, 10)
             if not calls:
                 break
         assert calls == []
-        assert bank_of(pool).numbers == numbers
+        assert segment_pool_of(pool).numbers == numbers
         assert await all_free(pool)
     # The first may see a source's thread start, and the last see it end.
     parents, workers = zip(*found, strict=True)
@@ -324,7 +324,7 @@ async def test_a_thousand_kept_results():
     async with AsyncPool(transport.increase, processes=2) as pool:
         source = (numbered(number) for number in range(1000))
         results = [result async for result in pool.imap_batches(source)]
-        assert bank_of(pool).free >= 4  # what goes out still finds room
+        assert segment_pool_of(pool).free >= 4  # what goes out still finds room
     assert 1 <= sum(map(in_a_segment, results)) <= HELD
     right = [same(result, numbered(number) + 1) for number, result in enumerate(results)]
     assert all(right)  # some were read from the memory of a pool that is closed
@@ -465,7 +465,7 @@ async def outputs(augmenter, batches, **options):
             results = await pool.map_batches(batches, chunksize=1)
             again = [batch async for batch in pool.imap_batches(batches)]
             assert same(results, again)
-            total = bank_of(pool)._used()
+            total = segment_pool_of(pool)._used()
         results = [result.copy() for result in results]
         del again
     return results, [(warning.category, str(warning.message)) for warning in caught], total
@@ -519,21 +519,21 @@ async def test_copies_own_their_memory_and_leave_the_segment_free():
 
 async def test_a_view_holds_its_segment_until_it_dies():
     async with AsyncPool(transport.increase, processes=1) as pool:
-        bank = bank_of(pool)
+        segment_pool = segment_pool_of(pool)
 
         async def result():
             await quiet(pool.pool)
-            before = bank.free
+            before = segment_pool.free
             (view,) = await pool.map_batches([numbered(1)])
             await quiet(pool.pool)
             assert in_a_segment(view)
-            assert bank.free == before - 1
+            assert segment_pool.free == before - 1
             return view
 
         view = await result()
         part = view[100:200].reshape(10, 10).T
         del view
-        assert bank.free == bank.count - 1
+        assert segment_pool.free == segment_pool.count - 1
         (other,) = await pool.map_batches([numbered(2)])
         assert same(part.T.ravel(), numbered(1)[100:200] + 1)  # nobody wrote over it
         del part, other
@@ -543,18 +543,18 @@ async def test_a_view_holds_its_segment_until_it_dies():
         thread = threading.Thread(target=held.clear)
         thread.start()
         thread.join()
-        assert bank.free == bank.count
+        assert segment_pool.free == segment_pool.count
 
         cycle = [await result()]
         cycle.append(cycle)
         gc.disable()
         try:
             del cycle
-            assert bank.free == bank.count - 1
+            assert segment_pool.free == segment_pool.count - 1
         finally:
             gc.enable()
         gc.collect()
-        assert bank.free == bank.count
+        assert segment_pool.free == segment_pool.count
 
 
 # 6. Results of other sizes.
@@ -591,7 +591,7 @@ async def test_one_large_result_does_not_spoil_the_rest():
         (result,) = await pool.map_batches([large])
         assert same(result, large[0])
         assert in_a_segment(result)
-        assert bank_of(pool)._used() <= 10 * MB
+        assert segment_pool_of(pool)._used() <= 10 * MB
 
 
 async def test_large_results_of_calls_that_bring_no_arrays():
@@ -632,10 +632,12 @@ async def test_batches_that_grow_and_shrink(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         async with AsyncPool(transport.increase, processes=2, max_bytes=limit) as pool:
-            bank = bank_of(pool)
-            make = bank._make
+            segment_pool = segment_pool_of(pool)
+            make = segment_pool._make
             monkeypatch.setattr(
-                bank, "_make", lambda size: (make(size), used.append(bank._used()))[0]
+                segment_pool,
+                "_make",
+                lambda size: (make(size), used.append(segment_pool._used()))[0],
             )
             source = (numbered(number, size) for number, size in enumerate(sizes))
             number = 0
@@ -648,7 +650,7 @@ async def test_batches_that_grow_and_shrink(monkeypatch):
                 del result
             del held
             assert await all_free(pool)
-            total = bank._used()
+            total = segment_pool._used()
     assert len(used) > 2  # it grew more than once
     assert max(used) <= limit
     assert total > limit / 4
@@ -662,15 +664,15 @@ async def test_batches_that_grow_and_shrink(monkeypatch):
 
 async def test_what_an_augmenter_keeps_never_changes():
     async with AsyncPool(transport.keep, processes=1) as pool:
-        bank = bank_of(pool)
+        segment_pool = segment_pool_of(pool)
         for number in range(200):
             ((sums, result),) = await pool.map_batches([numbered(number)])
             assert same(result, numbered(number))
             assert in_a_segment(result) == (number >= 5)
             del result
         assert sums == [int(numbered(number).sum()) for number in range(5)]
-        assert not bank.numbers & set(range(1, 6))  # they were retired, and others made
-        assert 1 <= len(bank.numbers) <= 2
+        assert not segment_pool.numbers & set(range(1, 6))  # they were retired, and others made
+        assert 1 <= len(segment_pool.numbers) <= 2
         assert await all_free(pool)
 
 
@@ -705,7 +707,7 @@ async def test_cancelling_at_random_points(copy):
     dice = random.Random(1)
     array = numbered(1, MB)
     async with AsyncPool(transport.doze, processes=2, copy=copy) as pool:
-        bank = bank_of(pool)
+        segment_pool = segment_pool_of(pool)
         cancelled = 0
         for _ in range(30):
             calls = [asyncio.create_task(pool.map_batches([array])) for _ in range(10)]
@@ -723,7 +725,7 @@ async def test_cancelling_at_random_points(copy):
             del results, calls, result
         await quiet(pool.pool)
         assert cancelled > 100
-        assert bank.free == bank.count
+        assert segment_pool.free == segment_pool.count
         assert not pool.pool._scheduler.busy
         assert same(await pool.map_batches([array] * 4), [array + 1] * 4)
 
@@ -775,15 +777,17 @@ async def test_a_worker_that_dies_with_a_segment_in_hand(tmp_path, chunksize):
     batches = [(number, numbered(number)) for number in range(40)]
     augmenter = transport.DiesOnce(str(tmp_path), numbers)
     async with AsyncPool(augmenter, processes=2) as pool:
-        bank = bank_of(pool)
+        segment_pool = segment_pool_of(pool)
         results = await pool.map_batches(batches, chunksize)
         assert sorted(int(path.name) for path in tmp_path.iterdir()) == numbers
         assert same(results, [(number, array + 1) for number, array in batches])
-        made = bank.numbers
+        made = segment_pool.numbers
         del results
         assert await all_free(pool)
         await pool.map_batches(batches, chunksize)
-        assert chunksize > 1 or bank.numbers >= made  # the dead worker's are as good as others
+        assert (
+            chunksize > 1 or segment_pool.numbers >= made
+        )  # the dead worker's are as good as others
         assert await all_free(pool)
 
 

@@ -495,16 +495,6 @@ def test_batches_are_imgaugs_own():
         assert isinstance(pool.map_batches([bg.numbered(1)])[0], ia.Batch)
 
 
-def ended_inside(end):
-    """Calls what ends something, out of what is part of it; not waiting for oneself is quick."""
-
-    async def inside():
-        async with asyncio.timeout(2):
-            await end()
-
-    return inside
-
-
 @pytest.mark.parametrize("place", ["at its end", "half way", "left"])
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("load", [None, bg.load_quickly])
@@ -515,10 +505,10 @@ async def test_a_source_that_ends_its_own_loader(place, workers, load):
         try:
             for number in range(6):
                 if place == "half way" and number == 3:
-                    await ended_inside(loader.terminate)()
+                    await aug.ends_inside(loader.terminate)()
                 yield number
         finally:
-            await ended_inside(loader.terminate)()
+            await aug.ends_inside(loader.terminate)()
             cleaned.append(place)
 
     loader = BatchLoader(source, nb_workers=workers, queue_size=100, load=load)
@@ -541,10 +531,10 @@ async def test_a_source_that_ends_its_own_augmenter(place):
         try:
             for number in range(20):
                 if place == "half way" and number == 5:
-                    await ended_inside(background.terminate)()
+                    await aug.ends_inside(background.terminate)()
                 yield number
         finally:
-            await ended_inside(background.terminate)()
+            await aug.ends_inside(background.terminate)()
             cleaned.append(place)
 
     background = BackgroundAugmenter(source(), aug.nothing, queue_size=8, nb_workers=1)
@@ -565,7 +555,7 @@ async def test_a_loader_that_ends_the_augmenter_behind_it():
             for number in range(20):
                 yield number
         finally:
-            await ended_inside(background.terminate)()
+            await aug.ends_inside(background.terminate)()
 
     async with BatchLoader(source, queue_size=4) as loader:
         background = BackgroundAugmenter(loader, aug.nothing, queue_size=2, nb_workers=1)

@@ -308,16 +308,6 @@ async def test_the_pool_shortcut():
         assert await pool.map_batches([0, 0]) == first
 
 
-def ends_inside(end, limit=SOON):
-    """Calls what ends something, out of what is part of it; not waiting for oneself is quick."""
-
-    async def inside():
-        async with asyncio.timeout(limit):
-            await end()
-
-    return inside
-
-
 @pytest.mark.parametrize("end", ["close", "terminate", "aclose"])
 @pytest.mark.parametrize("place", ["at its end", "half way", "left"])
 async def test_a_source_that_ends_its_own_pool(engine, end, place):
@@ -327,10 +317,10 @@ async def test_a_source_that_ends_its_own_pool(engine, end, place):
         try:
             for number in range(100):
                 if place == "half way" and number == 5:
-                    await ends_inside(ending)()
+                    await aug.ends_inside(ending)()
                 yield number
         finally:
-            await ends_inside(ending)()
+            await aug.ends_inside(ending)()
             cleaned.append(place)
 
     async with AsyncPool(aug.nothing, processes=2, engine=engine) as pool:
@@ -356,7 +346,7 @@ async def test_a_source_that_ends_its_own_pool(engine, end, place):
 @pytest.mark.parametrize("way", ["stream", "list", "future"])
 async def test_a_handler_that_ends_its_own_pool(end, way):
     async def handler(index, batch, error):
-        await ends_inside(getattr(pool, end))()
+        await aug.ends_inside(getattr(pool, end))()
         return "instead"
 
     batches = [0, 1, "value_error", *range(3, 100)]
@@ -380,7 +370,7 @@ async def test_a_callback_that_ends_its_own_pool(end):
     ends = []
 
     def done(result):
-        ends.append(asyncio.ensure_future(ends_inside(getattr(pool, end))()))
+        ends.append(asyncio.ensure_future(aug.ends_inside(getattr(pool, end))()))
 
     assert await pool.map_batches_async([1, 2], callback=done) == [1, 2]
     await asyncio.sleep(0)
@@ -393,7 +383,7 @@ async def test_a_consumer_that_ends_its_own_pool(end):
     pool = AsyncPool(aug.nothing, processes=2)
     with pytest.raises(ClosedError):
         async for _ in pool.imap_batches(iter(range(100)), output_buffer_size=4):
-            await ends_inside(getattr(pool, end))()
+            await aug.ends_inside(getattr(pool, end))()
     assert children() == []
 
 
@@ -403,7 +393,7 @@ async def test_a_thread_that_ends_its_own_pool(end):
 
     def source():
         yield from range(5)
-        ending.append(asyncio.run_coroutine_threadsafe(ends_inside(getattr(pool, end))(), loop))
+        ending.append(asyncio.run_coroutine_threadsafe(aug.ends_inside(getattr(pool, end))(), loop))
         ending[0].result()
         yield 5
 

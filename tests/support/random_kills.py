@@ -53,7 +53,7 @@ class Killer(threading.Thread):
 
     def __init__(self, pool, kills, rng):
         super().__init__(daemon=True)
-        self.lanes = pool.pool._supervisors
+        self.supervisors = pool.pool._supervisors
         self.kills = kills
         self.rng = rng
         self.done = threading.Event()
@@ -62,7 +62,7 @@ class Killer(threading.Thread):
     def run(self):
         while len(self.killed) < self.kills:
             time.sleep(self.rng.expovariate(300))
-            worker = self.rng.choice(self.lanes)._worker
+            worker = self.rng.choice(self.supervisors)._worker
             process = worker and worker._process._process
             if process and worker.usable and process.pid not in self.killed:
                 self.killed.add(process.pid)

@@ -147,8 +147,6 @@ def doze(array):
 class State:
     """The state of an engine's workers, of which there is none."""
 
-    owns_interpreter = True
-
     def clone(self):
         return State()
 

@@ -220,7 +220,7 @@ def test_memory_that_there_is_not(monkeypatch, call):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# The bank
+# The pool of segments
 
 
 def test_segments_are_used_again(segment_pool):
@@ -383,7 +383,7 @@ def test_views_outlive_the_pool(segment_pool):
     assert segment_pool.acquire(1) is None
     before = len(os.listdir("/proc/self/fd"))
     del view
-    assert len(os.listdir("/proc/self/fd")) == before - 2  # the bank's and the mapping's own
+    assert len(os.listdir("/proc/self/fd")) == before - 2  # the segment's and the mapping's own
     assert not list(mapped(os.getpid()))
 
 

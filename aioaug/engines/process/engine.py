@@ -180,7 +180,7 @@ class ProcessEngine(Engine):
             return outcome.unwrap()
 
     async def _ask(self, packed: PackedCall, ahead: bool, limit: float | None) -> Reply:
-        """What a worker replies; if it is gone, the parcel is given up with it."""
+        """What a worker replies; if it is gone, the packed call is given up with it."""
         begun = perf_counter()
         supervisor = await self._supervisor_for(packed, ahead)
         self.meter.since(begun, "queue")

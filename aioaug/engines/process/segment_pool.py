@@ -44,7 +44,7 @@ class SegmentPool:
         self._refused = False
         self._forked: frozenset[int] = frozenset()  # segments that a forked process may look at
         self._warned = False
-        _banks.add(self)
+        _pools.add(self)
 
     @property
     def free(self) -> int:
@@ -182,7 +182,7 @@ class SegmentPool:
 
 
 class _Fork:
-    """Between the hooks before and after a fork: one at a time, with all banks standing still."""
+    """Between the hooks before and after a fork: one at a time, with all pools standing still."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -190,18 +190,18 @@ class _Fork:
 
     def begin(self) -> None:
         self._lock.acquire()
-        self._paused = list(_banks)
-        for bank in self._paused:
-            bank.pause()
+        self._paused = list(_pools)
+        for pool in self._paused:
+            pool.pause()
 
     def end(self) -> None:
-        for bank in self._paused:
-            bank.resume()
+        for pool in self._paused:
+            pool.resume()
         self._paused = []
         self._lock.release()
 
 
-_banks: weakref.WeakSet[SegmentPool] = weakref.WeakSet()
+_pools: weakref.WeakSet[SegmentPool] = weakref.WeakSet()
 _fork = _Fork()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_fork.begin, after_in_parent=_fork.end, after_in_child=_fork.end)
