@@ -129,6 +129,12 @@ class StreamBuilder:
             ordered=ordered,
         )
 
+        def bundle() -> int:
+            together = self._engine().small_calls.batches_together(
+                ordered=ordered, limited=options.timeout is not None
+            )
+            return max(1, together // chunksize)
+
         async def call(chunk: Sequence[Item]) -> Sequence[BatchResult[Any]]:
             await self._begin()  # what fails here is no batch's fault
             return await dispatch(chunk)
@@ -140,7 +146,7 @@ class StreamBuilder:
             window=window,
             chunksize=chunksize,
             flying=_CHUNKS_PER_WORKER * engine.workers,
-            bundle=lambda: max(1, dispatch.at_once // chunksize),
+            bundle=bundle,
             ordered=ordered,
             meter=engine.meter,
             begin=self._claim,

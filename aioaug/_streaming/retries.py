@@ -12,9 +12,6 @@ from ..engines import Engine
 from ..errors import BatchTimeout, ClosedError, TransportError, WorkerDied
 from ..stats import Meter
 
-# Batches that take less time than a message to a worker does share one.
-_QUICK_AT_ONCE = 8
-
 
 class RetryingCaller:
     """Augments chunks of (index, batch) pairs; every batch gets a result.
@@ -41,14 +38,7 @@ class RetryingCaller:
         self._policy = policy
         self._retries = retries
         self._timeout = timeout
-        # Out of order, no batch should wait for a slow one while another worker is idle; and the
-        # time that a batch takes has to begin when it is sent.
-        self._ahead = ordered and timeout is None
-
-    @property
-    def at_once(self) -> int:
-        """How many batches it pays to send together, as they are now."""
-        return _QUICK_AT_ONCE if self._ahead and self._engine().quick else 1
+        self._ordered = ordered
 
     async def __call__(self, chunk: Sequence[Item]) -> Sequence[BatchResult[Any]]:
         outcomes = [
@@ -84,8 +74,9 @@ class RetryingCaller:
 
     async def _submit(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
         limit = None if self._timeout is None else self._timeout * len(chunk)
+        # Out of order, no batch should wait for a slow one while another worker is idle.
         outcomes: list[Outcome[Any]] = await self._engine().submit(
-            augment_chunk, chunk, ahead=self._ahead, limit=limit
+            augment_chunk, chunk, ahead=self._ordered, limit=limit
         )
         return outcomes
 

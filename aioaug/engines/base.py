@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from .._aio.tasks import AsyncResource
 from ..stats import Meter
+from .small_calls import SmallCallPolicy
 
 
 class State(Protocol):
@@ -37,6 +38,7 @@ class Engine(AsyncResource, ABC):
         self.workers = workers
         self.max_tasks = max_tasks
         self.meter = Meter()
+        self.small_calls = SmallCallPolicy(workers)
         self._state = state
         state.owns_interpreter = self.owns_interpreter
 
@@ -44,11 +46,6 @@ class Engine(AsyncResource, ABC):
     def segments(self) -> tuple[int, int]:
         """How many pieces of shared memory are in use, and how many there may be."""
         return 0, 0
-
-    @property
-    def quick(self) -> bool:
-        """Whether calls took so little of late that to send them is what takes the time."""
-        return False
 
     @abstractmethod
     async def start(self) -> None:
@@ -67,11 +64,11 @@ class Engine(AsyncResource, ABC):
 
         Calls are begun in the order of submission. Cancelled while it waits, a call never runs;
         cancelled while it runs, its result is dropped and its worker serves others as soon as it
-        is done. With `ahead`, a call may be given to a worker that is still busy, if calls have
-        been quick of late; it then waits for that worker alone, and runs even if it is cancelled
+        is done. With `ahead`, a call may be given to a worker that is still busy, as far as
+        `small_calls` says; it then waits for that worker alone, and runs even if it is cancelled
         meanwhile. With `limit`, a worker that takes more than so many seconds is killed, also if
         nobody awaits the call any more; only engines whose workers are processes can do that, and
-        not together with `ahead`.
+        `ahead` then does nothing, since the time begins when the call is sent.
 
         Raises what `fn` raises, `WorkerDied` if the worker vanished and `BatchTimeout` if it was
         killed (another one takes its place), `TransportError` if arguments or result cannot be

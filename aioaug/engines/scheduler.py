@@ -18,11 +18,11 @@ class Scheduler(Generic[W]):
     """Hands workers to calls. Used from the event loop only.
 
     A worker serves one call at a time. Calls that may go `ahead` can be given to a worker that
-    has up to `depth(worker) - 1` others, but idle workers go first.
+    has fewer than `calls_at_once(worker)` others, but idle workers go first.
     """
 
-    def __init__(self, depth: Callable[[W], int] = lambda worker: 1) -> None:
-        self._depth = depth
+    def __init__(self, calls_at_once: Callable[[W], int] = lambda worker: 1) -> None:
+        self._calls_at_once = calls_at_once
         self._load: dict[W, int] = {}
         self._waiting: deque[asyncio.Future[W]] = deque()
         self._waiting_ahead: deque[asyncio.Future[W]] = deque()
@@ -125,7 +125,7 @@ class Scheduler(Generic[W]):
 
     def _pick(self, ahead: bool) -> W | None:
         worker = min(self._load, key=self._load.__getitem__, default=None)
-        if worker is None or self._load[worker] >= (self._depth(worker) if ahead else 1):
+        if worker is None or self._load[worker] >= (self._calls_at_once(worker) if ahead else 1):
             return None
         return worker
 

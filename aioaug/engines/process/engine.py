@@ -18,6 +18,7 @@ from ..._worker import main as worker_main
 from ...errors import ClosedError
 from ..base import Engine, State
 from ..scheduler import Scheduler
+from ..small_calls import SmallCallPolicy
 from .connection import ConnectionLost, NotBegun
 from .segment_pool import SegmentPool
 from .supervisor import WorkerSupervisor
@@ -78,6 +79,9 @@ class ProcessEngine(Engine):
         descriptors: tuple[int, ...] = (),
     ) -> None:
         super().__init__(state, workers=workers, max_tasks=max_tasks)
+        self.small_calls = SmallCallPolicy(
+            workers, workers_stay=max_tasks is None and max_memory is None
+        )
         self._context = context_for(start_method)
         self._max_memory = max_memory
         self._start_limit = start_limit
@@ -87,11 +91,14 @@ class ProcessEngine(Engine):
         self._max_bytes = max_bytes
         self._segment_pool = SegmentPool(reserve + _RESULTS_HELD, max_bytes or 0)
         self._transport = Transport(
-            self._segment_pool, self._threads, reserve=reserve, copy=copy, room=room
+            self._segment_pool,
+            self._threads,
+            self.small_calls,
+            reserve=reserve,
+            copy=copy,
+            room=room,
         )
-        self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(
-            depth=lambda supervisor: supervisor.depth
-        )
+        self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(self.small_calls.calls_at_once)
         self._large_calls = asyncio.Semaphore(reserve)
         self._supervisors: list[WorkerSupervisor] = []
         self._starting: asyncio.Task[None] | None = None
@@ -101,12 +108,6 @@ class ProcessEngine(Engine):
     @property
     def segments(self) -> tuple[int, int]:
         return self._segment_pool.used, self._segment_pool.count
-
-    @property
-    def quick(self) -> bool:
-        return self._transport.light and all(
-            supervisor.depth > 1 for supervisor in self._supervisors
-        )
 
     async def start(self) -> None:
         if self._closed:
@@ -135,8 +136,8 @@ class ProcessEngine(Engine):
     ) -> Any:
         with self._scheduler.track():
             await self.start()
-            if self._transport.light:
-                return await self._submit((fn, args), ahead, limit)
+            if self.small_calls.packs_on_loop:
+                return await self._submit((fn, args), ahead and limit is None, limit)
             # What is large is not laid into shared memory long before a worker can take it.
             async with self._large_calls:
                 return await self._submit((fn, args), False, limit)
@@ -207,7 +208,8 @@ class ProcessEngine(Engine):
                 raise ClosedError("the engine was closed") from None
             raise error from None
         if not reply.refused:
-            supervisor.note(reply)
+            self.small_calls.note_reply(supervisor, reply.seconds)
+            supervisor.note_memory(reply.memory)
             self.meter.seconds["worker"] += reply.seconds
             self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
         return reply

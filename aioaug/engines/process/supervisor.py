@@ -10,11 +10,6 @@ from ..._transport.messages import Reply, Request
 from ...errors import ClosedError
 from .worker import Worker, WorkerConfig
 
-# Work shorter than this, in seconds, is sent ahead, so many pieces of it, to a worker that is
-# still busy: to wake it up for each would take longer than the work.
-_QUICK = 0.002
-_CALLS_AT_ONCE = 4
-
 
 class WorkerSupervisor:
     """A worker that is replaced when it dies, has done its share or has grown too big.
@@ -26,7 +21,6 @@ class WorkerSupervisor:
     def __init__(
         self, config: WorkerConfig, *, max_tasks: int | None = None, max_memory: int | None = None
     ) -> None:
-        self.depth = 1  # how many pieces of work the worker may have at once
         self._config = config
         self._max_tasks = max_tasks
         self._max_memory = max_memory
@@ -67,11 +61,9 @@ class WorkerSupervisor:
             self._prepare()
         return work
 
-    def note(self, reply: Reply) -> None:
-        """Take note of what the last piece of work took."""
-        stays = self._max_tasks is None and self._max_memory is None
-        self.depth = _CALLS_AT_ONCE if stays and reply.seconds < _QUICK else 1
-        if self._max_memory is not None and reply.memory > self._max_memory:
+    def note_memory(self, size: int) -> None:
+        """Take note of how many bytes the worker has for itself."""
+        if self._max_memory is not None and size > self._max_memory:
             self._prepare()
 
     async def close(self) -> None:

@@ -11,11 +11,9 @@ from ..._base.threads import DaemonExecutor
 from ..._transport import segments, serialization
 from ..._transport.messages import Reply, Request
 from ..._transport.segments import Segment, Span
+from ..small_calls import SMALL_BYTES, SmallCallPolicy
 from .segment_pool import SegmentPool
 
-# Work on the event loop's own thread may take so long, in seconds, and concern so many bytes.
-_LIGHT_SECONDS = 0.0003
-_LIGHT_BYTES = 1 << 16
 # Results of calls that brought no arrays get a segment from so many bytes on.
 _BARE_BYTES = 1 << 18
 # Room for results that lie behind what goes in, as a share of its size, before any was seen.
@@ -60,6 +58,7 @@ class Transport:
         self,
         segment_pool: SegmentPool,
         threads: DaemonExecutor,
+        small_calls: SmallCallPolicy,
         *,
         reserve: int,
         copy: bool,
@@ -67,32 +66,30 @@ class Transport:
     ) -> None:
         self._segment_pool = segment_pool
         self._threads = threads
+        self._small_calls = small_calls
         self._reserve = reserve
         self._copy = copy
         self._room = 0  # bytes that results needed behind what went in, at the most
         # Bytes that large results needed of calls that brought no arrays.
-        self._bare = room if room >= _LIGHT_BYTES else 0
-        self.light = False
-        self._unpacks_quickly = False
+        self._bare = room if room >= SMALL_BYTES else 0
 
     async def pack(self, value: Any) -> PackedCall:
         """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
-        # What the last object was like tells whether a thread is worth its while for this one.
-        small = self._pack_light(value) if self.light and not self._bare else None
-        if small is not None:
-            return small
+        if self._small_calls.packs_on_loop and not self._bare:
+            small = self._pack_small(value)
+            if small is not None:
+                return small
         packing = self._threads.submit(self._pack, value)
         try:
-            packed, self.light = await asyncio.wrap_future(packing)
+            return await asyncio.wrap_future(packing)
         except asyncio.CancelledError:
             packing.add_done_callback(self._abandon)
             raise
-        return packed
 
     async def unpack(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
         """The object in a reply to this call, its arrays writable, and whether it was copied."""
-        small = len(reply.head) < _LIGHT_BYTES and not self._copies(packed, reply)
-        if small and self._unpacks_quickly:
+        small = len(reply.head) < SMALL_BYTES and not self._copies(packed, reply)
+        if small and self._small_calls.unpacks_on_loop:
             return self._unpack(packed, reply)
         unpacking = self._threads.submit(self._unpack, packed, reply)
         try:
@@ -133,40 +130,39 @@ class Transport:
         else:
             self.release(packed)
 
-    def _abandon(self, packing: Future[tuple[PackedCall, bool]]) -> None:
+    def _abandon(self, packing: Future[PackedCall]) -> None:
         if not packing.cancelled() and packing.exception() is None:
-            self.release(packing.result()[0])
+            self.release(packing.result())
 
-    def _pack_light(self, value: Any) -> PackedCall | None:
-        """Pack what is small on the loop itself, without shared memory; `None` if it is not."""
+    def _pack_small(self, value: Any) -> PackedCall | None:
+        """Pack what is small without shared memory; `None` if it is large after all."""
         begun = time.perf_counter()
-        head, buffers = serialization.flatten(value, small=_LIGHT_BYTES)
-        seconds = time.perf_counter() - begun
-        self.light = not buffers and len(head) < _LIGHT_BYTES and seconds < _LIGHT_SECONDS
+        head, buffers = serialization.flatten(value, small=SMALL_BYTES)
+        size = len(head) + segments.room_for(buffers)
+        self._small_calls.note_packed(size, time.perf_counter() - begun)
         return None if buffers else PackedCall(head)
 
-    def _pack(self, value: Any) -> tuple[PackedCall, bool]:
+    def _pack(self, value: Any) -> PackedCall:
         begun = time.perf_counter()
         head, buffers = serialization.flatten(value)
         size = segments.room_for(buffers)
-        light = size + len(head) < _LIGHT_BYTES and time.perf_counter() - begun < _LIGHT_SECONDS
-        light = light and not self._bare
+        seconds = time.perf_counter() - begun
+        self._small_calls.note_packed(len(head) + size + self._bare, seconds)
         if not buffers and not self._bare:
-            return PackedCall(head), light
+            return PackedCall(head)
         room = max(int(_ROOM * size), self._room) if buffers else self._bare
         segment = self._segment_pool.acquire(size + room)
         if segment is None:
-            return PackedCall(serialization.pickled(value)), light
+            return PackedCall(serialization.pickled(value))
         spans = segments.lay(buffers, segment.memory)
-        return PackedCall(head, size, segment, tuple(spans)), light
+        return PackedCall(head, size, segment, tuple(spans))
 
     def _unpack(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
         begun = time.perf_counter()
         try:
             return self._rebuild(packed, reply)
         finally:
-            # A small result may take long, too, and then does so again, as its like did last.
-            self._unpacks_quickly = time.perf_counter() - begun < _LIGHT_SECONDS
+            self._small_calls.note_unpacked(time.perf_counter() - begun)
 
     def _rebuild(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
         segment = packed.segment

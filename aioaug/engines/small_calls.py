@@ -1,0 +1,57 @@
+"""Calls so small that to send them takes longer than to do them: what is done to save time."""
+
+from __future__ import annotations
+
+# Work on the event loop's own thread may take so long, in seconds, and concern so many bytes: more
+# of it would hold up everything else on the loop, less is not worth a thread.
+_LOOP_SECONDS = 0.0003
+SMALL_BYTES = 1 << 16
+# Calls that take a worker less than so many seconds are sent, so many of them, to a worker that is
+# still busy: to wake it up for each would take longer than the call.
+_QUICK_SECONDS = 0.002
+_CALLS_AT_ONCE = 4
+# Batches that take less time than a message to a worker does share one.
+_BATCHES_TOGETHER = 8
+
+
+class SmallCallPolicy:
+    """Tells from the last calls of an engine how to treat the next ones.
+
+    Before it is told of any, all of them are large. Workers that do not stay are given one call at
+    a time: how many calls a worker has had must be known when it is to be replaced.
+    """
+
+    def __init__(self, workers: int, *, workers_stay: bool = True) -> None:
+        self.packs_on_loop = False  # else in a thread
+        self.unpacks_on_loop = False
+        self._workers = workers
+        self._workers_stay = workers_stay
+        self._quick_workers: set[object] = set()
+
+    def note_packed(self, size: int, seconds: float) -> None:
+        """A call was packed into `size` bytes; what it is known to bring back counts, too."""
+        self.packs_on_loop = size < SMALL_BYTES and seconds < _LOOP_SECONDS
+
+    def note_unpacked(self, seconds: float) -> None:
+        """A result was unpacked: a small one may take long, too, and then so do others like it."""
+        self.unpacks_on_loop = seconds < _LOOP_SECONDS
+
+    def note_reply(self, worker: object, seconds: float) -> None:
+        """A worker took so many seconds for a call."""
+        if self._workers_stay and seconds < _QUICK_SECONDS:
+            self._quick_workers.add(worker)
+        else:
+            self._quick_workers.discard(worker)
+
+    def calls_at_once(self, worker: object) -> int:
+        """How many calls this worker may have been given, the one that it is busy with included."""
+        return _CALLS_AT_ONCE if worker in self._quick_workers else 1
+
+    def batches_together(self, *, ordered: bool, limited: bool) -> int:
+        """How many batches it pays to send as one call.
+
+        Out of order, no batch should wait for a slow one while another worker is idle; and where
+        the time of batches is limited, it has to begin when they are sent.
+        """
+        quick = self.packs_on_loop and len(self._quick_workers) == self._workers
+        return _BATCHES_TOGETHER if quick and ordered and not limited else 1
