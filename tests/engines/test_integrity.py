@@ -256,7 +256,7 @@ def test_workers_end_with_their_parent_though_its_children_live(tmp_path, method
                 child = os.fork()
                 if child == 0:
                     time.sleep(100)
-                workers = [one.worker._process._process.pid for one in pool.pool._supervisors]
+                workers = [one._worker._process._process.pid for one in pool.pool._supervisors]
                 print(child, *workers, flush=True)
                 time.sleep(100)
 

@@ -799,5 +799,5 @@ async def test_small_batches_share_messages_and_stay_on_the_light_path():
             async for _ in stream:
                 pass
         assert pool.pool.small_calls.packs_on_loop
-        assert pool.pool._transport._bare == 0
+        assert pool.pool._transport._result_sizes.without_arrays == 0
         assert pool.stats().bytes == 0

@@ -28,7 +28,7 @@ class Connection:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
-    def request(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
+    def send(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
         """Send a request; the future gets the reply, or `ConnectionLost` if the worker is gone.
 
         Descriptors go along with it, and must stay open until then.

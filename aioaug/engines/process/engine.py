@@ -23,7 +23,7 @@ from .connection import ConnectionLost, NotBegun
 from .segment_pool import SegmentPool
 from .supervisor import WorkerSupervisor
 from .transport import PackedCall, Transport
-from .worker import WorkerConfig
+from .worker import Worker, WorkerConfig
 from .worker_process import context_for, refuse_daemons
 
 # Calls under way per worker: one in its hands, one ready to follow.
@@ -182,19 +182,7 @@ class ProcessEngine(Engine):
 
     async def _ask(self, packed: PackedCall, ahead: bool, limit: float | None) -> Reply:
         """What a worker replies; if it is gone, the packed call is given up with it."""
-        begun = perf_counter()
-        supervisor = await self._supervisor_for(packed, ahead)
-        self.meter.since(begun, "queue")
-        try:
-            worker = supervisor.worker
-            message = packed.message(
-                worker.attached, self._segment_pool.numbers, report_memory=supervisor.reports_memory
-            )
-            work = supervisor.request(*message, timeout=limit)
-        except BaseException:
-            self._scheduler.release(supervisor)
-            self._transport.release(packed)
-            raise
+        supervisor, worker, work = await self._send(packed, ahead, limit)
         try:
             reply = await self._scheduler.run(
                 supervisor, work, partial(self._transport.discard, packed)
@@ -214,18 +202,27 @@ class ProcessEngine(Engine):
             self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
         return reply
 
-    async def _supervisor_for(self, packed: PackedCall, ahead: bool) -> WorkerSupervisor:
+    async def _send(
+        self, packed: PackedCall, ahead: bool, limit: float | None
+    ) -> tuple[WorkerSupervisor, Worker, asyncio.Future[Reply]]:
+        begun = perf_counter()
         try:
             supervisor = await self._scheduler.acquire(ahead=ahead)
             try:
-                await supervisor.start()
+                worker = await supervisor.take_worker()
+                self.meter.since(begun, "queue")
+                message = packed.message(
+                    worker.attached,
+                    self._segment_pool.numbers,
+                    report_memory=supervisor.reports_memory,
+                )
+                return supervisor, worker, worker.request(*message, timeout=limit)
             except BaseException:
                 self._scheduler.release(supervisor)
                 raise
         except BaseException:
             self._transport.release(packed)
             raise
-        return supervisor
 
     async def _start(self) -> None:
         try:

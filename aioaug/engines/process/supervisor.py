@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from ..._aio.loops import drop_tasks
-from ..._transport.messages import Reply, Request
 from ...errors import ClosedError
 from .worker import Worker, WorkerConfig
 
@@ -32,34 +30,25 @@ class WorkerSupervisor:
         self._closed = False
 
     @property
-    def worker(self) -> Worker:
-        """The worker that is there now; there is one after `start`."""
-        if self._worker is None:
-            raise ClosedError("the engine was closed")
-        return self._worker
-
-    @property
     def reports_memory(self) -> bool:
         """Whether replies have to say how big the worker is."""
         return self._max_memory is not None
 
-    async def start(self) -> None:
+    async def start(self) -> Worker:
         """Make sure that there is a worker which holds the state and may do more work."""
-        if self._usable():
-            return
-        async with self._changing:
-            if not self._usable():
-                await self._replace()
+        worker = self._usable()
+        if worker is None:
+            async with self._changing:
+                worker = self._usable() or await self._replace()
+        return worker
 
-    def request(
-        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
-    ) -> asyncio.Future[Reply]:
-        """Send a request; the future gets the reply, or `ConnectionLost` if the worker is gone."""
-        worker = self.worker
-        work = worker.request(request, descriptors, timeout)
+    async def take_worker(self) -> Worker:
+        """The worker for one more task, which has to be given to it at once."""
+        worker = await self.start()
+        worker.tasks += 1
         if worker.tasks == self._max_tasks:
             self._prepare()
-        return work
+        return worker
 
     def note_memory(self, size: int) -> None:
         """Take note of how many bytes the worker has for itself."""
@@ -83,13 +72,12 @@ class WorkerSupervisor:
         there = (self._worker, self._next, *self._leaving.values())
         return [worker for worker in there if worker is not None]
 
-    def _usable(self) -> bool:
+    def _usable(self) -> Worker | None:
         worker = self._worker
-        worn = worker is not None and worker.tasks == self._max_tasks
-        return worker is not None and worker.usable and not worn and not self._relieved()
-
-    def _relieved(self) -> bool:
-        return self._next is not None and self._next.usable
+        if worker is None or not worker.usable or worker.tasks == self._max_tasks:
+            return None
+        relieved = self._next is not None and self._next.usable
+        return None if relieved else worker
 
     def _prepare(self) -> None:
         """Start the next worker beside the one that is there."""
@@ -104,7 +92,7 @@ class WorkerSupervisor:
             # It is tried again when there is somebody to tell what is wrong with it.
             self._next = None
 
-    async def _replace(self) -> None:
+    async def _replace(self) -> Worker:
         if self._coming is not None:
             await asyncio.wait((self._coming,))
         old, self._worker, self._next = self._worker, self._next, None
@@ -115,9 +103,11 @@ class WorkerSupervisor:
             leaving.add_done_callback(self._leaving.pop)
         if self._closed:
             raise ClosedError("the engine was closed")
-        if self._worker is None or not self._worker.usable:
-            self._worker = Worker(self._config)
-            await self._worker.start()
+        worker = self._worker
+        if worker is None or not worker.usable:
+            worker = self._worker = Worker(self._config)
+            await worker.start()
+        return worker
 
     async def _end_all(self, *, kill: bool) -> None:
         ends = []

@@ -12,12 +12,8 @@ from ..._transport import segments, serialization
 from ..._transport.messages import Reply, Request
 from ..._transport.segments import Segment, Span
 from ..small_calls import SMALL_BYTES, SmallCallPolicy
+from .result_size import ResultSizePredictor
 from .segment_pool import SegmentPool
-
-# Results of calls that brought no arrays get a segment from so many bytes on.
-_BARE_BYTES = 1 << 18
-# Room for results that lie behind what goes in, as a share of its size, before any was seen.
-_ROOM = 1.1
 
 
 class PackedCall(NamedTuple):
@@ -69,13 +65,11 @@ class Transport:
         self._small_calls = small_calls
         self._reserve = reserve
         self._copy = copy
-        self._room = 0  # bytes that results needed behind what went in, at the most
-        # Bytes that large results needed of calls that brought no arrays.
-        self._bare = room if room >= SMALL_BYTES else 0
+        self._result_sizes = ResultSizePredictor(room)
 
     async def pack(self, value: Any) -> PackedCall:
         """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
-        if self._small_calls.packs_on_loop and not self._bare:
+        if self._small_calls.packs_on_loop and not self._result_sizes.without_arrays:
             small = self._pack_small(value)
             if small is not None:
                 return small
@@ -147,11 +141,12 @@ class Transport:
         head, buffers = serialization.flatten(value)
         size = segments.room_for(buffers)
         seconds = time.perf_counter() - begun
-        self._small_calls.note_packed(len(head) + size + self._bare, seconds)
-        if not buffers and not self._bare:
+        both_ways = len(head) + size + self._result_sizes.without_arrays
+        self._small_calls.note_packed(both_ways, seconds)
+        needed = size + self._result_sizes.room_for(size)
+        if not needed:
             return PackedCall(head)
-        room = max(int(_ROOM * size), self._room) if buffers else self._bare
-        segment = self._segment_pool.acquire(size + room)
+        segment = self._segment_pool.acquire(needed)
         if segment is None:
             return PackedCall(serialization.pickled(value))
         spans = segments.lay(buffers, segment.memory)
@@ -167,13 +162,10 @@ class Transport:
     def _rebuild(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
         segment = packed.segment
         if segment is None:
-            if len(reply.head) >= _BARE_BYTES:
-                self._bare = max(self._bare, int(_ROOM * len(reply.head)))
+            self._result_sizes.note_pickled(len(reply.head))
             return serialization.rebuild(reply.head), False
-        if reply.needed and packed.spans:
-            self._room = max(self._room, reply.needed - packed.size)
-        elif reply.needed:
-            self._bare = max(self._bare, reply.needed)
+        if reply.needed:
+            self._result_sizes.note_needed(packed.size, reply.needed)
         if not self._copies(packed, reply):
             views = segments.views(self._segment_pool.lend(segment), reply.spans)
             return serialization.rebuild(reply.head, views), False

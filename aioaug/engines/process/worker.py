@@ -36,7 +36,7 @@ class Worker:
 
     def __init__(self, config: WorkerConfig) -> None:
         self.attached: set[int] = set()  # the shared segments that the process has open
-        self.tasks = 0
+        self.tasks = 0  # that it was given so far
         self._config = config
         self._process = WorkerProcess(config.context)
         self._connection: Connection | None = None
@@ -74,8 +74,7 @@ class Worker:
         """
         if self._connection is None or self._closed:
             raise ClosedError("the engine was closed")
-        self.tasks += 1
-        work = self._connection.request(request, descriptors)
+        work = self._connection.send(request, descriptors)
         if timeout is not None:
             timer = asyncio.get_running_loop().call_later(timeout, self._kill_overdue, timeout)
             work.add_done_callback(lambda _: timer.cancel())
@@ -138,7 +137,6 @@ class Worker:
         started = serialization.rebuild(reply.head)
         if isinstance(started, Failure):
             started.unwrap()
-        self.tasks = 0
         self._ready = True
 
     def _kill_overdue(self, limit: float) -> None:
