@@ -7,11 +7,10 @@
     +-- TransportError      an object could not be carried to or from a worker
     +-- LimitError          the system gave no thread, process or descriptor (a RuntimeError, too)
     +-- RemoteError         stands for an exception that cannot cross a process border
-    +-- TimeoutError        `get(timeout=...)` gave up (a RuntimeError and the builtin, too)
-    +-- ResultTimeout       `AsyncResult.get` of a blocking pool gave up
+    +-- ResultTimeout       `get(timeout=...)` gave up (a RuntimeError and a TimeoutError, too)
     +-- ParallelError       some items of a batch failed (a RuntimeError, too)
     +-- UnreadablePictureError  a file cannot be read as a picture
-    AugmenterSpecError      a spec such as "module:name" cannot be loaded (a ValueError)
+    +-- AugmenterSpecError  a spec such as "module:name" cannot be loaded (a ValueError, too)
     MissingExtra            an optional dependency is not installed (an ImportError)
 
 An augmenter's own exception is not in this tree: it reaches the caller as itself, with a
@@ -108,8 +107,14 @@ class RemoteTraceback(Exception):
         return "\n" + "".join(map(str, self.args)).rstrip()
 
 
-class TimeoutError(AioaugError, RuntimeError, builtins.TimeoutError):
-    """A result was not ready in the time that was given; it is not lost."""
+class ResultTimeout(AioaugError, RuntimeError, builtins.TimeoutError, multiprocessing.TimeoutError):
+    """A result was not ready in the time that was given; it is not lost.
+
+    `except` for any of its four bases catches it.
+    """
+
+
+TimeoutError = ResultTimeout  # as ELEKTRONN2 calls it
 
 
 class MissingExtra(ImportError):
@@ -126,10 +131,6 @@ def _how(exitcode: int | None) -> str:
     except ValueError:
         name = f"signal {-exitcode}"
     return f"was killed by {name}"
-
-
-class ResultTimeout(AioaugError, builtins.TimeoutError, multiprocessing.TimeoutError):
-    """`AsyncResult.get` gave up. It is what `except` for any of its three bases expects."""
 
 
 class ParallelError(AioaugError, RuntimeError):
@@ -154,5 +155,5 @@ class UnreadablePictureError(AioaugError):
     """A file cannot be read as a picture; the message names it and says why."""
 
 
-class AugmenterSpecError(ValueError):
+class AugmenterSpecError(AioaugError, ValueError):
     """A spec cannot be read, or what it names cannot be loaded or is not an augmenter."""

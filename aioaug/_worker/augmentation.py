@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .._base.results import Outcome, attempt
 from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_generators
+from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
 from ..augmenters.kinds import is_imgaug
@@ -30,7 +30,7 @@ class Augmentation(Portable):
         # Whether nobody else uses this interpreter's global generators; an engine says so.
         self.owns_interpreter = owns_interpreter
         self._is_imgaug = is_imgaug(augmenter)
-        self._takes_rng = not self._is_imgaug and _has_parameter(augmenter, "rng")
+        self._takes_rng = not self._is_imgaug and "rng" in (parameters_of(augmenter) or ())
 
     def clone(self) -> Augmentation:
         """A copy for one more worker in this interpreter: augmenters are not thread-safe."""
@@ -73,10 +73,3 @@ class Augmentation(Portable):
 def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[Outcome[Any]]:
     """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
     return [attempt(worker, index, batch) for index, batch in chunk]
-
-
-def _has_parameter(function: Callable[..., Any], name: str) -> bool:
-    try:
-        return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some callables of C have no signature to read
-        return False

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .._base.signatures import parameters_of
 from ..errors import AugmenterSpecError
 from .kinds import check_augmenter, is_imgaug
 from .presets import PRESETS
@@ -94,11 +95,8 @@ def _makes_one(thing: Any) -> bool:
     """Whether `thing` can be called without arguments, so that it is not `batch -> batch`."""
     if is_imgaug(thing) and not inspect.isclass(thing):
         return False
-    try:
-        parameters = inspect.signature(thing).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return all(
+    parameters = parameters_of(thing)
+    return parameters is not None and all(
         parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
-        for parameter in parameters
+        for parameter in parameters.values()
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
@@ -17,7 +16,7 @@ from .._imgaug import Portable
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
 from ..engines import ProcessEngine
-from ..errors import ClosedError, TimeoutError
+from ..errors import ClosedError, ResultTimeout
 from .array_spec import ArraySpec
 from .shared_array import SharedMem
 from .timings import TimingLog, since
@@ -138,8 +137,8 @@ class BackgroundProc(SharedMem, AsyncResource):
         try:
             async with asyncio.timeout(timeout or None):
                 task = await self._ended.get()
-        except builtins.TimeoutError:
-            raise TimeoutError(f"no result within {timeout} seconds") from None
+        except TimeoutError:
+            raise ResultTimeout(f"no result within {timeout} seconds") from None
         if task is None:
             self._ended.put_nowait(None)
             raise ClosedError("the background processes were shut down")

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from .._base.signatures import accepts
 from ..errors import ParallelError
 from . import decorators
 from .batch_random import BatchRandom
-from .calls import Call, Task, Work, accepts
+from .calls import Call, Task, Work
 from .components import rows, stack
 from .core import Core
 from .decorators import action

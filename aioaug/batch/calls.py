@@ -101,14 +101,3 @@ def _find_unbound(module: str, qualname: str, bound: tuple[Any, ...]) -> Unbound
     for name in qualname.split("."):
         found = getattr(found, name)
     return UnboundCall(inspect.unwrap(found), *bound)
-
-
-def accepts(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function takes an argument of this name."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # functions of C may not tell
-        return False
-    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        return True
-    return name in parameters and parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY

@@ -12,12 +12,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from .._base import system
+from .._base.versions import installed_version
 from .figures import judged, summaries
 from .peers import PEERS
 from .trial_spec import TrialSpec
@@ -132,8 +132,8 @@ def this_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        **{name: _version(name) for name in ("numpy", "imgaug", "uvloop")},
-        "opencv": _version("opencv-python-headless") or _version("opencv-python"),
+        **{name: installed_version(name) for name in ("numpy", "imgaug", "uvloop")},
+        "opencv": installed_version("opencv-python-headless") or installed_version("opencv-python"),
     }
 
 
@@ -143,10 +143,3 @@ def _cpu() -> str | None:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or None
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

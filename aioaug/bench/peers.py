@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import util
+
+from .._base.versions import installed_version
 
 OURS = "aioaug"
 SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
@@ -24,10 +26,7 @@ class Peer:
     @property
     def version(self) -> str | None:
         """The version that is installed, or `None`."""
-        try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError:
-            return None
+        return installed_version(self.package)
 
     @property
     def missing(self) -> bool:

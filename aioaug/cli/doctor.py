@@ -9,12 +9,12 @@ import os
 import platform
 import shutil
 import time
-from importlib import metadata
 
 import click
 
 from .. import __version__
 from .._base import cgroups, system
+from .._base.versions import installed_version
 from ..engines.process.worker_process import context_for
 from .console import tell
 from .exits import Exit, Interrupted, one_line
@@ -64,12 +64,12 @@ def _machine() -> dict[str, Fact]:
 
 
 def _libraries() -> dict[str, Fact]:
-    opencv = [f"{name} {_version(name)}" for name in _OPENCVS if _version(name)]
-    return {**{name: _version(name) for name in _LIBRARIES}, "opencv": opencv}
+    opencv = [f"{name} {installed_version(name)}" for name in _OPENCVS if installed_version(name)]
+    return {**{name: installed_version(name) for name in _LIBRARIES}, "opencv": opencv}
 
 
 def _decisions() -> dict[str, Fact]:
-    loop = "uvloop" if _version("uvloop") else "asyncio"
+    loop = "uvloop" if installed_version("uvloop") else "asyncio"
     return {
         "workers": system.available(),
         "engine": "process",
@@ -86,7 +86,7 @@ def _problems() -> list[str]:
             importlib.import_module(name)
         except Exception as error:
             problems.append(f"{name} cannot be imported: {one_line(error)}")
-    flavours = [name for name in _OPENCVS if _version(name)]
+    flavours = [name for name in _OPENCVS if installed_version(name)]
     if len(flavours) > 1:
         problems.append(f"{' and '.join(flavours)} overwrite each other; keep one of them")
     return problems
@@ -107,13 +107,6 @@ def _trial(problems: list[str]) -> str:
         problems.append(f"a worker process cannot be started: {one_line(error)}")
         return "failed"
     return f"a worker started, worked and left in {time.perf_counter() - began:.1f} s"
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _shared_memory() -> str | None:

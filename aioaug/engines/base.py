@@ -40,6 +40,8 @@ class Engine(AsyncResource, ABC):
         self.meter = Meter()
         self.small_calls = SmallCallPolicy(workers)
         self._state = state
+        self._started = False
+        self._closed = False
         state.owns_interpreter = self.owns_interpreter
 
     @property
@@ -89,6 +91,14 @@ class Engine(AsyncResource, ABC):
         It blocks, may be called from any thread, and is idempotent. Nobody can be waiting for a
         call any more. By default there is nothing to end.
         """
+
+    def __repr__(self) -> str:
+        phase = "closed" if self._closed else "open" if self._started else "new"
+        return f"<{type(self).__name__} workers={self.workers}{self._details()} {phase}>"
+
+    def _details(self) -> str:
+        """What else its `repr` should say, behind a space."""
+        return ""
 
     async def __aenter__(self) -> Self:
         await self.start()

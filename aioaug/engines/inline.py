@@ -22,12 +22,12 @@ class InlineEngine(Engine):
     def __init__(self, state: State, *, workers: int = 1, max_tasks: int | None = None) -> None:
         super().__init__(state, workers=1, max_tasks=max_tasks)
         self._own: State | None = None
-        self._closed = False
 
     async def start(self) -> None:
         if self._closed:
             raise ClosedError("the engine is closed")
         if self._own is None:
+            self._started = True
             self._own = self._state.clone()
 
     async def submit(

@@ -27,8 +27,6 @@ class ThreadEngine(Engine):
         self._threads = DaemonExecutor(workers, "aioaug-thread")
         self._scheduler: Scheduler[State] = Scheduler()
         self._starting = asyncio.Lock()
-        self._started = False
-        self._closed = False
 
     async def start(self) -> None:
         async with self._starting:

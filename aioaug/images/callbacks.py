@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .._base.signatures import accepts
 from ._types import Array
 
 KEYWORDS = ("class_id", "filename", "batch_index", "batch_class_ids", "batch_filenames")
@@ -19,7 +19,7 @@ class Callback:
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self._name = name
         self._function = function
-        self._wanted = _named(function)
+        self._wanted = [name for name in KEYWORDS if accepts(function, name)]
 
     def __call__(self, params: Any, x: Any, told: dict[str, Any]) -> Any:
         result = self._function(params, x, **{name: told[name] for name in self._wanted})
@@ -42,13 +42,3 @@ def check_batch(result: object) -> tuple[Array, Array]:
     raise TypeError(
         "get_batch_function must return (batch_index, (x, y)), got " + type(result).__name__
     )
-
-
-def _named(function: Callable[..., Any]) -> list[str]:
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some callables of C have no signature to read
-        return []
-    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        return list(KEYWORDS)
-    return [name for name in KEYWORDS if name in parameters]

@@ -41,6 +41,19 @@ async def test_results_and_errors(make):
         assert await engine.submit(aug.add, 1, 2) == 3
 
 
+async def test_its_repr_tells_what_it_is(make):
+    engine = make(aug.Counter(), workers=1)
+    kind, workers, *details, phase = repr(engine)[1:-1].split()
+    method = [f"start_method='{context_for(None).get_start_method()}'"]
+    assert kind == type(engine).__name__
+    assert workers == "workers=1"
+    assert details == (method if kind == "ProcessEngine" else [])
+    assert phase == "new"
+    async with engine:
+        assert repr(engine) == f"<{' '.join([kind, workers, *details])} open>"
+    assert repr(engine).endswith(" closed>")
+
+
 async def test_use_after_close(make):
     engine = make(aug.Counter())
     await engine.aclose()

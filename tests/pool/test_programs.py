@@ -178,7 +178,7 @@ def test_a_forked_child_that_stays_does_not_hold_up_the_end(tmp_path):
                 child = os.fork()
                 if child == 0:
                     time.sleep(60)
-                exits = [one.worker._process for one in pool.pool._supervisors]
+                exits = [one._worker._process for one in pool.pool._supervisors]
             print([process.exitcode for process in exits])
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

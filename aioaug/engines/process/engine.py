@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from time import perf_counter
 from typing import Any
 
@@ -52,17 +53,6 @@ class ProcessEngine(Engine):
     """
 
     owns_interpreter = True
-    options = frozenset(
-        {
-            "start_method",
-            "max_bytes",
-            "copy",
-            "max_memory",
-            "start_limit",
-            "room",
-            "descriptors",
-        }
-    )
 
     def __init__(
         self,
@@ -102,8 +92,9 @@ class ProcessEngine(Engine):
         self._large_calls = asyncio.Semaphore(reserve)
         self._supervisors: list[WorkerSupervisor] = []
         self._starting: asyncio.Task[None] | None = None
-        self._closed = False
         self._failure: BaseException | None = None  # of the start
+
+    options = frozenset(signature(__init__).parameters) - {*signature(Engine.__init__).parameters}
 
     @property
     def segments(self) -> tuple[int, int]:
@@ -117,6 +108,7 @@ class ProcessEngine(Engine):
             refuse_daemons()
             refuse_at_exit()
             self._starting = asyncio.ensure_future(self._start())
+            self._started = True
             # Whoever waited may have been cancelled; then nobody asks how it went.
             self._starting.add_done_callback(lambda start: start.cancelled() or start.exception())
         # Others wait for it, too: if one of them is cancelled, the start goes on.
@@ -159,6 +151,9 @@ class ProcessEngine(Engine):
             worker.bury()
         self._threads.abandon()
         self._segment_pool.close()
+
+    def _details(self) -> str:
+        return f" start_method={self._context.get_start_method()!r}"
 
     async def _submit(self, call: Any, ahead: bool, limit: float | None) -> Any:
         meter = self.meter
