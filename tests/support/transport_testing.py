@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import mmap
 import os
 import resource
@@ -12,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+KB, MB = 1 << 10, 1 << 20
 KEPT = []
 
 
@@ -75,6 +78,25 @@ def same(one, other):
     if hasattr(one, "__dict__"):
         return same(vars(one), vars(other))
     return one == other or (one != one and other != other)
+
+
+def segment_pool_of(pool):
+    return pool.pool._segment_pool
+
+
+async def quiet(engine):
+    """Wait until no worker has work, and everything that came back is dropped."""
+    while engine._scheduler.busy:
+        await asyncio.sleep(0.005)
+    for _ in range(5):
+        await asyncio.sleep(0.005)
+    gc.collect()
+
+
+async def all_free(pool):
+    await quiet(pool.pool)
+    segment_pool = segment_pool_of(pool)
+    return segment_pool.free == segment_pool.count
 
 
 # What workers do.
