@@ -8,20 +8,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from ._aio.tasks import AsyncResource, notify
-from ._base.arguments import whole
-from ._base.seeding import IndexAllocator
+from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_none
+from ._base.seeding import IndexAllocator, check_seed
+from ._base.system import worker_count
 from ._streaming.core import StreamCore
 from ._streaming.feeder import Feeder
-from ._streaming.options import OnError, PoolOptions, StreamOptions
+from ._streaming.options import OnError, PoolOptions, check_on_error
 from ._streaming.pool_life import PoolLife
 from ._streaming.retries import RetryingCaller
 from ._streaming.sources import BatchSource, open_source
-from ._streaming.state import DeliveryTracker
+from ._streaming.state import DeliveryTracker, StreamState
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, is_imgaug
-from .engines import Engine, EngineFactory
+from .engines import Engine, EngineFactory, engine_class
 from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
 from .stats import Stats
 from .streams import BatchStream
@@ -95,18 +96,20 @@ class AsyncPool(AsyncResource):
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
-        options = self._options = PoolOptions.checked(
-            processes=processes,
-            maxtasksperchild=maxtasksperchild,
-            seed=seed,
-            engine=engine,
-            retries=retries,
-            timeout=timeout,
-            on_error=on_error,
-            max_bytes=max_bytes,
-            max_worker_memory=max_worker_memory,
-            start_method=start_method,
-            copy=copy or None,
+        options = self._options = PoolOptions(
+            max_tasks=whole_or_none("maxtasksperchild", maxtasksperchild, low=1),
+            seed=check_seed(seed),
+            workers=worker_count(processes),
+            retries=whole("retries", retries, low=0),
+            timeout=seconds_or_none("timeout", timeout),
+            on_error=check_on_error(on_error),
+            engine=engine_class(engine),
+            engine_options={
+                "start_method": start_method,
+                "copy": copy or None,
+                "max_bytes": whole_or_none("max_bytes", max_bytes, low=0),
+                "max_memory": whole_or_none("max_worker_memory", max_worker_memory, low=1),
+            },
         )
         self.augseq = augseq
         self.processes = processes
@@ -125,8 +128,8 @@ class AsyncPool(AsyncResource):
         augmenter = getattr(self.augseq, "__qualname__", type(self.augseq).__qualname__)
         engine = type(self._life.engine).__name__
         return (
-            f"<{type(self).__name__} {self._life.phase.value} augmenter={augmenter} "
-            f"workers={self.workers} engine={engine} seed={self.effective_seed}>"
+            f"<{type(self).__name__} augmenter={augmenter} workers={self.workers} "
+            f"engine={engine} seed={self.effective_seed} {self._life.phase.value}>"
         )
 
     @property
@@ -267,12 +270,13 @@ class AsyncPool(AsyncResource):
         ordered: bool,
     ) -> StreamCore:
         self._life.check_open()
-        options = StreamOptions.checked(chunksize, output_buffer_size, state, shard)
-        source = open_source(batches, options.shard)
-        tracker = DeliveryTracker(
-            self._indices, seed=self.effective_seed, shard=options.shard, state=options.state
-        )
-        core = self._core(source, tracker, options.chunksize, options.window, ordered=ordered)
+        window = whole_or_none("output_buffer_size", output_buffer_size, low=0) or None
+        chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
+        shard = shard_or_default("shard", shard)
+        source = open_source(batches, shard)
+        start = None if state is None else StreamState.load(state)
+        tracker = DeliveryTracker(self._indices, seed=self.effective_seed, shard=shard, state=start)
+        core = self._core(source, tracker, chunksize, window, ordered=ordered)
         self._life.streams.add(core)
         return core
 

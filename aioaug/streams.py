@@ -51,8 +51,8 @@ class BatchStream(AsyncResource):
     def __repr__(self) -> str:
         core = self._core
         return (
-            f"<{type(self).__name__} {core.phase.value} position={core.tracker.position} "
-            f"buffer={core.window}>"
+            f"<{type(self).__name__} position={core.tracker.position} "
+            f"buffer={core.window} {core.phase.value}>"
         )
 
     def __aiter__(self) -> Self:

@@ -59,9 +59,9 @@ def test_engines_say_which_options_they_take(engine):
 
 async def test_a_pool_says_what_it_is():
     pool = AsyncPool(aug.nothing, processes=2, engine="thread", seed=5)
-    about = "augmenter=nothing workers=2 engine=ThreadEngine seed=5>"
-    assert repr(pool) == f"<AsyncPool new {about}"
+    about = "augmenter=nothing workers=2 engine=ThreadEngine seed=5"
+    assert repr(pool) == f"<AsyncPool {about} new>"
     async with pool:
-        assert repr(pool) == f"<AsyncPool open {about}"
-    assert repr(pool) == f"<AsyncPool closed {about}"
+        assert repr(pool) == f"<AsyncPool {about} open>"
+    assert repr(pool) == f"<AsyncPool {about} closed>"
     assert "augmenter=Fliplr workers=3 engine=ProcessEngine" in repr(AsyncPool(iaa.Fliplr(1), 3))

@@ -76,7 +76,9 @@ def test_a_table_when_printed_and_in_a_notebook():
     meter.seconds["worker"] = 12.3456
     stats = meter.stats(2, 3, 12)
     lines = str(stats).splitlines()
-    assert {"batches          1,234", "segments       3 of 12", "in worker     12.346 s"} < set(lines)
+    assert {"batches          1,234", "segments       3 of 12", "in worker     12.346 s"} < set(
+        lines
+    )
     assert lines[-1].split() == ["bottleneck", "worker"]
     assert len({len(line) for line in lines}) == 1
     assert repr(stats).startswith("Stats(batches=1234,")

@@ -408,9 +408,9 @@ async def test_a_slow_loader_does_not_stall_the_loop(pool):
 
 async def test_a_stream_says_where_it_is(pool):
     async with pool.imap_batches(range(9), output_buffer_size=4) as stream:
-        assert repr(stream) == "<BatchStream new position=0 buffer=4>"
+        assert repr(stream) == "<BatchStream position=0 buffer=4 new>"
         await anext(stream)
         await anext(stream)
-        assert repr(stream) == "<BatchStream running position=2 buffer=4>"
-    assert repr(stream) == "<BatchStream closed position=2 buffer=4>"
-    assert repr(pool.imap_batches([])) == "<BatchStream new position=0 buffer=None>"
+        assert repr(stream) == "<BatchStream position=2 buffer=4 running>"
+    assert repr(stream) == "<BatchStream position=2 buffer=4 closed>"
+    assert repr(pool.imap_batches([])) == "<BatchStream position=0 buffer=None new>"
