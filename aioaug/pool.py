@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
-from ._aio.tasks import notify
-from ._base.arguments import seconds_or_none, whole, whole_or_none
+from ._aio.tasks import AsyncResource, notify
+from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_none
 from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
-from ._streaming.builder import PoolOptions, StreamBuilder, StreamOptions
-from ._streaming.lifecycle import PoolLifecycle
-from ._streaming.pipeline import StreamPipeline
-from ._streaming.retries import OnError, check_on_error
+from ._streaming.core import StreamCore
+from ._streaming.feeder import Feeder
+from ._streaming.options import OnError, PoolOptions, check_on_error
+from ._streaming.pool_life import PoolLife
+from ._streaming.retries import RetryingCaller
+from ._streaming.sources import BatchSource, open_source
+from ._streaming.state import DeliveryTracker, StreamState
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, is_imgaug
 from .engines import Engine, EngineFactory, engine_class
+from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
 from .stats import Stats
 from .streams import BatchStream
 
-# An engine's options that have other names as arguments of a pool.
-_ARGUMENTS = {"max_memory": "max_worker_memory", "start_limit": "timeout"}
-# Beside `timeout`, what a worker has for its start: what the augmenter imports may come from a cold
-# disk.
-_START_SECONDS = 20.0
 
-
-class AsyncPool(PoolLifecycle):
+class AsyncPool(AsyncResource):
     """Augments batches on many cores under an asyncio event loop.
 
     Building a pool starts nothing. Entering it, or its first call, starts all workers at once.
@@ -97,51 +96,52 @@ class AsyncPool(PoolLifecycle):
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
+        options = self._options = PoolOptions(
+            max_tasks=whole_or_none("maxtasksperchild", maxtasksperchild, low=1),
+            seed=check_seed(seed),
+            workers=worker_count(processes),
+            retries=whole("retries", retries, low=0),
+            timeout=seconds_or_none("timeout", timeout),
+            on_error=check_on_error(on_error),
+            engine=engine_class(engine),
+            engine_options={
+                "start_method": start_method,
+                "copy": copy or None,
+                "max_bytes": whole_or_none("max_bytes", max_bytes, low=0),
+                "max_memory": whole_or_none("max_worker_memory", max_worker_memory, low=1),
+            },
+        )
         self.augseq = augseq
         self.processes = processes
-        self.maxtasksperchild = whole_or_none("maxtasksperchild", maxtasksperchild, low=1)
+        self.maxtasksperchild = options.max_tasks
         self.seed = seed
-        self.effective_seed = check_seed(seed)
-        self.workers = worker_count(processes)
-        self.retries = whole("retries", retries, low=0)
-        self.timeout = seconds_or_none("timeout", timeout)
-        check_on_error(on_error)
+        self.effective_seed = options.seed
+        self.workers = options.workers
+        self.retries = options.retries
+        self.timeout = options.timeout
         self.on_error = on_error
-        state = Augmentation(augseq, self.effective_seed)
-        factory = engine_class(engine)
-        options = {
-            "start_method": start_method,
-            "copy": copy or None,
-            "max_bytes": whole_or_none("max_bytes", max_bytes, low=0),
-            "max_memory": whole_or_none("max_worker_memory", max_worker_memory, low=1),
-            "start_limit": None if self.timeout is None else self.timeout + _START_SECONDS,
-        }
-        options = {name: value for name, value in options.items() if value is not None}
-        # A function that makes an engine does not say; it gets what was asked for.
-        strange = [name for name in options if name not in getattr(factory, "options", options)]
-        if strange:
-            names = ", ".join(_ARGUMENTS.get(name, name) for name in strange)
-            raise ValueError(f"{names}: only for workers that are processes")
-        super().__init__(
-            lambda: factory(state, workers=self.workers, max_tasks=self.maxtasksperchild, **options)
-        )
-        self._builder = StreamBuilder(
-            lambda: self._engine,
-            IndexAllocator(),
-            PoolOptions(self.effective_seed, self.retries, self.timeout, on_error),
-            claim=self._claim,
-            begin=self._begin,
+        self._indices = IndexAllocator()
+        state = Augmentation(augseq, options.seed)
+        self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
+
+    def __repr__(self) -> str:
+        augmenter = getattr(self.augseq, "__qualname__", type(self.augseq).__qualname__)
+        engine = type(self._life.engine).__name__
+        return (
+            f"<{type(self).__name__} augmenter={augmenter} workers={self.workers} "
+            f"engine={engine} seed={self.effective_seed} {self._life.phase.value}>"
         )
 
     @property
     def pool(self) -> Engine:
         """The engine that does the work; raises `ClosedError` once the pool is closed."""
-        self._check_open()
-        return self._engine
+        self._life.check_open()
+        return self._life.engine
 
     def stats(self) -> Stats:
         """What the pool has done so far, and which stage holds it up; at any time, cheaply."""
-        return self._engine.meter.stats(self.workers, *self._engine.segments)
+        engine = self._life.engine
+        return engine.meter.stats(self.workers, *engine.segments)
 
     async def map_batches(self, batches: list[Any], chunksize: int | None = None) -> list[Any]:
         """Augment a list of batches; the results come in the same order.
@@ -168,8 +168,9 @@ class AsyncPool(PoolLifecycle):
         """
         work = self._list(batches, chunksize)
         future = asyncio.get_running_loop().create_task(self._collect(work))
-        self._futures.add(future)
-        future.add_done_callback(self._futures.discard)
+        futures = self._life.futures
+        futures.add(future)
+        future.add_done_callback(futures.discard)
         # A task that is cancelled before its first step never gets to its own clean-up.
         future.add_done_callback(lambda _: work.stop())
         if callback is not None or error_callback is not None:
@@ -204,8 +205,9 @@ class AsyncPool(PoolLifecycle):
             ValueError, TypeError: an argument is out of range or of the wrong type, or `state` does
                 not fit the pool's seed, the shard or what the pool has augmented before.
         """
-        options = StreamOptions(chunksize, output_buffer_size, state, shard)
-        return BatchStream(self._stream(batches, options, ordered=True))
+        return BatchStream(
+            self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=True)
+        )
 
     def imap_batches_unordered(
         self,
@@ -217,32 +219,114 @@ class AsyncPool(PoolLifecycle):
         shard: tuple[int, int] | None = None,
     ) -> BatchStream:
         """Like `imap_batches`, but each batch comes as soon as it is ready."""
-        options = StreamOptions(chunksize, output_buffer_size, state, shard)
-        return BatchStream(self._stream(batches, options, ordered=False))
+        return BatchStream(
+            self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=False)
+        )
 
     def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        options = StreamOptions(1, output_buffer_size)
-        return BatchStream(self._stream(batches, options, ordered=True), self)
+        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self._life)
 
-    def _stream(self, batches: Any, options: StreamOptions, *, ordered: bool) -> StreamPipeline:
-        self._check_open()
-        pipeline = self._builder.stream(batches, options, ordered=ordered)
-        self._streams.add(pipeline)
-        return pipeline
+    async def close(self) -> None:
+        """End in good order: streams end now, calls of `map_batches` are waited for.
 
-    def _list(self, batches: list[Any], chunksize: int | None) -> StreamPipeline:
-        self._check_open()
-        self._claim()
-        if isinstance(batches, list) and is_imgaug(self.augseq):
+        A stream's consumer gets `ClosedError`. So does a call of `map_batches` out of whose own
+        `on_error` the pool is closed; nobody waits for itself. Idempotent. When cancelled, it
+        terminates.
+        """
+        await self._life.close()
+
+    async def terminate(self) -> None:
+        """End at once: workers are killed, whatever they do; it takes about a second at most.
+
+        Whoever waits for a batch or a list gets `ClosedError`, and the futures of
+        `map_batches_async` are cancelled. Idempotent; when cancelled, it finishes first.
+        """
+        await self._life.terminate()
+
+    async def join(self) -> None:
+        """Wait until all workers are gone; `ValueError` before `close` or `terminate`."""
+        await self._life.join()
+
+    def stop(self) -> None:
+        """Begin to terminate without waiting for it, as from a signal handler of the loop."""
+        self._life.stop()
+
+    async def __aenter__(self) -> Self:
+        await self._life.enter()
+        return self
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await (self.close() if error is None else self.terminate())
+
+    def _stream(
+        self,
+        batches: Any,
+        chunksize: int | None,
+        output_buffer_size: int | None,
+        state: Mapping[str, Any] | None = None,
+        shard: tuple[int, int] | None = None,
+        *,
+        ordered: bool,
+    ) -> StreamCore:
+        self._life.check_open()
+        window = whole_or_none("output_buffer_size", output_buffer_size, low=0) or None
+        chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
+        shard = shard_or_default("shard", shard)
+        source = open_source(batches, shard)
+        start = None if state is None else StreamState.load(state)
+        tracker = DeliveryTracker(self._indices, seed=self.effective_seed, shard=shard, state=start)
+        core = self._core(source, tracker, chunksize, window, ordered=ordered)
+        self._life.streams.add(core)
+        return core
+
+    def _list(self, batches: list[Any], chunksize: int | None) -> StreamCore:
+        self._life.check_open()
+        self._life.claim()
+        if not isinstance(batches, list):
+            raise TypeError(
+                f"batches must be a list, got {type(batches).__name__}; "
+                "imap_batches takes generators and other iterables"
+            )
+        if is_imgaug(self.augseq):
             for batch in batches:
                 batch_forms.check(batch)
-        pipeline = self._builder.list(batches, chunksize)
-        self._lists.add(pipeline)
-        return pipeline
+        if chunksize is None:
+            cuts = CUTS_PER_WORKER * self._life.engine.workers
+            chunksize = max(1, math.ceil(len(batches) / cuts))
+        chunksize = whole("chunksize", chunksize, low=1)
+        # The indices of the whole list are taken now: what comes after does not depend on how
+        # far this call gets.
+        tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
+        core = self._core(open_source(batches), tracker, chunksize, None, ordered=True)
+        self._life.lists.add(core)
+        return core
 
-    async def _collect(self, pipeline: StreamPipeline) -> list[Any]:
+    def _core(
+        self,
+        source: BatchSource,
+        tracker: DeliveryTracker,
+        chunksize: int,
+        window: int | None,
+        *,
+        ordered: bool,
+    ) -> StreamCore:
+        life = self._life
+        call = RetryingCaller(life, self._options, ordered=ordered)
+        feeder = Feeder(
+            call,
+            source,
+            tracker,
+            life.engine.meter,
+            window=window,
+            at_once=CHUNKS_PER_WORKER * life.engine.workers,
+            chunksize=chunksize,
+            together=call.together,
+        )
+        return StreamCore(feeder, ordered=ordered, begin=life.claim)
+
+    async def _collect(self, core: StreamCore) -> list[Any]:
         try:
-            return [batch async for batch in BatchStream(pipeline)]
+            return [batch async for batch in BatchStream(core)]
         finally:
-            await pipeline.close()
+            await core.close()

@@ -19,6 +19,8 @@ class Stats:
     arrays that went through shared memory, in both directions; `copies` counts results that were
     copied out of it, `skipped` are the indices of batches that failed and were left out,
     `segments` those pieces of it that are in use, out of `segments_at_most`.
+
+    Printed, and in a notebook, it is a table.
     """
 
     batches: int
@@ -37,6 +39,29 @@ class Stats:
         """The stage that was busy for the largest share of the time, in one word."""
         at_once = {"source": 1, "staging": 1, "worker": self.workers, "result": 1, "consumer": 1}
         return max(at_once, key=lambda stage: self.seconds[stage] / at_once[stage])
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{name:<{left}}  {value:>{right}}" for name, value in rows)
+
+    def _repr_html_(self) -> str:
+        rows = (f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._rows())
+        return f"<table>{''.join(rows)}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
+            ("batches", f"{self.batches:,}"),
+            ("failures", f"{self.failures:,}"),
+            ("skipped", f"{len(self.skipped):,}"),
+            ("bytes", f"{self.bytes:,}"),
+            ("copies", f"{self.copies:,}"),
+            ("segments", f"{self.segments} of {self.segments_at_most}"),
+            ("workers", f"{self.workers}"),
+            ("elapsed", f"{self.elapsed:.3f} s"),
+            *((f"in {stage}", f"{seconds:.3f} s") for stage, seconds in self.seconds.items()),
+            ("bottleneck", self.bottleneck),
+        ]
 
 
 @dataclass

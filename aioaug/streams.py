@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import Any, Protocol, Self
 
 from ._aio.tasks import AsyncResource, warn_of_drop
-from ._streaming.pipeline import StreamPhase, StreamPipeline
+from ._streaming.core import StreamCore, StreamPhase
 
 
 class StreamOwner(Protocol):
-    """What ends together with a stream: its pipeline, or a pool that serves only this one."""
+    """What ends together with a stream: its core, or a pool that serves only this one."""
 
     def stop(self) -> None:
         """Begin to end, from a callback of the loop."""
@@ -44,9 +44,16 @@ class BatchStream(AsyncResource):
                 await train(batch)
     """
 
-    def __init__(self, pipeline: StreamPipeline, owner: StreamOwner | None = None) -> None:
-        self._pipeline = pipeline
-        self._owner: StreamOwner = pipeline if owner is None else owner
+    def __init__(self, core: StreamCore, owner: StreamOwner | None = None) -> None:
+        self._core = core
+        self._owner: StreamOwner = core if owner is None else owner
+
+    def __repr__(self) -> str:
+        core = self._core
+        return (
+            f"<{type(self).__name__} position={core.tracker.position} "
+            f"buffer={core.window} {core.phase.value}>"
+        )
 
     def __aiter__(self) -> Self:
         return self
@@ -54,7 +61,7 @@ class BatchStream(AsyncResource):
     @property
     def skipped(self) -> tuple[int, ...]:
         """The indices of batches that failed and were left out, so far."""
-        return tuple(self._pipeline.tracker.skipped)
+        return tuple(self._core.tracker.skipped)
 
     def state(self) -> dict[str, Any]:
         """Where the stream is, to go on from there in another run; at any time, also after its end.
@@ -63,11 +70,11 @@ class BatchStream(AsyncResource):
         when they have been handed out, or left out; what was read ahead does not. Raises
         `RuntimeError` if other batches of the same pool were augmented at the same time.
         """
-        return self._pipeline.tracker.state()
+        return self._core.tracker.state()
 
     async def __anext__(self) -> Any:
         try:
-            return await self._pipeline.next()
+            return await self._core.next()
         except StopAsyncIteration:
             await self._owner.close()
             raise
@@ -84,16 +91,16 @@ class BatchStream(AsyncResource):
 
     def __del__(self) -> None:
         # Not built fully if __init__ raised.
-        pipeline = getattr(self, "_pipeline", None)
-        if pipeline is None or pipeline.phase is not StreamPhase.RUNNING:
+        core = getattr(self, "_core", None)
+        if core is None or core.phase is not StreamPhase.RUNNING:
             return
-        loop = pipeline.home.loop
-        if loop is None or not pipeline.home.ours:  # it was forked; the stream is another's
+        loop = core.home.loop
+        if loop is None or not core.home.ours:  # it was forked; the stream is another's
             return
         # With its loop it was closed, too; no thread can be started at the end of the program.
         with suppress(RuntimeError):
             if loop.is_closed():
-                pipeline.bury()
+                core.bury()
                 return
             loop.call_soon_threadsafe(self._owner.stop)
         warn_of_drop(self, "'async with' or aclose()")

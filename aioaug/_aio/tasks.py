@@ -171,9 +171,14 @@ def notify(
         error_callback(error)
 
 
-def warn_of_drop(thing: object, leave_by: str = "'with', or end it") -> None:
-    """Warn, from its `__del__`, that something was dropped that has to be ended."""
-    name = type(thing).__name__
+def warn_of_drop(
+    thing: object, leave_by: str = "'with', or end it", *, name: str | None = None
+) -> None:
+    """Warn, from its `__del__`, that something was dropped that has to be ended.
+
+    `name` is what users know it by, if that is not its class.
+    """
+    name = name or type(thing).__name__
     article = "an" if name[0] in "AEIOU" else "a"
     warnings.warn(
         f"{article} {name} was dropped while it was open; leave it by {leave_by}",

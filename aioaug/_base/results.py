@@ -6,7 +6,7 @@ import asyncio
 import pickle
 import traceback
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from ..errors import RemoteError, RemoteTraceback
 
@@ -61,15 +61,32 @@ class Skipped:
 
 
 Outcome = Success[T] | Failure
-BatchResult = Success[T] | Failure | Skipped
+# What becomes of a batch: it comes augmented and as it is, or one of these stands in its place.
+BatchResult: TypeAlias = Any | Failure | Skipped
 
 
 def attempt(fn: Callable[..., T], *args: Any) -> Outcome[T]:
     """Call `fn` and return what became of it, whatever it raises."""
+    result = value_or_failure(fn, *args)
+    return result if isinstance(result, Failure) else Success(result)
+
+
+def value_or_failure(fn: Callable[..., T], *args: Any) -> T | Failure:
+    """The same for many values that travel together: each comes as it is, unless it failed."""
     try:
-        return Success(fn(*args))
+        return fn(*args)
     except BaseException as error:
         return Failure(_plain(error) if isinstance(error, _MISLEADING) else error)
+
+
+def unwrap(result: T | Failure) -> T:
+    """The value, or raise what the call raised instead."""
+    if not isinstance(result, Failure):
+        return result
+    try:
+        result.unwrap()
+    finally:
+        del result  # as there
 
 
 def _plain(error: BaseException) -> RemoteError:

@@ -3,140 +3,92 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import Any
 
-from .._base.results import BatchResult, Failure, Outcome, Skipped, Success
+from .._base.results import BatchResult, Failure, Skipped
 from .._worker.augmentation import Item, augment_chunk
-from ..engines import Engine
 from ..errors import BatchTimeout, ClosedError, TransportError, WorkerDied
-from ..stats import Meter
+from .options import PoolOptions
+from .pool_life import PoolLife
 
 
 class RetryingCaller:
-    """Augments chunks of (index, batch) pairs; every batch gets a result.
-
-    `engine` tells which engine is there when a chunk comes.
+    """Augments chunks of (index, batch) pairs on the engine of a pool; every batch gets a result.
 
     A chunk that fails as a whole, because its worker died, it took too long or it could not be
     carried, is done again batch by batch, so that only the guilty one fails. A batch on its own
     whose worker died, or was killed since the batch took more than `timeout` seconds, is tried
     `retries` more times; it keeps its index, so the output is the same. What becomes of batches
-    that failed is up to the policy.
+    that failed is for `on_error` to say. If the engine cannot be started, that is no batch's fault,
+    and the call raises it.
     """
 
-    def __init__(
-        self,
-        engine: Callable[[], Engine],
-        policy: FailurePolicy,
-        *,
-        retries: int,
-        timeout: float | None,
-        ordered: bool,
-    ) -> None:
-        self._engine = engine
-        self._policy = policy
-        self._retries = retries
-        self._timeout = timeout
+    def __init__(self, life: PoolLife, options: PoolOptions, *, ordered: bool) -> None:
+        self._life = life
+        self._options = options
         self._ordered = ordered
 
-    async def __call__(self, chunk: Sequence[Item]) -> Sequence[BatchResult[Any]]:
-        outcomes = [
-            _named(outcome, index)
-            for outcome, (index, _) in zip(await self._outcomes(chunk), chunk, strict=True)
-        ]
-        return await self._policy.resolve(chunk, outcomes)
+    def together(self) -> int:
+        """How many batches it pays to send as one chunk, as they are now."""
+        return self._life.engine.small_calls.batches_together(
+            ordered=self._ordered, limited=self._options.timeout is not None
+        )
 
-    async def _outcomes(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+    async def __call__(self, chunk: Sequence[Item]) -> Sequence[BatchResult]:
+        if not self._life.started:
+            await self._life.start()
+        results: Sequence[BatchResult] = ()
         if len(chunk) > 1:
-            try:
-                return await self._submit(chunk)
-            except (WorkerDied, BatchTimeout, TransportError):
-                pass
-        return [await self._one(item) for item in chunk]
+            with suppress(WorkerDied, BatchTimeout, TransportError):
+                results = await self._submit(chunk)
+        if not results:
+            results = [await self._alone(item) for item in chunk]
+        return [
+            await self._resolve(item, result) if isinstance(result, Failure) else result
+            for item, result in zip(chunk, results, strict=True)
+        ]
 
-    async def _one(self, item: Item) -> Outcome[Any]:
-        tries_left = self._retries
-        doing = f"augmenting batch {item[0]}"
+    async def _alone(self, item: Item) -> BatchResult:
+        tries_left = self._options.retries
         while True:
             try:
-                (outcome,) = await self._submit([item])
+                (result,) = await self._submit([item])
             except (WorkerDied, BatchTimeout) as error:
                 if tries_left:
                     tries_left -= 1
                     continue
+                doing = f"augmenting batch {item[0]}"
                 if isinstance(error, WorkerDied):
                     return Failure(WorkerDied(error.exitcode, doing, item[0]))
                 return Failure(BatchTimeout(error.seconds, doing, item[0]))
             except TransportError as error:
                 return Failure(error)
-            return outcome
+            return result
 
-    async def _submit(self, chunk: Sequence[Item]) -> list[Outcome[Any]]:
-        limit = None if self._timeout is None else self._timeout * len(chunk)
+    def _submit(self, chunk: Sequence[Item]) -> Awaitable[list[BatchResult]]:
+        timeout = self._options.timeout
+        limit = None if timeout is None else timeout * len(chunk)
         # Out of order, no batch should wait for a slow one while another worker is idle.
-        outcomes: list[Outcome[Any]] = await self._engine().submit(
-            augment_chunk, chunk, ahead=self._ordered, limit=limit
-        )
-        return outcomes
+        return self._life.engine.submit(augment_chunk, chunk, ahead=self._ordered, limit=limit)
 
-
-def _named(outcome: Outcome[Any], index: int) -> Outcome[Any]:
-    if isinstance(outcome, Failure):
-        outcome.error.add_note(f"while augmenting batch {index}")
-    return outcome
-
-
-Handler = Callable[[int, Any, BaseException], Any]
-OnError = Literal["raise", "skip"] | Handler
-
-
-def check_on_error(on_error: object) -> None:
-    """Raise `ValueError` or `TypeError` unless `on_error` is one of the three."""
-    if isinstance(on_error, str):
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise', 'skip' or a callable, got {on_error!r}")
-    elif not callable(on_error):
-        raise TypeError(f"on_error must be 'raise', 'skip' or a callable, got {on_error!r}")
-
-
-class FailurePolicy:
-    """Decides about each failure, and counts it."""
-
-    def __init__(self, on_error: OnError, meter: Meter) -> None:
-        self._on_error = on_error
-        self._meter = meter
-
-    async def resolve(
-        self, chunk: Sequence[Item], outcomes: Sequence[Outcome[Any]]
-    ) -> list[BatchResult[Any]]:
-        """The outcomes, with the failures replaced by what is decided about them."""
-        return [
-            await self._decide(item, outcome)
-            if isinstance(outcome, Failure) and not isinstance(outcome.error, ClosedError)
-            else outcome
-            for item, outcome in zip(chunk, outcomes, strict=True)
-        ]
-
-    async def _decide(self, item: Item, failure: Failure) -> BatchResult[Any]:
-        self._meter.failures += 1
-        if self._on_error == "raise":
+    async def _resolve(self, item: Item, failure: Failure) -> BatchResult:
+        """Decide about a failure, and count it."""
+        index, batch = item
+        failure.error.add_note(f"while augmenting batch {index}")
+        if isinstance(failure.error, ClosedError):
             return failure
-        if self._on_error == "skip":
+        self._life.engine.meter.failures += 1
+        on_error = self._options.on_error
+        if on_error == "raise":
+            return failure
+        if on_error == "skip":
             return Skipped()
-        return await _decision(self._on_error, item, failure.error)
-
-
-async def _decision(handler: Any, item: Item, error: BaseException) -> BatchResult[Any]:
-    index, batch = item
-    try:
-        replacement = handler(index, batch, error)
-        if inspect.isawaitable(replacement):
-            replacement = await _awaited(replacement)
-    except Exception as verdict:
-        return Failure(verdict)
-    return Skipped() if replacement is None else Success(replacement)
-
-
-async def _awaited(decision: Awaitable[Any]) -> Any:
-    return await decision
+        try:
+            replacement: Any = on_error(index, batch, failure.error)
+            if inspect.isawaitable(replacement):
+                replacement = await replacement
+        except Exception as error:
+            return Failure(error)
+        return Skipped() if replacement is None else replacement

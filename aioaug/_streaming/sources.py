@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import warnings
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
 from anyio.lowlevel import checkpoint
 
 from .._base.threads import DaemonExecutor
-from ..stats import Meter
 
-# How many batches a source may be asked for at once; more would only be in memory for longer.
-_AT_ONCE = 16
 # How long the end of a stream waits for a loader that is in the middle of a batch, in seconds.
 PATIENCE = 0.5
 
@@ -42,8 +37,16 @@ class BatchSource(Protocol):
         return
 
 
-def open_source(batches: Any) -> BatchSource:
-    """The source behind a list, an iterable or iterator of either kind, or a generator."""
+def open_source(batches: Any, shard: tuple[int, int] = (0, 1)) -> BatchSource:
+    """The source behind a list, an iterable or iterator of either kind, or a generator.
+
+    With a `shard`, `(rank, world_size)`, only every `world_size`-th batch comes out of it.
+    """
+    rank, world_size = shard
+    return _open(batches) if world_size == 1 else ShardedSource(_open(batches), rank, world_size)
+
+
+def _open(batches: Any) -> BatchSource:
     if isinstance(batches, (list, tuple)):
         return _ListSource(batches)
     if isinstance(batches, AsyncIterable):
@@ -56,44 +59,6 @@ def open_source(batches: Any) -> BatchSource:
         "batches must be a list, an iterable, a generator or an async generator of batches, "
         f"got {type(batches).__name__}"
     )
-
-
-class Intake:
-    """Takes batches out of a source, no more than may exist at once; `None` is no limit."""
-
-    def __init__(self, source: BatchSource, window: int | None, meter: Meter) -> None:
-        self._source = source
-        self._meter = meter
-        self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
-        self._granted = 0  # permits of batches that the source may fetch, and has not returned
-
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another batch before one is given back."""
-        return not self._granted and self._permits.locked()
-
-    async def pull(self) -> list[Any]:
-        """Some batches, with a permit taken for each before the source may fetch it."""
-        while not self._granted or (self._granted < _AT_ONCE and not self._permits.locked()):
-            await self._permits.acquire()
-            self._granted += 1
-        begun = perf_counter()
-        batches = await self._source.pull(self._granted)
-        self._meter.since(begun, "source")
-        self._granted -= len(batches)
-        return batches
-
-    def give_back(self) -> None:
-        """One of the batches that were pulled exists no more."""
-        self._permits.release()
-
-    async def aclose(self) -> None:
-        """Close the source."""
-        await self._source.aclose()
-
-    def abandon(self) -> None:
-        """Close the source from any thread, its event loop being closed."""
-        self._source.abandon()
 
 
 class ShardedSource:

@@ -39,6 +39,20 @@ class StreamState(NamedTuple):
         }
         return cls(**numbers, **rows)  # type: ignore[arg-type]
 
+    def resume(self, indices: IndexAllocator, seed: int, shard: tuple[int, int]) -> None:
+        """Have indices go on from here; `ValueError` if it is the state of another stream."""
+        if self.seed != seed:
+            raise ValueError(f"state is of a pool with seed={self.seed}, this one has {seed}")
+        if self.shard != shard:
+            raise ValueError(f"state is of shard={self.shard}, this stream is of {shard}")
+        first = self.first - shard[0]
+        if first < indices.next:
+            raise ValueError(
+                f"state is of a stream that began with batch {first}, but this pool has augmented "
+                f"{indices.next} batches already: resume before anything else"
+            )
+        indices.next = first
+
     def dump(self) -> dict[str, Any]:
         """As plain numbers and lists, ready for JSON."""
         return {
@@ -51,7 +65,7 @@ class DeliveryTracker:
     """Numbers the batches that a stream pulls, and remembers which of them it still owes.
 
     The ranks of `shard` take turns with the indices. With a state, the batches that were
-    delivered before it are counted, but not wanted again.
+    delivered before it are counted, but not wanted again; `ValueError` if it does not fit.
     """
 
     def __init__(
@@ -62,6 +76,8 @@ class DeliveryTracker:
         shard: tuple[int, int] = (0, 1),
         state: StreamState | None = None,
     ) -> None:
+        if state is not None:
+            state.resume(indices, seed, shard)
         self.pulled = 0
         self.skipped: list[int] = []  # indices of batches that failed and were left out
         self._indices = indices
@@ -78,6 +94,11 @@ class DeliveryTracker:
     def complete(self) -> bool:
         """Whether the consumer has got all that was pulled."""
         return not self._owed
+
+    @property
+    def position(self) -> int:
+        """The position of the first batch that the consumer has not got."""
+        return (self._final or self._state_now()).next
 
     def pull(self) -> int | None:
         """Count a batch in; its index, or `None` if it is not wanted again."""

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from .._base.results import Outcome, attempt
+from .._base.results import BatchResult, value_or_failure
 from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_generators
 from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
@@ -70,6 +70,6 @@ class Augmentation(Portable):
         return self.augmenter(batch, rng=np.random.default_rng(seeds))
 
 
-def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[Outcome[Any]]:
+def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[BatchResult]:
     """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
-    return [attempt(worker, index, batch) for index, batch in chunk]
+    return [value_or_failure(worker, index, batch) for index, batch in chunk]

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from .._aio.shared_portal import PortalRef
 from .._base.arguments import whole
-from .._base.results import Failure, Outcome, Success
 from .._base.seeding import IndexAllocator
-from .._streaming.pipeline import StreamPipeline as Flow
+from .._streaming.core import StreamCore
+from .._streaming.feeder import Feeder
 from .._streaming.sources import open_source
 from .._streaming.state import DeliveryTracker
 from ..stats import Meter
@@ -85,25 +85,19 @@ class Pipeline(Actions):
         prefetch = whole("prefetch", prefetch, low=0)
         source, seeds = self._source(batch_size, shuffle, _limits(n_iters, n_epochs), drop_last)
 
-        async def call(chunk: Sequence[tuple[int, Any]]) -> list[Outcome[Any]]:
+        async def call(chunk: Sequence[tuple[int, Any]]) -> list[Any]:
             ((number, batch),) = chunk
-            try:
-                return [Success(await self.execute_for_async(batch, number + 1, seeds(number)))]
-            except Exception as error:
-                return [Failure(error)]
+            return [await self.execute_for_async(batch, number + 1, seeds(number))]
 
-        return BatchStream(
-            Flow(
-                call,
-                open_source(source),
-                DeliveryTracker(IndexAllocator()),
-                window=prefetch + 1,
-                chunksize=1,
-                flying=prefetch + 1,
-                ordered=True,
-                meter=Meter(),
-            )
+        feeder = Feeder(
+            call,
+            open_source(source),
+            DeliveryTracker(IndexAllocator()),
+            Meter(),
+            window=prefetch + 1,
+            at_once=prefetch + 1,
         )
+        return BatchStream(StreamCore(feeder, ordered=True))
 
     def next_batch(
         self, batch_size: int, shuffle: Any = False, n_epochs: int | None = None, **kwargs: Any

@@ -300,7 +300,7 @@ IN_A_SMALL_GROUP = """
         batches = (np.full(8_000_000, number, np.uint8) for number in range(60))
         held, most, right = [], 0, 0
         async with aioaug.AsyncPool(aug.nothing, processes=2) as pool:
-            segment_pool = pool._engine._segment_pool
+            segment_pool = pool.pool._segment_pool
             async for batch in pool.imap_batches(batches, output_buffer_size=3):
                 right += bool((batch == right).all())
                 held = [*held[-7:], batch]

@@ -140,7 +140,7 @@ async def test_a_map_inside_a_stream_never_reuses_an_index(batches, expected):
 
         async def source():
             for batch in batches[:4]:
-                taken.append(pool._builder._indices.next)
+                taken.append(pool._indices.next)
                 yield batch
 
         stream = pool.imap_batches(source(), output_buffer_size=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import aioaug_testing as aug
+import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 from aioaug import AsyncPool
@@ -54,3 +55,13 @@ async def test_whoever_makes_the_engine_what_it_shares_is_left_alone(engine):
 def test_engines_say_which_options_they_take(engine):
     with pytest.raises(ValueError, match="copy: only for workers that are processes"):
         AsyncPool(aug.nothing, engine=engine, copy=True)
+
+
+async def test_a_pool_says_what_it_is():
+    pool = AsyncPool(aug.nothing, processes=2, engine="thread", seed=5)
+    about = "augmenter=nothing workers=2 engine=ThreadEngine seed=5"
+    assert repr(pool) == f"<AsyncPool {about} new>"
+    async with pool:
+        assert repr(pool) == f"<AsyncPool {about} open>"
+    assert repr(pool) == f"<AsyncPool {about} closed>"
+    assert "augmenter=Fliplr workers=3 engine=ProcessEngine" in repr(AsyncPool(iaa.Fliplr(1), 3))

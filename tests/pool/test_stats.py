@@ -9,6 +9,7 @@ import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug import AsyncPool
+from aioaug.stats import Meter
 
 
 @pytest.fixture(params=["process", "thread", "inline"])
@@ -68,3 +69,19 @@ async def test_a_slow_consumer_is_named(engine):
         async for _ in pool.imap_batches(range(5), output_buffer_size=3):
             await asyncio.sleep(0.05)
         assert pool.stats().bottleneck == "consumer"
+
+
+def test_a_table_when_printed_and_in_a_notebook():
+    meter = Meter(batches=1234, bytes=5 << 20, skipped=[3, 7])
+    meter.seconds["worker"] = 12.3456
+    stats = meter.stats(2, 3, 12)
+    lines = str(stats).splitlines()
+    assert {"batches          1,234", "segments       3 of 12", "in worker     12.346 s"} < set(
+        lines
+    )
+    assert lines[-1].split() == ["bottleneck", "worker"]
+    assert len({len(line) for line in lines}) == 1
+    assert repr(stats).startswith("Stats(batches=1234,")
+    html = stats._repr_html_()
+    assert html.startswith("<table><tr><th>batches</th><td>1,234</td></tr>")
+    assert html.count("<tr>") == html.count("</tr>") == len(lines)

@@ -404,3 +404,13 @@ async def test_a_slow_loader_does_not_stall_the_loop(pool):
     assert [n async for n in pool.imap_batches(loader())] == [0, 1, 2]
     ticker.cancel()
     assert all(during)
+
+
+async def test_a_stream_says_where_it_is(pool):
+    async with pool.imap_batches(range(9), output_buffer_size=4) as stream:
+        assert repr(stream) == "<BatchStream position=0 buffer=4 new>"
+        await anext(stream)
+        await anext(stream)
+        assert repr(stream) == "<BatchStream position=2 buffer=4 running>"
+    assert repr(stream) == "<BatchStream position=2 buffer=4 closed>"
+    assert repr(pool.imap_batches([])) == "<BatchStream position=0 buffer=None new>"

@@ -18,6 +18,7 @@ from ..._transport.messages import Reply
 from ..._worker import main as worker_main
 from ...errors import ClosedError
 from ..base import Engine, State
+from ..limits import CALLS_PER_WORKER, RESULTS_HELD
 from ..scheduler import Scheduler
 from ..small_calls import SmallCallPolicy
 from .connection import ConnectionLost, NotBegun
@@ -26,11 +27,6 @@ from .supervisor import WorkerSupervisor
 from .transport import PackedCall, Transport
 from .worker import Worker, WorkerConfig
 from .worker_process import context_for, refuse_daemons
-
-# Calls under way per worker: one in its hands, one ready to follow.
-_CALLS_PER_WORKER = 2
-# Results that callers may hold in shared memory before they are copied out of it.
-_RESULTS_HELD = 8
 
 
 class ProcessEngine(Engine):
@@ -77,9 +73,9 @@ class ProcessEngine(Engine):
         self._start_limit = start_limit
         self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
-        reserve = _CALLS_PER_WORKER * workers
+        reserve = CALLS_PER_WORKER * workers
         self._max_bytes = max_bytes
-        self._segment_pool = SegmentPool(reserve + _RESULTS_HELD, max_bytes or 0)
+        self._segment_pool = SegmentPool(reserve + RESULTS_HELD, max_bytes or 0)
         self._transport = Transport(
             self._segment_pool,
             self._threads,

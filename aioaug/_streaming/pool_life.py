@@ -1,0 +1,163 @@
+"""The life of a pool: started once, closed or terminated, with nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from .._aio.loops import LoopOwner, drop_tasks
+from .._aio.tasks import acting, deputy, finish, warn_of_drop
+from ..engines import Engine
+from ..errors import ClosedError
+from .core import StreamCore
+from .sources import PATIENCE
+
+
+class PoolPhase(Enum):
+    """Where in its life a pool is."""
+
+    NEW = "new"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class PoolLife:
+    """An engine and the streams that run on it, ended together.
+
+    `streams` end when the pool is closed; `lists` are waited for, `futures` being the tasks that
+    wait for some of them. All live on one event loop; when that is closed and the pool is used on
+    another one, it goes on there with a new engine from `make_engine`. What it refers to does not
+    refer to the pool, but streams keep this alive: it warns if it is dropped open, under the `name`
+    of the pool's class.
+    """
+
+    def __init__(self, name: str, make_engine: Callable[[], Engine]) -> None:
+        self.name = name
+        self.engine = make_engine()
+        self.phase = PoolPhase.NEW
+        self.started = False  # the engine is there
+        self.streams: weakref.WeakSet[StreamCore] = weakref.WeakSet()
+        self.lists: weakref.WeakSet[StreamCore] = weakref.WeakSet()
+        self.futures: set[asyncio.Task[list[Any]]] = set()
+        self._make_engine = make_engine
+        self._home = LoopOwner(name)
+        self._ending: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+
+    def check_open(self) -> None:
+        """Raise `ClosedError` once the pool is closed, `RuntimeError` in a forked process."""
+        self._home.check_process()
+        if self.phase in (PoolPhase.CLOSING, PoolPhase.CLOSED):
+            raise ClosedError("the pool is closed")
+
+    def claim(self) -> None:
+        """Belong to the running loop; if the loop before is closed, start anew on this one."""
+        if not self._home.claim():
+            return
+        left = [end for stream in self._all_streams() for end in stream.abandon()]
+        futures, self.futures = self.futures, set()
+        self._home.bury(partial(drop_tasks, (*futures, self._ending)), *left, self.engine.abandon)
+        meter, self.engine = self.engine.meter, self._make_engine()
+        self.engine.meter = meter
+        self.started = False
+        self._ended = asyncio.Event()
+        if self.phase is PoolPhase.CLOSING:
+            self.stop()
+        elif self.phase is PoolPhase.OPEN:
+            self.phase = PoolPhase.NEW
+
+    async def start(self) -> None:
+        """Have the engine there. Idempotent; what has work for it looks at `started` first."""
+        if self.phase is PoolPhase.NEW:
+            self.phase = PoolPhase.OPEN
+        await self._home.buried()
+        await self.engine.start()
+        self.started = True
+
+    async def enter(self) -> None:
+        """Start, as the block of a pool that has not been used yet begins."""
+        self.check_open()
+        self.claim()
+        if self.phase is not PoolPhase.NEW:
+            raise RuntimeError("the pool was started already, so it cannot be entered")
+        try:
+            await self.start()
+        except BaseException:
+            await self.terminate()
+            raise
+
+    async def close(self) -> None:
+        """Streams end now, lists are waited for; see `AsyncPool.close`."""
+        if self.phase is PoolPhase.CLOSED:
+            return
+        self.claim()
+        self.phase = PoolPhase.CLOSING
+        error, me = ClosedError("the pool was closed"), acting()
+        ends = [
+            work.ended.wait() if work in self.lists and not work.holds(me) else work.close(error)
+            for work in self._all_streams()
+        ]
+        try:
+            await asyncio.gather(*map(deputy, ends))
+            await self.engine.aclose()
+        except BaseException:
+            await self.terminate()
+            raise
+        await finish(self._end(kill=False))
+
+    async def terminate(self) -> None:
+        """Kill the workers, and end all that waits for them; see `AsyncPool.terminate`."""
+        if self.phase is not PoolPhase.CLOSED:
+            self.claim()
+            self._stop_all()
+            await finish(self._end(kill=True))
+
+    async def join(self) -> None:
+        """Wait for an end that was begun; see `AsyncPool.join`."""
+        if self.phase is PoolPhase.OPEN:
+            raise ValueError("join() needs close() or terminate() first: the pool is still running")
+        if self.phase is PoolPhase.CLOSING:
+            self.claim()
+            await self._ended.wait()
+
+    def stop(self) -> None:
+        """Begin to terminate without waiting for it, from a callback of the loop."""
+        if self.phase is not PoolPhase.CLOSED:
+            self.claim()
+            self._stop_all()
+            self._ending = asyncio.ensure_future(self._end(kill=True))
+
+    def __del__(self) -> None:
+        if getattr(self, "phase", None) is PoolPhase.OPEN and self._home.ours:
+            warn_of_drop(self, "'async with' or close()", name=self.name)
+
+    def _stop_all(self) -> None:
+        self.phase = PoolPhase.CLOSING
+        for future in tuple(self.futures):
+            future.cancel()
+        for stream in self._all_streams():
+            stream.stop(ClosedError("the pool was terminated"))
+
+    def _all_streams(self) -> tuple[StreamCore, ...]:
+        return (*self.streams, *self.lists)
+
+    async def _end(self, *, kill: bool) -> None:
+        try:
+            await self.engine.aclose(kill=kill)
+            error = ClosedError("the pool was closed")
+            ends = [deputy(stream.close(error)) for stream in self._all_streams()]
+            if ends:
+                # A source's own clean-up may take as long as it likes, but not when time presses.
+                ended, _ = await asyncio.wait(ends, timeout=PATIENCE if kill else None)
+                for end in ended:
+                    end.result()
+            await self._home.buried()
+        finally:
+            self.phase = PoolPhase.CLOSED
+            self._home.release()
+            self._ended.set()
