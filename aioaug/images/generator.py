@@ -9,9 +9,10 @@ from typing import Any
 
 from .._base.arguments import whole
 from .._base.seeding import check_seed
+from .._pictures.reading import CHANNELS
 from .._worker.main import refuse_nested_pool
 from .arrays import array_source
-from .files import CHANNELS, check_choice, check_interpolation
+from .files import check_choice, check_interpolation
 from .frames import frame_source
 from .iterator import ImageIterator
 from .listing import Lister, directory_source

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .files import CHANNELS
+from .._pictures.reading import CHANNELS
 
 if TYPE_CHECKING:
     import numpy as np
