@@ -12,7 +12,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -125,18 +125,12 @@ def _errors_of_decoders() -> Iterator[None]:
         raise UnreadablePictureError(" ".join(why.split()) or type(error).__name__) from error
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
+def _without_warnings() -> AbstractContextManager[Any]:
     """Say nothing of odd metadata, palettes and large pictures, in a worker process.
 
     In one thread of many the filters belong to all of them, and would be put back at any time.
     """
-    if not is_worker():
-        yield
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return warnings.catch_warnings(action="ignore") if is_worker() else nullcontext()
 
 
 def _picture_of(image: Image.Image) -> Picture:

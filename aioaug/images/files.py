@@ -5,37 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from .. import _pictures
-from .._pictures.reading import INTERPOLATIONS
+from .._pictures import Array
 from ..errors import UnreadablePictureError
-from ._types import Array
-
-T = TypeVar("T")
 
 SUFFIXES = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff", "npy")
 _SAVED_AS = {"jpg": "jpeg", "tif": "tiff"}
 SAVE_FORMATS = ("png", "jpeg", "bmp", "pdf", "ppm", "gif", "tif", "jpg")
-
-
-def check_choice(name: str, value: T, choices: Sequence[object]) -> T:
-    """Return `value`, or raise `ValueError` if it is not one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
-    return value
-
-
-def check_interpolation(interpolation: str | None) -> str | None:
-    """Return `interpolation`, `None` for "none", or raise `ValueError`."""
-    if interpolation in (None, "none"):
-        return None
-    return check_choice("interpolation", interpolation, INTERPOLATIONS)
 
 
 def read_picture(

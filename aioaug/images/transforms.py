@@ -1,7 +1,7 @@
 """What random transformations there may be, one draw of them, and what the draw does.
 
-`Ranges` draws a plan, a dict by Keras' names, from one generator of random numbers; `transform`
-is a pure function of a picture and a plan.
+`TransformRanges` draws a plan, a dict by Keras' names, from one generator of random numbers;
+`transform` is a pure function of a picture and a plan.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .._base.arguments import whole
-from ._types import Array, Plan
-from .affine import FILL_MODES, affine, mirror
-from .colours import brightness, channel_shift, contrast
-from .noise import KINDS, add_noise
+from .._base.arguments import one_of, whole
+from .._pictures import Array
+from .affine import FILL_MODES, Plan, affine, mirror
+from .colours import NOISES, add_noise, brightness, channel_shift, contrast
 
 _IDENTITY: Plan = {
     "theta": 0,
@@ -34,44 +33,43 @@ _IDENTITY: Plan = {
 }
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class Ranges:
-    """From where random transformations are drawn, and how pixels are resampled for them."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TransformRanges:
+    """From where random transformations are drawn, and how pixels are resampled for them.
 
-    rotation_range: float = 0
-    width_shift_range: Any = 0.0
-    height_shift_range: Any = 0.0
-    brightness_range: tuple[float, float] | None = None
-    contrast_range: tuple[float, float] | None = None
-    shear_range: float = 0.0
-    zoom_range: Any = 0.0
-    channel_shift_range: float = 0.0
-    fill_mode: str = "nearest"
-    cval: float = 0.0
-    horizontal_flip: bool = False
-    vertical_flip: bool = False
-    noise: Any = None
-    interpolation_order: int = 1
+    `zoom_range` becomes a pair of factors and `noise` a list. Raises `ValueError`.
+    """
 
-    def _check_ranges(self) -> None:
+    rotation_range: float
+    width_shift_range: Any
+    height_shift_range: Any
+    brightness_range: tuple[float, float] | None
+    contrast_range: tuple[float, float] | None
+    shear_range: float
+    zoom_range: Any
+    channel_shift_range: float
+    fill_mode: str
+    cval: float
+    horizontal_flip: bool
+    vertical_flip: bool
+    noise: Any
+    interpolation_order: int
+
+    def __post_init__(self) -> None:
         for name in ("brightness_range", "contrast_range"):
             _pair_or_none(name, getattr(self, name))
         zoom = self.zoom_range
         if isinstance(zoom, Real):
-            self.zoom_range = [1 - zoom, 1 + zoom]
+            zoom = [1 - zoom, 1 + zoom]
         else:
             _pair_or_none("zoom_range", zoom)
-            self.zoom_range = list(zoom)
-        if self.fill_mode not in FILL_MODES:
-            names = ", ".join(map(repr, FILL_MODES))
-            raise ValueError(f"fill_mode must be one of {names}, got {self.fill_mode!r}")
+        object.__setattr__(self, "zoom_range", list(zoom))
+        one_of("fill_mode", self.fill_mode, FILL_MODES)
         whole("interpolation_order", self.interpolation_order, low=0, high=5)
         if isinstance(self.noise, str):
-            self.noise = [self.noise]
-        unknown = [kind for kind in self.noise or () if kind not in KINDS]
-        if unknown:
-            names = ", ".join(map(repr, KINDS))
-            raise ValueError(f"noise must be a list of {names}, got {unknown[0]!r}")
+            object.__setattr__(self, "noise", [self.noise])
+        for kind in self.noise or ():
+            one_of("noise", kind, NOISES)
 
     @property
     def moves_pixels(self) -> bool:
@@ -86,18 +84,13 @@ class Ranges:
             or self.vertical_flip
         )
 
-    @property
-    def default_transform(self) -> Plan:
-        """The plan that changes nothing, as a new dict."""
-        return dict(_IDENTITY)
-
     def draw(self, height: int, width: int, rng: np.random.Generator) -> Plan:
         """One plan for a picture of this size.
 
         What moves pixels is drawn first, so that a generator for pictures and one for their
         masks stay together although only the first changes colours.
         """
-        plan = self.default_transform
+        plan = identity()
         if self.rotation_range:
             plan["theta"] = rng.uniform(-self.rotation_range, self.rotation_range)
         plan["tx"] = _shift(self.height_shift_range, height, rng)
@@ -144,6 +137,11 @@ class Ranges:
         if (kind := plan.get("noise")) is not None:
             x = add_noise(x, kind, plan.get("noise_seed"))
         return x
+
+
+def identity() -> Plan:
+    """The plan that changes nothing, as a new dict."""
+    return dict(_IDENTITY)
 
 
 def _shift(limits: Any, size: int, rng: np.random.Generator) -> float:

@@ -540,3 +540,16 @@ def test_functions_are_checked_at_once():
         ParallelImageDataGenerator(augmenter=5)
     with pytest.raises(TypeError, match="nosuch"):
         ParallelImageDataGenerator(nosuch=1)
+
+
+def test_settings_may_be_set_later():
+    generator = ParallelImageDataGenerator(featurewise_center=True)
+    generator.mean, generator.rescale = np.float32(10), 2
+    assert_array_equal(generator.standardize(BATCH.copy()), BATCH * 2 - 10)
+    generator.mean = np.float32(20)
+    assert_array_equal(generator.standardize(BATCH.copy()), BATCH * 2 - 20)
+    generator.rotation_range = 90
+    assert len({generator.get_random_transform((8, 8, 3))["theta"] for _ in range(9)}) == 9
+    generator.fill_mode = "mirrored"
+    with pytest.raises(ValueError, match="fill_mode"):
+        generator.random_transform(PHOTO)
