@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._worker.main import is_worker
@@ -59,7 +58,8 @@ def load(path: str | os.PathLike[str]) -> bytes:
     """The content of a file. What is no file is refused: a pipe would be waited for."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UnreadablePictureError("is no file")
-    return Path(path).read_bytes()
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def read(path: str | os.PathLike[str]) -> Picture:
@@ -100,13 +100,13 @@ def decode_pixels(
     Orientation is left alone, as by Keras. Grey pictures of 16 bits are `int32` as grey, and lose
     the lower eight bits in colour; all others are `uint8`. Raises `UnreadablePictureError`.
     """
-    import numpy as np
-    from PIL import Image
-
-    with _errors_of_decoders(), _without_warnings():
+    with _errors_of_decoders():
         pixels = _colour_jpeg(data) if color_mode == "rgb" and data.startswith(_JPEG) else None
         if pixels is not None and size in (None, pixels.shape[:2]):
             return pixels
+        import numpy as np
+        from PIL import Image
+
         image = _image_of(data, color_mode) if pixels is None else Image.fromarray(pixels)
         if size is not None and image.size != size[::-1]:
             image = image.resize(size[::-1], Image.Resampling[interpolation.upper()])
@@ -156,7 +156,7 @@ def _image_of(data: bytes, color_mode: str) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+    with _without_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as file:
         file.load()
         image: Image.Image = file
         if image.mode in _DEEP_GREY:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -118,3 +120,9 @@ def test_16_bits_need_a_format_that_holds_them():
     deep = Picture(np.zeros((4, 4, 1), np.uint16), grey=True)
     with pytest.raises(ValueError, match="PNG and TIFF can"):
         _pictures.encode(deep, ".jpg", 95)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadablePictureError, match="is no file"):
+        _pictures.read(tmp_path / "a.png")
