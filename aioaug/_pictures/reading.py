@@ -22,6 +22,7 @@ from ..errors import UnreadablePictureError
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -31,7 +32,11 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L")
+_WHITE_16 = 65535
 _JPEG = b"\xff\xd8\xff"
+# Tags of TIFF, and some of their values.
+_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
+_SEPARATE, _SIGNED = 2, 2
 
 
 @dataclass(frozen=True)
@@ -74,19 +79,14 @@ def decode(data: bytes) -> Picture:
     Raises `UnreadablePictureError` for what is no picture, and for 16 bits in colour and floats,
     half of which Pillow would lose.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    with (
-        _errors_of_decoders(),
-        _without_warnings(),
-        Image.open(io.BytesIO(data), formats=_FORMATS) as file,
-    ):
-        # The tiles' raw mode is the only trace: Pillow itself says RGB, and drops the low bytes.
-        if file.mode not in _DEEP_GREY and any(";16" in str(tile[3]) for tile in file.tile):
-            raise UnreadablePictureError("16 bits a channel are read in grey pictures only")
+    with _errors_of_decoders(), _opened(data) as file:
         if file.mode == "F":
             raise UnreadablePictureError("pictures of floats are not read")
-        return _picture_of(ImageOps.exif_transpose(file))
+        if file.mode not in _DEEP_GREY and _is_deep(file):
+            raise UnreadablePictureError("16 bits a channel are read in grey pictures only")
+        return _picture_of(ImageOps.exif_transpose(file), inverted=_is_inverted(file))
 
 
 def decode_pixels(
@@ -97,8 +97,9 @@ def decode_pixels(
 ) -> Array:
     """The pixels (H,W,C) with the channels of `color_mode`, resized to `size` (height, width).
 
-    Orientation is left alone, as by Keras. Grey pictures of 16 bits are `int32` as grey, and lose
-    the lower eight bits in colour; all others are `uint8`. Raises `UnreadablePictureError`.
+    Orientation is left alone, as by Keras. As grey, those of 16 and 32 bits are `int32`, and those
+    of floats `float32`; all others are `uint8`. In colour 16 bits lose the lower eight, 32 bits
+    are clipped to 0 and 255, and floats are refused. Raises `UnreadablePictureError`.
     """
     with _errors_of_decoders():
         pixels = _colour_jpeg(data) if color_mode == "rgb" and data.startswith(_JPEG) else None
@@ -133,14 +134,49 @@ def _without_warnings() -> AbstractContextManager[Any]:
     return warnings.catch_warnings(action="ignore") if is_worker() else nullcontext()
 
 
-def _picture_of(image: Image.Image) -> Picture:
+@contextmanager
+def _opened(data: bytes) -> Iterator[ImageFile]:
+    """A file whose pixels Pillow understands, refusing others that it would take."""
+    from PIL import Image
+
+    with _without_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+        if _tag(file, _SAMPLE_FORMAT) == _SIGNED and file.mode == "L":
+            raise UnreadablePictureError("signed bytes are not read")
+        if _tag(file, _PLANES) == _SEPARATE and _is_deep(file) and file.tile[0][0] == "raw":
+            raise UnreadablePictureError("16 bits a channel in planes are not read")
+        yield file
+
+
+def _tag(file: ImageFile, number: int, default: int = 0) -> int:
+    """What a TIFF says there, of several channels the first, or `default`."""
+    value = getattr(file, "tag_v2", {}).get(number, default)
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+def _is_deep(file: ImageFile) -> bool:
+    """Whether there are more than 8 bits a channel; Pillow says RGB and drops the low bytes."""
+    tiles: list[Any] = file.tile
+    return (
+        _tag(file, _BITS) > 8
+        or any(";16" in str(how) for _, _, _, how in tiles)
+        or any(codec.startswith("ppm") and how[1] > 255 for codec, _, _, how in tiles)
+    )
+
+
+def _is_inverted(file: ImageFile) -> bool:
+    """Whether 0 is white; Pillow turns such pictures around if they have 8 bits only."""
+    return _tag(file, _BITS) == 16 and _tag(file, _PHOTOMETRIC, 1) == 0
+
+
+def _picture_of(image: Image.Image, *, inverted: bool) -> Picture:
     import numpy as np
 
     profile = image.info.get("icc_profile")
     if image.mode in _DEEP_GREY:
         deep = np.asarray(image)
-        if deep.min() < 0 or deep.max() > 65535:
+        if deep.min() < 0 or deep.max() > _WHITE_16:
             raise UnreadablePictureError("32 bits a channel are not read")
+        deep = _WHITE_16 - deep if inverted else deep
         return Picture(deep.astype(np.uint16)[:, :, np.newaxis], grey=True, profile=profile)
     grey = image.mode in ("1", "L", "LA", "La")
     if image.mode == "CMYK":
@@ -156,14 +192,20 @@ def _image_of(data: bytes, color_mode: str) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    with _without_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+    with _opened(data) as file:
         file.load()
         image: Image.Image = file
-        if image.mode in _DEEP_GREY:
-            deep = np.asarray(image)
+        if image.mode == "F":
             if color_mode == "grayscale":
-                return Image.fromarray(deep.astype(np.int32))
-            shallow = deep >> 8 if deep.max() > 255 else deep
+                return image
+            raise UnreadablePictureError("pictures of floats are read as grayscale only")
+        if image.mode in _DEEP_GREY:
+            deep = np.asarray(image).astype(np.int32)
+            deep = _WHITE_16 - deep if _is_inverted(file) else deep
+            if color_mode == "grayscale":
+                return Image.fromarray(deep)
+            of_16_bits = _tag(file, _BITS) != 32 and _tag(file, _SAMPLE_FORMAT) != _SIGNED
+            shallow = deep >> 8 if of_16_bits else deep.clip(0, 255)
             image = Image.fromarray(shallow.astype(np.uint8))
         mode = _MODES[color_mode]
         return image if image.mode == mode else image.convert(mode)

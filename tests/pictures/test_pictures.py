@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from aioaug import _pictures
 from aioaug._base import atomic
 from aioaug._pictures import Picture
@@ -126,3 +128,70 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(UnreadablePictureError, match="is no file"):
         _pictures.read(tmp_path / "a.png")
+
+
+# Pictures that Pillow takes, and gives out wrong.
+
+DEEP = np.arange(0, 60_000, 1000, np.uint16).reshape(10, 6)
+
+
+def tiff(array, **options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, **({"photometric": "minisblack"} | options))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("value", [0, 255, 256, 4096, 65535])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bits_lose_the_same_in_every_picture(value, suffix):
+    data = _pictures.encode(Picture(np.full((2, 2, 1), value, np.uint16), grey=True), suffix, 95)
+    assert np.all(_pictures.decode_pixels(data, "rgb") == value >> 8)
+    assert np.all(_pictures.decode_pixels(data, "grayscale") == value)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(100_000, 255), (-5, 0), (77, 77)])
+def test_32_bits_are_clipped_in_colour(value, shown):
+    data = tiff(np.full((2, 2), value, np.int32))
+    assert np.all(_pictures.decode_pixels(data, "rgb") == shown)
+    assert np.all(_pictures.decode_pixels(data, "grayscale") == value)
+
+
+def test_floats_stay_floats_in_grey_and_are_refused_in_colour():
+    values = np.float32([[0.5, -2.5], [790, 0]])
+    grey = _pictures.decode_pixels(tiff(values), "grayscale")
+    assert np.array_equal(grey[..., 0], values)
+    for color_mode in ("rgb", "rgba"):
+        with pytest.raises(UnreadablePictureError, match="floats"):
+            _pictures.decode_pixels(tiff(values), color_mode)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bits_whose_0_is_white(compression):
+    data = tiff(DEEP, photometric="miniswhite", compression=compression)
+    assert np.array_equal(_pictures.decode(data).pixels[..., 0], 65535 - DEEP)
+    assert np.array_equal(_pictures.decode_pixels(data, "grayscale")[..., 0], 65535 - DEEP)
+
+
+def test_planes_of_16_bits_are_refused_where_pillow_mixes_them_up():
+    planes = np.stack([DEEP, DEEP + 300, DEEP + 600])
+    options = {"photometric": "rgb", "planarconfig": "separate"}
+    for read in (_pictures.decode, lambda data: _pictures.decode_pixels(data, "rgb")):
+        with pytest.raises(UnreadablePictureError, match="16 bits"):
+            read(tiff(planes, **options))
+    pixels = _pictures.decode_pixels(tiff(planes, **options, compression="zlib"), "rgb")
+    assert np.array_equal(pixels, np.moveaxis(planes >> 8, 0, -1))
+
+
+def test_signed_bytes_are_refused():
+    for read in (_pictures.decode, lambda data: _pictures.decode_pixels(data, "rgb")):
+        with pytest.raises(UnreadablePictureError, match="signed bytes"):
+            read(tiff(np.int8([[-10, 10]])))
+
+
+def test_portable_pixmaps_of_16_bits():
+    samples = DEEP.astype(">u2").tobytes()
+    with pytest.raises(UnreadablePictureError, match="16 bits"):
+        _pictures.decode(b"P6 2 10 65535\n" + samples)
+    assert np.array_equal(_pictures.decode(b"P5 6 10 65535\n" + samples).pixels[..., 0], DEEP)
+    colour = _pictures.decode_pixels(b"P5 6 10 65535\n" + samples, "rgb")
+    assert np.array_equal(colour[..., 0], DEEP >> 8)
