@@ -4,6 +4,7 @@ The packages and modules, from the ground up; each imports only from those above
 
     ground      errors  _imgaug  _base  stats
     processes   _transport  augmenters  _worker
+    pictures    _pictures
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts
     faces       loading  background  formats  batch  images

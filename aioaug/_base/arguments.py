@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Collection
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def whole(name: str, value: object, *, low: int | None = None, high: int | None = None) -> int:
@@ -45,3 +49,10 @@ def shard_or_default(name: str, value: object) -> tuple[int, int]:
 def whole_or_none(name: str, value: object, *, low: int, high: int | None = None) -> int | None:
     """Like `whole`, but `None` passes."""
     return None if value is None else whole(name, value, low=low, high=high)
+
+
+def one_of(name: str, value: T, choices: Collection[object]) -> T:
+    """Return `value`, or raise `ValueError` if it is not one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value

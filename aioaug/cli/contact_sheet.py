@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._pictures import Picture
 from .annotation_files import Annotations
-from .image_io import Picture
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.seeding import batch_seeds, seed_generators
 from .._imgaug import private_rng
+from .._pictures import Picture
 from .._worker.augmentation import Augmentation
 from ..augmenters import specs
 from .annotation_files import Annotations
-from .image_io import Picture
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .._pictures.writing import SUFFIXES
 from .annotation_files import beside
 from .exits import CommandError
-from .image_io import SUFFIXES, is_picture
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,14 @@ def _pictures(
             yield top / path.relative_to(argument).as_posix(), path
     elif not argument.exists():
         raise CommandError(f"there is no file or folder {argument}")
-    elif not is_picture(argument):
+    elif not _is_picture(argument):
         raise CommandError(f"{argument} is not named like a picture ({' '.join(sorted(SUFFIXES))})")
     else:
         yield PurePosixPath(argument.name), argument
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def _walk(folder: Path, but: frozenset[Path]) -> Iterator[Path]:
@@ -70,7 +74,7 @@ def _walk(folder: Path, but: frozenset[Path]) -> Iterator[Path]:
             name for name in folders if not name.startswith(".") and real(place / name) not in but
         )
         for name in sorted(files):
-            if not name.startswith(".") and is_picture(place / name):
+            if not name.startswith(".") and _is_picture(place / name):
                 yield place / name
 
 

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .. import AsyncPool, BatchStream, WorkerDied, errors
+from .. import AsyncPool, BatchStream, WorkerDied, _pictures, errors
 from .._base import atomic
 from .._base.system import worker_count
 from ..errors import AugmenterSpecError
-from . import annotation_files, image_io
+from . import annotation_files
 from .exits import CommandError, Exit, one_line
 from .picture_augmenter import PictureAugmenter
 from .plan import OutputJob
@@ -85,7 +85,7 @@ class AugmentTask:
     def __call__(self, job: OutputJob) -> WrittenFile:
         picture, notes = read_source(job.source, job.annotations)
         picture, notes = self._augmenter(job.index, picture, notes)
-        data = image_io.encode(picture, job.output.suffix, self._quality)
+        data = _pictures.encode(picture, job.output.suffix, self._quality)
         try:
             if notes is not None:
                 atomic.write(annotation_files.beside(job.output), notes.encode())
@@ -100,9 +100,9 @@ class AugmentTask:
 @lru_cache(maxsize=1)  # the copies of one picture come one after the other
 def read_source(
     source: Path, notes: Path | None
-) -> tuple[image_io.Picture, annotation_files.Annotations | None]:
+) -> tuple[_pictures.Picture, annotation_files.Annotations | None]:
     """A picture and its annotations."""
-    return image_io.read(source), None if notes is None else annotation_files.read(notes)
+    return _pictures.read(source), None if notes is None else annotation_files.read(notes)
 
 
 class JobRunner(Generic[T]):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..errors import UnreadablePictureError
+from .callbacks import ParallelProcessParams
 from .generator import ParallelImageDataGenerator
 from .iterator import ImageIterator
-from .params import ParallelProcessParams
 
 __all__ = [
     "ImageIterator",

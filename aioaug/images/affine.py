@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 
-from ._types import Array, Plan
+from .._pictures import Array
+
+# One random draw, by the names that Keras gives them: what `apply_transform` takes.
+Plan: TypeAlias = dict[str, Any]
 
 # Keras' name -> OpenCV's border and SciPy's mode. SciPy's own "wrap" repeats a row of n pixels
 # every n - 1, where Keras documents abcd|abcd|abcd.

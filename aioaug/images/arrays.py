@@ -1,4 +1,4 @@
-"""What `flow` is given, checked and cut to its subset."""
+"""Samples from arrays: what `flow` is given, checked and cut to its subset."""
 
 from __future__ import annotations
 
@@ -7,15 +7,55 @@ from typing import Any
 
 import numpy as np
 
+from .._pictures import Array
 from ..augmenters import batch_forms
-from ._types import Array
-from .normalization import Normalization
-from .sample_rows import pick_columns
-from .sources import ArraySource
+from .sample_rows import SampleRows, pick, pick_columns
+
+
+class ArraySource:
+    """Rows of arrays: images, what accompanies them, labels and weights."""
+
+    def __init__(
+        self,
+        images: Array | None,
+        *,
+        columns: Any,
+        extras: list[Array],
+        labels: Array | None,
+        weights: Array | None,
+    ) -> None:
+        self.images = images
+        self.columns = columns
+        self.extras = extras
+        self.labels = labels
+        self.weights = weights
+        self.class_indices: dict[str, int] = {}
+        self.classes: Any = None
+        self.filenames: list[Any] = []
+
+    def __len__(self) -> int:
+        held = self.columns.images_unaug if self.images is None else self.images
+        return len(held)
+
+    def read(self, numbers: list[int]) -> SampleRows:
+        """Copies of the rows with these numbers."""
+        return SampleRows(
+            numbers=numbers,
+            images=pick(self.images, numbers),
+            columns=pick_columns(self.columns, numbers),
+            extras=[extra[numbers] for extra in self.extras],
+            targets=pick(self.labels, numbers),
+            weights=pick(self.weights, numbers),
+        )
+
+    @property
+    def filepaths(self) -> list[Any]:
+        """Nothing."""
+        return []
 
 
 def array_source(
-    x: Any, y: Any, weights: Any, split: tuple[float, float] | None, layout: Normalization
+    x: Any, y: Any, weights: Any, split: tuple[float, float] | None, channel_axis: int
 ) -> ArraySource:
     """Images (N,H,W,C), or a pair of them and what accompanies them, or a batch of imgaug.
 
@@ -28,7 +68,7 @@ def array_source(
     if held is None:
         raise ValueError("x has no images")
     if images is not None:
-        _check_images(images, layout)
+        check_images(images, channel_axis, stacklevel=4)
     size = len(held)
     labels = None if y is None else np.asarray(y)
     weights = None if weights is None else np.asarray(weights)
@@ -48,15 +88,16 @@ def _with_extras(x: Any) -> tuple[Array, list[Array]]:
     return np.asarray(images), [np.asarray(e) for e in (more if isinstance(more, list) else [more])]
 
 
-def _check_images(images: Array, layout: Normalization) -> None:
-    if images.ndim != 4:
-        raise ValueError(f"x must have rank 4, got an array of the shape {images.shape}")
-    channels = images.shape[layout.channel_axis]
+def check_images(x: Array, channel_axis: int, *, stacklevel: int) -> None:
+    """Raise `ValueError` unless `x` has rank 4; warn of channels that pictures do not have."""
+    if x.ndim != 4:
+        raise ValueError(f"x must have rank 4, got an array of the shape {x.shape}")
+    channels = x.shape[channel_axis]
     if channels not in (1, 3, 4):
         warnings.warn(
-            f"x has {channels} channels on axis {layout.channel_axis} "
-            f"(data_format={layout.data_format!r}); images have 1, 3 or 4",
-            stacklevel=4,
+            f"x has {channels} channels on axis {channel_axis}; images have 1, 3 or 4 (is "
+            "data_format right?)",
+            stacklevel=stacklevel,
         )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .._base.arguments import one_of
+from .file_source import FRAME_MODES, FileSource
 from .files import SUFFIXES
-from .sources import FRAME_MODES, FileSource
 
 _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
 
@@ -70,8 +71,7 @@ def _check(
 ) -> None:
     if not hasattr(frame, "iloc"):
         raise TypeError(f"dataframe must be a pandas DataFrame, got {type(frame).__name__}")
-    if class_mode not in FRAME_MODES:
-        raise ValueError(f"class_mode must be one of {FRAME_MODES}, got {class_mode!r}")
+    one_of("class_mode", class_mode, FRAME_MODES)
     if class_mode == "multi_output" and not isinstance(y_col, list):
         raise TypeError(f"y_col must be a list for class_mode='multi_output', got {y_col!r}")
     _each(frame, x_col, (str,), "x_col")

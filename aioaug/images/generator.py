@@ -7,20 +7,20 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from .._base.arguments import whole
+from .._base.arguments import one_of, whole
 from .._base.seeding import check_seed
+from .._pictures.reading import CHANNELS, INTERPOLATIONS
 from .._worker.main import refuse_nested_pool
-from .arrays import array_source
-from .files import CHANNELS, check_choice, check_interpolation
+from .arrays import ArraySource, array_source
+from .callbacks import ParallelProcessParams
+from .file_source import CLASS_MODES, FileSource
 from .frames import frame_source
 from .iterator import ImageIterator
 from .listing import Lister, directory_source
 from .maker import BatchMaker
-from .params import ParallelProcessParams, batch_shape_for
 from .producer import BatchProducer
 from .schedule import Schedule
 from .settings import GeneratorSettings
-from .sources import CLASS_MODES, FileSource, SampleSource
 
 _LEGACY = ("drop_duplicates", "has_ext", "sort")
 
@@ -110,8 +110,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         handed on beside it; or one of imgaug's batches, whose other columns `augmenter` moves
         along. The validation subset is the first samples.
         """
-        source = array_source(x, y, sample_weight, self.split_of(subset), self)
-        if source.columns is not None and self.moves_pixels:
+        source = array_source(x, y, sample_weight, self.split_of(subset), self.channel_axis)
+        if source.columns is not None and self.ranges.moves_pixels:
             raise ValueError(
                 "x has columns that only augmenter can move along: leave out the ranges and flips "
                 "that move pixels"
@@ -156,7 +156,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
             RuntimeError: a class has no pictures.
             FileNotFoundError: there is no such directory, or none for one of `classes`.
         """
-        check_choice("class_mode", class_mode, CLASS_MODES)
+        one_of("class_mode", class_mode, CLASS_MODES)
         directory = str(directory)
         chosen = check_seed(seed)
         source = directory_source(
@@ -233,7 +233,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
 
     def _iterator(
         self,
-        source: SampleSource,
+        source: ArraySource | FileSource,
         batch_size: int,
         shuffle: bool,
         seed: int | None,
@@ -250,13 +250,14 @@ class ParallelImageDataGenerator(GeneratorSettings):
         size = len(source) if size == -1 else whole("batch_size", size, low=1)
         if "target_size" in told:
             target, color = told["target_size"], told["color_mode"]
-            told["batch_shape"] = batch_shape_for(shape, size, target, color, self.data_format)
+            told["batch_shape"] = _batch_shape(shape, size, target, color, self.data_format)
         params = ParallelProcessParams(image_data_generator=self, **told)
         chosen = check_seed(seed) if chosen is None else chosen
         schedule = Schedule(source, self, batch_size=size, shuffle=shuffle, seed=chosen, wraps=ends)
         producer = BatchProducer(
             schedule,
-            BatchMaker(params, owns_interpreter=not self.debug),
+            BatchMaker(params),
+            engine="thread" if self.debug else "process",
             workers=self.workers_for(told["subset"]),
             window=self.max_batches_pending,
         )
@@ -272,13 +273,14 @@ def _reading(
 ) -> dict[str, Any]:
     """What workers are told about files."""
     height, width = target_size
+    named = None if interpolation == "none" else interpolation
     return {
         "directory": directory,
         "class_indices": source.class_indices,
         "class_mode": source.class_mode,
         "target_size": (whole("target_size", height, low=1), whole("target_size", width, low=1)),
-        "color_mode": check_choice("color_mode", color_mode, tuple(CHANNELS)),
-        "interpolation": check_interpolation(interpolation),
+        "color_mode": one_of("color_mode", color_mode, tuple(CHANNELS)),
+        "interpolation": one_of("interpolation", named, (*INTERPOLATIONS, None)),
     }
 
 
@@ -292,3 +294,13 @@ def _modern(legacy: dict[str, Any], class_mode: str | None) -> str | None:
         warnings.warn("class_mode 'other' is now 'raw'", DeprecationWarning, stacklevel=3)
         return "raw"
     return class_mode
+
+
+def _batch_shape(
+    given: tuple[int, ...] | None, size: int, target: tuple[int, int], color: str, layout: str
+) -> tuple[int, ...]:
+    """The shape of a batch of `size` pictures; of a shape that is given only the first changes."""
+    if given is not None:
+        return (size, *given[1:])
+    channels = CHANNELS[color]
+    return (size, *target, channels) if layout == "channels_last" else (size, channels, *target)

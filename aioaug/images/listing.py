@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from .._base import atomic
+from .file_source import FileSource
 from .files import SUFFIXES
-from .sources import FileSource
 
 INDEX = ".index"
 

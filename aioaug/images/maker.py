@@ -6,18 +6,18 @@ import copy
 import os
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators
+from .._pictures import Array
 from .._worker.augmentation import Augmentation
 from ..errors import UnreadablePictureError
-from ._types import Array
-from .callbacks import Callback, check_batch
+from .callbacks import Callback, ParallelProcessParams, check_batch
 from .files import read_picture, save_picture
-from .params import ParallelProcessParams
 from .sample_rows import BatchJob, MadeBatch, SampleRows
 
 # Set before anything of the user's is unpickled: frameworks read them when they are imported.
@@ -27,15 +27,8 @@ _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 class BatchMaker:
     """Turns a `BatchJob` into a batch: the same job into the same batch, wherever it is done."""
 
-    def __init__(
-        self,
-        params: ParallelProcessParams,
-        *,
-        owns_interpreter: bool,
-        augment: Augmentation | None = None,
-    ) -> None:
+    def __init__(self, params: ParallelProcessParams, augment: Augmentation | None = None) -> None:
         self.params = params
-        self.owns_interpreter = owns_interpreter
         generator = params.image_data_generator
         self._augment = augment or _augmentation(generator.augmenter)
         self._before = _callback("noaug_preprocessing_function", params)
@@ -52,9 +45,8 @@ class BatchMaker:
         # The job has seeds of its own; asking for `rng` keeps the pool from seeding the global
         # generators, for which threads would have to queue.
         del rng
-        generator = self.params.image_data_generator
-        if job.fitted is not None:
-            generator.statistics = job.fitted
+        if job.normalization is not None:
+            self.params.image_data_generator.normalize_by(job.normalization)
         if not self._foreign:
             return self._make(job)
         state = np.random.SeedSequence((job.seed, job.epoch, job.batch)).generate_state(2)
@@ -64,16 +56,14 @@ class BatchMaker:
     def __deepcopy__(self, memo: dict[int, Any]) -> BatchMaker:
         # A thread's own one: imgaug's augmenters are not thread-safe. The user's functions stay
         # the same objects, whose state may be looked at in a debugger.
-        params = copy.copy(self.params)
-        generator = copy.copy(params.image_data_generator)
-        object.__setattr__(params, "image_data_generator", generator)
-        augment = copy.deepcopy(self._augment, memo)
-        return BatchMaker(params, owns_interpreter=self.owns_interpreter, augment=augment)
+        generator = copy.copy(self.params.image_data_generator)
+        params = replace(self.params, image_data_generator=generator)
+        return BatchMaker(params, copy.deepcopy(self._augment, memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         generator = self.params.image_data_generator
         environment = _NO_GPU if generator.disable_gpu_in_subprocesses else {}
-        data = pickle.dumps((self.params, self.owns_interpreter, self._augment), protocol=5)
+        data = pickle.dumps((self.params, self._augment), protocol=5)
         return _restore, (environment, data)
 
     def _make(self, job: BatchJob) -> MadeBatch:
@@ -93,10 +83,7 @@ class BatchMaker:
         if self._augment is not None and self._random and images:
             images, columns = self._augmented(images, columns, job)
         finished = [
-            [self._finish(x, (job.seed, job.epoch, job.first + kept[place])) for x in many]
-            if self._after is None
-            else self._finish_with(many, rows, place, job, kept[place])
-            for place, many in enumerate(images)
+            self._finish(many, rows, place, job, kept[place]) for place, many in enumerate(images)
         ]
         x = self._stack(finished, rows)
         if self.params.save_to_dir is not None:
@@ -156,16 +143,13 @@ class BatchMaker:
             None if columns is None else result
         )
 
-    def _finish_with(
+    def _finish(
         self, many: list[Array], rows: SampleRows, place: int, job: BatchJob, position: int
     ) -> list[Array]:
         seed = (job.seed, job.epoch, job.first + position)
         many = [self._transformed(x, seed) for x in many]
         many = self._each(self._after, many, rows, place, job.batch)
         return [self._standardized(x) for x in many]
-
-    def _finish(self, x: Array, seed: tuple[int, ...]) -> Array:
-        return self._standardized(self._transformed(x, seed))
 
     def _transformed(self, x: Array, seed: tuple[int, ...]) -> Array:
         generator = self.params.image_data_generator
@@ -211,8 +195,7 @@ class BatchMaker:
 
 def _restore(environment: dict[str, str], data: bytes) -> BatchMaker:
     os.environ.update(environment)
-    params, owns_interpreter, augment = pickle.loads(data)
-    return BatchMaker(params, owns_interpreter=owns_interpreter, augment=augment)
+    return BatchMaker(*pickle.loads(data))
 
 
 def _augmentation(augmenter: Any) -> Augmentation | None:

@@ -21,7 +21,9 @@ class BatchProducer:
     and `batch` say which one that is. At most `window` batches exist at once.
     """
 
-    def __init__(self, schedule: Schedule, maker: BatchMaker, *, workers: int, window: int) -> None:
+    def __init__(
+        self, schedule: Schedule, maker: BatchMaker, *, engine: str, workers: int, window: int
+    ) -> None:
         self.schedule = schedule
         self.epoch = 0
         self.batch = 0
@@ -29,6 +31,7 @@ class BatchProducer:
         self.closed = False
         self.home = LoopOwner("ImageIterator")
         self._maker = maker
+        self._engine = engine
         self._workers = workers
         self._window = window
         self._endless = not schedule.wraps
@@ -148,8 +151,7 @@ class BatchProducer:
             raise ClosedError("the iterator was shut down")
         if self._pool is None:
             self.schedule.started()
-            engine = "process" if self._maker.owns_interpreter else "thread"
-            pool = AsyncPool(self._maker, self._workers, seed=0, engine=engine)
+            pool = AsyncPool(self._maker, self._workers, seed=0, engine=self._engine)
             await pool.__aenter__()
             self._pool = pool
             if self.closed:  # meanwhile

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._types import Array
-from .normalization import Statistics
+from .._pictures import Array
+from .normalization import Normalization
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class BatchJob(NamedTuple):
     batch: int
     first: int  # the position in the epoch of the first sample
     rows: SampleRows
-    fitted: Statistics | None  # if they are others than those the workers started with
+    normalization: Normalization | None  # if it is another than the workers started with
 
 
 class MadeBatch(NamedTuple):

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._types import Array
-from .normalization import Normalization
+from .._pictures import Array
+from .arrays import ArraySource
+from .file_source import FileSource
 from .sample_rows import BatchJob
-from .sources import SampleSource
+from .settings import GeneratorSettings
 
 _SHUFFLE = 2**32 - 1  # keeps the order's random numbers apart from those of samples
 
@@ -23,8 +24,8 @@ class Schedule:
 
     def __init__(
         self,
-        source: SampleSource,
-        generator: Normalization,
+        source: ArraySource | FileSource,
+        generator: GeneratorSettings,
         *,
         batch_size: int,
         shuffle: bool,
@@ -37,7 +38,7 @@ class Schedule:
         self.seed = seed
         self.wraps = wraps
         self._generator = generator
-        self._started_with = generator.statistics
+        self._started_with = generator.normalization
         self._order: tuple[int, Array] | None = None
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ class Schedule:
 
     def started(self) -> None:
         """Workers start now, with the generator as it is."""
-        self._started_with = self._generator.statistics
+        self._started_with = self._generator.normalization
 
     def order(self, epoch: int) -> Array:
         """The samples of an epoch, one after the other."""
@@ -64,8 +65,8 @@ class Schedule:
         order = self.order(epoch)
         places = np.arange(first, first + self.batch_size)
         places = places % len(order) if self.wraps else places[places < len(order)]
-        found = self._generator.statistics
-        changed = None if found.same(self._started_with) else found
+        found = self._generator.normalization
+        changed = None if found is self._started_with else found
         rows = self.source.read(order[places].tolist())
         return BatchJob(self.seed, epoch, batch, first, rows, changed)
 

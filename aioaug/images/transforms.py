@@ -1,22 +1,22 @@
 """What random transformations there may be, one draw of them, and what the draw does.
 
-`Ranges` draws a plan, a dict by Keras' names, from one generator of random numbers; `transform`
-is a pure function of a picture and a plan.
+`TransformRanges` draws a plan, a dict by Keras' names, from one generator of random numbers;
+`transform` is a pure function of a picture and a plan.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from .._base.arguments import whole
-from ._types import Array, Plan
-from .affine import FILL_MODES, affine, mirror
-from .colours import brightness, channel_shift, contrast
-from .noise import KINDS, add_noise
+from .._base.arguments import one_of, whole
+from .._pictures import Array
+from .affine import FILL_MODES, Plan, affine, mirror
+from .colours import NOISES, add_noise, brightness, channel_shift, contrast
 
 _IDENTITY: Plan = {
     "theta": 0,
@@ -34,44 +34,49 @@ _IDENTITY: Plan = {
 }
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class Ranges:
-    """From where random transformations are drawn, and how pixels are resampled for them."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TransformRanges:
+    """From where random transformations are drawn, and how pixels are resampled for them.
 
-    rotation_range: float = 0
-    width_shift_range: Any = 0.0
-    height_shift_range: Any = 0.0
-    brightness_range: tuple[float, float] | None = None
-    contrast_range: tuple[float, float] | None = None
-    shear_range: float = 0.0
-    zoom_range: Any = 0.0
-    channel_shift_range: float = 0.0
-    fill_mode: str = "nearest"
-    cval: float = 0.0
-    horizontal_flip: bool = False
-    vertical_flip: bool = False
-    noise: Any = None
-    interpolation_order: int = 1
+    `zoom_range` becomes a pair of factors and `noise` a list. Raises `ValueError`.
+    """
 
-    def _check_ranges(self) -> None:
+    rotation_range: float
+    width_shift_range: Any
+    height_shift_range: Any
+    brightness_range: tuple[float, float] | None
+    contrast_range: tuple[float, float] | None
+    shear_range: float
+    zoom_range: Any
+    channel_shift_range: float
+    fill_mode: str
+    cval: float
+    horizontal_flip: bool
+    vertical_flip: bool
+    noise: Any
+    interpolation_order: int
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_range", "shear_range", "channel_shift_range", "cval"):
+            if not _are_finite(getattr(self, name) or 0) or np.ndim(getattr(self, name)):
+                raise ValueError(f"{name} must be a finite number, got {getattr(self, name)!r}")
+        for name in ("width_shift_range", "height_shift_range"):
+            if not _are_finite(getattr(self, name)):
+                raise ValueError(f"{name} must be numbers, got {getattr(self, name)!r}")
         for name in ("brightness_range", "contrast_range"):
             _pair_or_none(name, getattr(self, name))
         zoom = self.zoom_range
         if isinstance(zoom, Real):
-            self.zoom_range = [1 - zoom, 1 + zoom]
+            zoom = [1 - zoom, 1 + zoom]
         else:
             _pair_or_none("zoom_range", zoom)
-            self.zoom_range = list(zoom)
-        if self.fill_mode not in FILL_MODES:
-            names = ", ".join(map(repr, FILL_MODES))
-            raise ValueError(f"fill_mode must be one of {names}, got {self.fill_mode!r}")
+        object.__setattr__(self, "zoom_range", list(zoom))
+        one_of("fill_mode", self.fill_mode, FILL_MODES)
         whole("interpolation_order", self.interpolation_order, low=0, high=5)
         if isinstance(self.noise, str):
-            self.noise = [self.noise]
-        unknown = [kind for kind in self.noise or () if kind not in KINDS]
-        if unknown:
-            names = ", ".join(map(repr, KINDS))
-            raise ValueError(f"noise must be a list of {names}, got {unknown[0]!r}")
+            object.__setattr__(self, "noise", [self.noise])
+        for kind in self.noise or ():
+            one_of("noise", kind, NOISES)
 
     @property
     def moves_pixels(self) -> bool:
@@ -86,38 +91,34 @@ class Ranges:
             or self.vertical_flip
         )
 
-    @property
-    def default_transform(self) -> Plan:
-        """The plan that changes nothing, as a new dict."""
-        return dict(_IDENTITY)
-
     def draw(self, height: int, width: int, rng: np.random.Generator) -> Plan:
         """One plan for a picture of this size.
 
         What moves pixels is drawn first, so that a generator for pictures and one for their
         masks stay together although only the first changes colours.
         """
-        plan = self.default_transform
+        plan = identity()
         if self.rotation_range:
-            plan["theta"] = rng.uniform(-self.rotation_range, self.rotation_range)
+            plan["theta"] = _either_way(self.rotation_range, rng)
         plan["tx"] = _shift(self.height_shift_range, height, rng)
         plan["ty"] = _shift(self.width_shift_range, width, rng)
         if self.shear_range:
-            plan["shear"] = rng.uniform(-self.shear_range, self.shear_range)
+            plan["shear"] = _either_way(self.shear_range, rng)
         if list(self.zoom_range) != [1, 1]:
-            low, high = self.zoom_range
-            plan["zx"], plan["zy"] = rng.uniform(low, high, 2)
+            plan["zx"] = _between(self.zoom_range, rng)
+            plan["zy"] = _between(self.zoom_range, rng)
         # Both are drawn in any case, so that enabling one does not change what comes after.
         across, down = rng.random(2) < 0.5
         plan["flip_horizontal"] = bool(across and self.horizontal_flip)
         plan["flip_vertical"] = bool(down and self.vertical_flip)
         if self.channel_shift_range:
-            limit = self.channel_shift_range
-            plan["channel_shift_intensity"] = rng.uniform(-limit, limit)
+            plan["channel_shift_intensity"] = _between(
+                -self.channel_shift_range, self.channel_shift_range, rng
+            )
         if self.brightness_range is not None:
-            plan["brightness"] = rng.uniform(*self.brightness_range)
+            plan["brightness"] = _between(self.brightness_range, rng)
         if self.contrast_range is not None:
-            plan["contrast"] = rng.uniform(*self.contrast_range)
+            plan["contrast"] = _between(self.contrast_range, rng)
         if self.noise:
             plan["noise"] = self.noise[rng.integers(len(self.noise))]
             plan["noise_seed"] = int(rng.integers(2**63))
@@ -146,9 +147,23 @@ class Ranges:
         return x
 
 
+def identity() -> Plan:
+    """The plan that changes nothing, as a new dict."""
+    return dict(_IDENTITY)
+
+
+def _either_way(limit: float, rng: np.random.Generator) -> float:
+    return rng.uniform(-abs(limit), abs(limit))
+
+
+def _between(limits: Iterable[float], rng: np.random.Generator) -> float:
+    low, high = sorted(limits)
+    return rng.uniform(low, high)
+
+
 def _shift(limits: Any, size: int, rng: np.random.Generator) -> float:
     """Keras' three readings: a list of steps, an int (steps below it), a float (a range)."""
-    array = np.asarray(limits)
+    array = np.asarray(limits) if np.ndim(limits) else np.abs(limits)
     if not np.any(array):
         return 0
     if array.ndim or np.issubdtype(array.dtype, np.integer):
@@ -163,6 +178,13 @@ def _pair_or_none(name: str, value: object) -> None:
     if value is None and name != "zoom_range":
         return
     pair = isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2
-    if not pair or not all(isinstance(one, Real) for one in value):  # type: ignore[attr-defined]
+    if not pair or not _are_finite(value):
         what = "a float or two floats" if name == "zoom_range" else "two floats"
         raise ValueError(f"{name} must be {what}, got {value!r}")
+
+
+def _are_finite(value: object) -> bool:
+    try:
+        return value is None or bool(np.isfinite(np.asarray(value, float)).all())
+    except (TypeError, ValueError):
+        return False

@@ -328,6 +328,13 @@ def test_callbacks_come_before_and_after_the_transformation(pictures):
     assert_array_equal(x, (plain + 100) / 2)
 
 
+@pytest.mark.parametrize("processes", [False, True])
+def test_methods_of_a_subclass_are_called_in_workers(processes):
+    generator = images_testing.Sevens(cores=1, debug=not processes)
+    with generator.flow(np.zeros((3, 4, 4, 3))) as iterator:
+        assert np.all(next(iterator) == 7)
+
+
 def test_the_environment_of_workers(pictures):
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     x, _ = made_with(pictures, True, preprocessing_function=images_testing.environment)

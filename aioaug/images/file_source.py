@@ -1,78 +1,18 @@
-"""Where samples come from: arrays in memory, or files whose names were listed."""
+"""Samples from files whose names were listed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ._types import Array
-from .sample_rows import SampleRows, pick, pick_columns, pick_targets
+from .._pictures import Array
+from .sample_rows import SampleRows, pick, pick_targets
 
 CLASS_MODES = ("categorical", "binary", "sparse", "input", None)
 FRAME_MODES = ("binary", "categorical", "input", "multi_output", "raw", "sparse", None)
-
-
-class SampleSource(Protocol):
-    """Samples by number, with what Keras' iterators tell about them."""
-
-    class_indices: dict[str, int]
-    classes: Any
-    filenames: list[Any]
-    labels: Any
-
-    def __len__(self) -> int: ...
-
-    def read(self, numbers: list[int]) -> SampleRows:
-        """What a worker needs to make these samples."""
-
-    @property
-    def filepaths(self) -> list[Any]:
-        """The files of the samples, as they are opened."""
-
-
-class ArraySource:
-    """Rows of arrays: images, what accompanies them, labels and weights."""
-
-    def __init__(
-        self,
-        images: Array | None,
-        *,
-        columns: Any,
-        extras: list[Array],
-        labels: Array | None,
-        weights: Array | None,
-    ) -> None:
-        self.images = images
-        self.columns = columns
-        self.extras = extras
-        self.labels = labels
-        self.weights = weights
-        self.class_indices: dict[str, int] = {}
-        self.classes: Any = None
-        self.filenames: list[Any] = []
-
-    def __len__(self) -> int:
-        held = self.columns.images_unaug if self.images is None else self.images
-        return len(held)
-
-    def read(self, numbers: list[int]) -> SampleRows:
-        """Copies of the rows with these numbers."""
-        return SampleRows(
-            numbers=numbers,
-            images=pick(self.images, numbers),
-            columns=pick_columns(self.columns, numbers),
-            extras=[extra[numbers] for extra in self.extras],
-            targets=pick(self.labels, numbers),
-            weights=pick(self.weights, numbers),
-        )
-
-    @property
-    def filepaths(self) -> list[Any]:
-        """Nothing."""
-        return []
 
 
 class FileSource:

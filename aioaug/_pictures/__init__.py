@@ -1,0 +1,6 @@
+"""Picture files to pixels and back: the one place where they are decoded and encoded."""
+
+from .reading import Array, Picture, decode, decode_pixels, load, read
+from .writing import encode
+
+__all__ = ["Array", "Picture", "decode", "decode_pixels", "encode", "load", "read"]

@@ -1,0 +1,238 @@
+"""Bytes of picture files to arrays, by way of Pillow and OpenCV.
+
+`decode` gives all that a file says, as the command line needs it, and `decode_pixels` an array of
+the size and the channels that were asked for, as Keras reads pictures. Of several frames or pages
+the first is read. Errors do not name the file: the caller knows what it is called.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .._worker.main import is_worker
+from ..errors import UnreadablePictureError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+    from PIL.ImageFile import ImageFile
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
+# Pillow knows others, and starts other programs for some of them.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L")
+_WHITE_16 = 65535
+_JPEG = b"\xff\xd8\xff"
+# Tags of TIFF, and some of their values.
+_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
+_SEPARATE, _SIGNED = 2, 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a picture file holds.
+
+    `pixels` are `uint8` (H,W,3) whatever the file holds, grey and palette pictures too, so that
+    every pipeline takes every picture. Only 16-bit grey stays what it is, `uint16` (H,W,1), and
+    needs a pipeline that takes it. `alpha` is (H,W) or `None`, `profile` a colour profile.
+    """
+
+    pixels: Array
+    alpha: Array | None = None
+    grey: bool = False
+    profile: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def load(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file. What is no file is refused: a pipe would be waited for."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnreadablePictureError("is no file")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def read(path: str | os.PathLike[str]) -> Picture:
+    """`decode` the file at `path`; any failure is an `UnreadablePictureError`."""
+    with _errors_of_decoders():
+        return decode(load(path))
+
+
+def decode(data: bytes) -> Picture:
+    """A picture, turned as its EXIF says, whose other entries are dropped.
+
+    Raises `UnreadablePictureError` for what is no picture, and for 16 bits in colour and floats,
+    half of which Pillow would lose.
+    """
+    from PIL import ImageOps
+
+    with _errors_of_decoders(), _opened(data) as file:
+        if file.mode == "F":
+            raise UnreadablePictureError("pictures of floats are not read")
+        if file.mode not in _DEEP_GREY and _is_deep(file):
+            raise UnreadablePictureError("16 bits a channel are read in grey pictures only")
+        return _picture_of(ImageOps.exif_transpose(file), inverted=_is_inverted(file))
+
+
+def decode_pixels(
+    data: bytes,
+    color_mode: str,
+    size: tuple[int, int] | None = None,
+    interpolation: str = "nearest",
+) -> Array:
+    """The pixels (H,W,C) with the channels of `color_mode`, resized to `size` (height, width).
+
+    Orientation is left alone, as by Keras. As grey, those of 16 and 32 bits are `int32`, and those
+    of floats `float32`; all others are `uint8`. In colour 16 bits lose the lower eight, 32 bits
+    are clipped to 0 and 255, and floats are refused. Raises `UnreadablePictureError`.
+    """
+    with _errors_of_decoders():
+        pixels = _colour_jpeg(data) if color_mode == "rgb" and data.startswith(_JPEG) else None
+        if pixels is not None and size in (None, pixels.shape[:2]):
+            return pixels
+        import numpy as np
+        from PIL import Image
+
+        image = _image_of(data, color_mode) if pixels is None else Image.fromarray(pixels)
+        if size is not None and image.size != size[::-1]:
+            image = image.resize(size[::-1], Image.Resampling[interpolation.upper()])
+        return np.atleast_3d(np.array(image))
+
+
+@contextmanager
+def _errors_of_decoders() -> Iterator[None]:
+    """Every failure is an `UnreadablePictureError`: decoders raise nearly anything."""
+    try:
+        yield
+    except UnreadablePictureError:
+        raise
+    except Exception as error:
+        why = "is not a picture" if type(error).__name__ == "UnidentifiedImageError" else str(error)
+        raise UnreadablePictureError(" ".join(why.split()) or type(error).__name__) from error
+
+
+def _without_warnings() -> AbstractContextManager[Any]:
+    """Say nothing of odd metadata, palettes and large pictures, in a worker process.
+
+    In one thread of many the filters belong to all of them, and would be put back at any time.
+    """
+    return warnings.catch_warnings(action="ignore") if is_worker() else nullcontext()
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[ImageFile]:
+    """A file whose pixels Pillow understands, refusing others that it would take."""
+    from PIL import Image
+
+    with _without_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+        if _tag(file, _SAMPLE_FORMAT) == _SIGNED and file.mode == "L":
+            raise UnreadablePictureError("signed bytes are not read")
+        if _tag(file, _PLANES) == _SEPARATE and _is_deep(file) and file.tile[0][0] == "raw":
+            raise UnreadablePictureError("16 bits a channel in planes are not read")
+        yield file
+
+
+def _tag(file: ImageFile, number: int, default: int = 0) -> int:
+    """What a TIFF says there, of several channels the first, or `default`."""
+    value = getattr(file, "tag_v2", {}).get(number, default)
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+def _is_deep(file: ImageFile) -> bool:
+    """Whether there are more than 8 bits a channel; Pillow says RGB and drops the low bytes."""
+    tiles: list[Any] = file.tile
+    return (
+        _tag(file, _BITS) > 8
+        or any(";16" in str(how) for _, _, _, how in tiles)
+        or any(codec.startswith("ppm") and how[1] > 255 for codec, _, _, how in tiles)
+    )
+
+
+def _is_inverted(file: ImageFile) -> bool:
+    """Whether 0 is white; Pillow turns such pictures around if they have 8 bits only."""
+    return _tag(file, _BITS) == 16 and _tag(file, _PHOTOMETRIC, 1) == 0
+
+
+def _picture_of(image: Image.Image, *, inverted: bool) -> Picture:
+    import numpy as np
+
+    profile = image.info.get("icc_profile")
+    if image.mode in _DEEP_GREY:
+        deep = np.asarray(image)
+        if deep.min() < 0 or deep.max() > _WHITE_16:
+            raise UnreadablePictureError("32 bits a channel are not read")
+        deep = _WHITE_16 - deep if inverted else deep
+        return Picture(deep.astype(np.uint16)[:, :, np.newaxis], grey=True, profile=profile)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode == "CMYK":
+        profile = None  # it describes inks
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        pixels = np.array(image.convert("RGBA"))
+        alpha = np.ascontiguousarray(pixels[:, :, 3])
+        return Picture(np.ascontiguousarray(pixels[:, :, :3]), alpha, grey, profile)
+    return Picture(np.array(image.convert("RGB")), None, grey, profile)
+
+
+def _image_of(data: bytes, color_mode: str) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    with _opened(data) as file:
+        file.load()
+        image: Image.Image = file
+        if image.mode == "F":
+            if color_mode == "grayscale":
+                return image
+            raise UnreadablePictureError("pictures of floats are read as grayscale only")
+        if image.mode in _DEEP_GREY:
+            deep = np.asarray(image).astype(np.int32)
+            deep = _WHITE_16 - deep if _is_inverted(file) else deep
+            if color_mode == "grayscale":
+                return Image.fromarray(deep)
+            of_16_bits = _tag(file, _BITS) != 32 and _tag(file, _SAMPLE_FORMAT) != _SIGNED
+            shallow = deep >> 8 if of_16_bits else deep.clip(0, 255)
+            image = Image.fromarray(shallow.astype(np.uint8))
+        mode = _MODES[color_mode]
+        return image if image.mode == mode else image.convert(mode)
+
+
+def _colour_jpeg(data: bytes) -> Array | None:
+    """A JPEG in colour, decoded by OpenCV; `None` leaves it to Pillow.
+
+    Both use libjpeg-turbo and give the same pixels. Pictures of other kinds of channels, and
+    damaged ones, which OpenCV fills with grey without a word, are Pillow's.
+    """
+    import cv2
+    import numpy as np
+
+    if _components(data) != 3 or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _components(data: bytes) -> int:
+    """The number of channels in a JPEG's frame header (ITU-T T.81, B.2.2); 0 if there is none."""
+    place = 2
+    while place + 9 < len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return data[place + 9]
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return 0
