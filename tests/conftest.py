@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import inspect
 import multiprocessing
 import os
@@ -92,6 +93,31 @@ def no_blocking_calls():
     """A call that blocks the event loop from inside aioaug is an error."""
     with blockbuster_ctx("aioaug"):
         yield
+
+
+@pytest.fixture(params=["aioaug", "aioaug.blocking"], ids=["async", "blocking"])
+def way(request):
+    """The module whose classes are tested: the async ones, or their blocking twins."""
+    return importlib.import_module(request.param)
+
+
+@pytest.fixture
+async def start(way):
+    """Builds an object of the class with a name, started, to be ended after the test."""
+    from background_testing import do
+
+    made = []
+
+    async def build(name, *args, **kwargs):
+        one = await do(getattr(way, name), *args, **kwargs)
+        made.append(one)
+        if hasattr(one, "start"):  # those without it are started by building them, or by their use
+            await one.start()
+        return one
+
+    yield build
+    for one in reversed(made):
+        await do(one.shutdown if hasattr(one, "shutdown") else one.terminate)
 
 
 def _held() -> dict[str, Counter]:

@@ -7,7 +7,7 @@ import weakref
 from functools import cache
 from typing import Protocol
 
-from .._base.interrupts import at_exit, interrupts_ignored
+from .._base.interrupts import call_at_exit, interrupts_ignored
 
 
 class _Process(Protocol):
@@ -38,5 +38,5 @@ def killed_at_exit(pid: int) -> weakref.WeakSet[_Process]:
                 for process in left:
                     process.wait()
 
-    at_exit(kill_all)
+    call_at_exit(kill_all)
     return processes

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import LimitError
-from .tasks import begin_in_thread
+from .tasks import AsyncResource, begin_in_thread, warn_of_drop
 
 # A coroutine that awaits something in its clean-up has to be told more than once to end.
 _WORDS = 10
@@ -93,6 +93,32 @@ class LoopOwner:
             if self._burial is burial:
                 self._burial = None
                 burial.result()
+
+
+class LoopResource(AsyncResource):
+    """What works in the background on the event loop that first uses it, until it is ended."""
+
+    def __init__(self) -> None:
+        self._home = LoopOwner(type(self).__name__)
+        self._over = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended, or has come to its end by itself."""
+        return self._over
+
+    async def aclose(self) -> None:
+        """End it at once, as leaving `async with` does. Idempotent."""
+        await self._leave(None)
+
+    def _at_work(self) -> bool:
+        """Whether something would be left behind if it were dropped now."""
+        return False
+
+    def __del__(self) -> None:
+        # `__init__` of a subclass that raised may not have come to ours.
+        if not getattr(self, "_over", True) and self._at_work():
+            warn_of_drop(self)
 
 
 def check_process(name: str, pid: int) -> None:

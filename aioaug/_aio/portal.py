@@ -18,7 +18,7 @@ from ..errors import ClosedError
 
 T = TypeVar("T")
 
-_CLOSED = "what needed the event loop was closed"
+CLOSED = "what needed the event loop was closed"
 _FROM_A_CALLBACK = (
     "this was called from the event loop thread, which would wait for itself: callbacks must not "
     "call what blocks"
@@ -158,14 +158,14 @@ class Portal:
                 raise
             self._ready.give(Failure(error))
         finally:
-            self._refuse(_CLOSED)
+            self._refuse(CLOSED)
 
     async def _serve(self) -> None:
         self._ready.give(Success(None))
         await self._leaving.wait()
         while tasks := [call._task for call in tuple(self.calls) if call._task is not None]:
             await asyncio.wait(tasks)
-        self._refuse(_CLOSED)
+        self._refuse(CLOSED)
 
 
 def _nobody(outcome: Outcome[Any]) -> None:

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar
 
-from .._base.interrupts import at_exit, interrupts_ignored, start_aside, undisturbed
+from .._base.interrupts import call_at_exit, interrupts_ignored, start_aside, undisturbed
 from .._base.limits import named
-from .._base.results import Outcome
 from .._base.threads import refuse_at_exit
 from ..errors import ClosedError
 from .at_exit import killed_at_exit
-from .portal import Portal, PortalCall
-from .tasks import finish, in_thread
-
-T = TypeVar("T")
+from .portal import Portal
 
 _THE_END = "the program ends"
-
-
-def call(work: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run `work` on the loop and wait for it; if the wait is interrupted, it is cancelled."""
-    portal_ref = _TemporaryRef()
-    try:
-        return portal_ref.call(work, *args)
-    finally:
-        portal_ref.release()
 
 
 def is_ending() -> bool:
@@ -40,122 +24,71 @@ def is_ending() -> bool:
 
 
 class PortalRef:
-    """Keeps the loop running for somebody. Taken and returned from any thread, idempotent.
+    """Keeps the loop of this process running, from `acquire` to `release`.
 
-    Taking it is the business of whoever uses it first. A process that was forked cannot use the
-    references that its parent took.
+    Both may be called from any thread, and more than once; after `release` nothing can be acquired
+    any more. A process that was forked from the one that made this must not acquire it.
     """
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self._lock = threading.Lock()  # only with `undisturbed`
-        self._shared_portal = _shared
-        self._portal: Portal | None = None
-        self._wanted = False  # what is being taken counts as taken
+        self.portal: Portal | None = None  # while it is acquired
+        self._wanted = False  # is set before the loop is asked for
         self._over = False
 
     @property
     def acquired(self) -> bool:
-        """Whether the loop is kept running."""
+        """Whether it keeps the loop running, or is about to."""
         return self._wanted and not self._over
 
     @property
-    def ours(self) -> bool:
-        """The same, in the process that took it."""
-        return self.acquired and self._shared_portal is _shared
+    def releasable(self) -> bool:
+        """Whether it does so in this process, and the loop can still work."""
+        return self.acquired and self.pid == os.getpid() and not is_ending()
 
-    def acquire(self) -> bool:
-        """Keep the loop running until `release`, after which this has no effect.
-
-        Returns whether it is kept running.
-        """
-        if self._portal is None and not self._over:
+    def acquire(self) -> Portal | None:
+        """Keep the loop running until `release`; returns `None` after that."""
+        if self.portal is None and not self._over:
             self._wanted = True
             undisturbed(self._take)
-        return self._portal is not None
+        return self.portal
 
-    def release(self) -> None:
-        """Need the loop no more. Waits for its end if nobody else needs it."""
-        if self._wanted and not is_ending():
-            undisturbed(self._give_back)
-        else:
-            self._over = True
+    def release(self, last: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Run `last` on the loop, and need the loop no more; the first call alone has effect.
 
-    def call(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Run `work` on the loop and wait for it; if the wait is interrupted, it is cancelled."""
-        return self._taken().run(partial(work, *args))
-
-    async def call_async(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """`call` from another event loop; cancelled, it cancels `work`."""
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Outcome[T]] = loop.create_future()
-
-        def done(found: Outcome[T]) -> None:
-            with suppress(RuntimeError):  # the other loop is closed
-                loop.call_soon_threadsafe(_settle, outcome, found)
-
-        if self._portal is None:
-            await finish(in_thread(self.acquire))  # to start the loop is to wait for it
-        portal = self._taken()
-        call = PortalCall(portal, partial(work, *args), done)
-        try:
-            portal.submit(call)
-            return (await outcome).unwrap()
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-
-    def end(self, work: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Run `work` as the last thing, and release the portal; the first such call has effect.
-
-        An interrupt ends the wait alone. At the exit of the program `work` is left out.
+        Waits for `last`, and for the end of the loop if nobody else needs it. An interrupt ends
+        the wait alone. At the exit of the program `last` is left out.
         """
-        if self._wanted and not is_ending():
-            undisturbed(self._end, partial(work, *args))
+        if self.releasable:
+            undisturbed(self._give_back, last)
         else:
             self._over = True
-
-    def _taken(self) -> Portal:
-        self.acquire()
-        if self._shared_portal is not _shared:
-            raise RuntimeError("this belongs to the process that this one was forked from")
-        portal = self._portal
-        if portal is None:
-            raise ClosedError("what needed the event loop was closed")
-        return portal
 
     def _take(self) -> None:
         with self._lock:
             try:
-                if self._portal is None and not self._over:
-                    self._shared_portal = _shared
-                    self._portal = self._shared_portal.enter()
+                if self.portal is None and not self._over:
+                    self.portal = _shared.enter()
             finally:
-                self._wanted = self._portal is not None
+                self._wanted = self.portal is not None
 
-    def _give_back(self) -> None:
-        if self._let_go() is not None and self._shared_portal is _shared:
-            self._shared_portal.leave()
-
-    def _end(self, work: Callable[[], Awaitable[object]]) -> None:
-        portal = self._let_go()
-        if portal is None or self._shared_portal is not _shared or self._shared_portal.frozen:
-            return
-        try:
-            portal.run(work)
-        finally:
-            self._shared_portal.leave()
-
-    def _let_go(self) -> Portal | None:
+    def _give_back(self, last: Callable[[], Awaitable[object]] | None = None) -> None:
         with self._lock:
-            portal, self._portal, self._over = self._portal, None, True
-        return portal
+            portal, self.portal, self._over = self.portal, None, True
+        if portal is not None and not _shared.frozen:
+            try:
+                if last is not None:
+                    portal.run(last)
+            finally:
+                _shared.leave()
 
 
-class _TemporaryRef(PortalRef):
-    """Returns itself when it is dropped: an interrupt may come before any `finally`."""
+class TemporaryRef(PortalRef):
+    """Releases itself when it is dropped: an interrupt may come before any `finally`."""
 
     def __del__(self) -> None:
-        if self.__dict__.get("_wanted") and self.ours and not is_ending():
+        if "_over" in self.__dict__ and self.releasable:
             with suppress(RuntimeError):  # no thread can be had; then the loop runs to the exit
                 start_aside(self._give_back, name="aioaug-dispose")
 
@@ -183,7 +116,7 @@ class _SharedPortal:
             if not self._watched:
                 # Before the workers are killed: what is registered last is called first.
                 killed_at_exit(os.getpid())
-                at_exit(self.freeze_at_exit)
+                call_at_exit(self.freeze_at_exit)
                 self._watched = True
             if self._portal is None:
                 with named("an event loop in a thread"):
@@ -212,11 +145,6 @@ class _SharedPortal:
             self.frozen = True
             if self._portal is not None:
                 self._portal.stand_still(_THE_END)
-
-
-def _settle(future: asyncio.Future[T], value: T) -> None:
-    if not future.done():
-        future.set_result(value)
 
 
 def _after_fork() -> None:

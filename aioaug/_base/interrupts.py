@@ -96,7 +96,7 @@ def _start(thread: threading.Thread, fn: Callable[..., object], args: tuple[Any,
         fn(*args)
 
 
-def at_exit(fn: Callable[[], object]) -> None:
+def call_at_exit(fn: Callable[[], object]) -> None:
     """Have `fn` called at the exit of the program, before Python waits for threads that may hang.
 
     What comes before `atexit` is not public, but concurrent.futures itself relies on it. An

@@ -8,8 +8,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-from .._aio.loops import LoopOwner, drop_tasks
-from .._aio.tasks import AsyncResource, ended, finish, in_thread, warn_of_drop
+from .._aio.loops import LoopResource, drop_tasks
+from .._aio.tasks import ended, finish, in_thread
 from .._base.arguments import whole
 from .._base.seeding import IndexAllocator, batch_seeds, check_seed, seed_generators
 from .._imgaug import Portable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Arrays = tuple[NDArray[Any], ...]
 
 
-class BackgroundProc(SharedMem, AsyncResource):
+class BackgroundProc(SharedMem, LoopResource):
     """Has a function called over and over in worker processes, one result ahead in each.
 
     Building it starts nothing; entering it, `start` or the first `get` starts the processes, and
@@ -92,9 +92,8 @@ class BackgroundProc(SharedMem, AsyncResource):
         self._start_method = start_method
         self._report = TimingLog("BackgroundProc", wanted=profile)
         self._indices = IndexAllocator()
-        self._closed = False
-        self._home = LoopOwner(type(self).__name__)
         self._set_up()
+        super().__init__()
 
     def _set_up(self) -> None:
         """What belongs to one event loop."""
@@ -104,11 +103,6 @@ class BackgroundProc(SharedMem, AsyncResource):
         self._shared: SharedPickle | None = None
         self._engine: ProcessEngine | None = None
         self._starting = asyncio.Lock()
-
-    @property
-    def closed(self) -> bool:
-        """Whether `shutdown` was called."""
-        return self._closed
 
     async def start(self) -> None:
         """Start the processes, and in each the first call. Idempotent."""
@@ -170,12 +164,8 @@ class BackgroundProc(SharedMem, AsyncResource):
         Whoever waits in `get` gets `ClosedError`. Idempotent; cancelled, it finishes first.
         """
         self._claim()
-        self._closed = True
+        self._over = True
         await finish(self._end())
-
-    async def aclose(self) -> None:
-        """The same as `shutdown`."""
-        await self.shutdown()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -184,9 +174,8 @@ class BackgroundProc(SharedMem, AsyncResource):
     async def _leave(self, error: BaseException | None) -> None:
         await self.shutdown()
 
-    def __del__(self) -> None:
-        if getattr(self, "_engine", None) is not None and not self._closed:
-            warn_of_drop(self)
+    def _at_work(self) -> bool:
+        return self._engine is not None
 
     def _claim(self) -> None:
         """Belong to the running loop; if the loop before is closed, begin anew on this one."""
@@ -218,7 +207,7 @@ class BackgroundProc(SharedMem, AsyncResource):
             self._begin()
 
     def _begin(self) -> None:
-        if self._engine is None or self._closed:
+        if self._engine is None or self._over:
             return
         task = asyncio.create_task(self._engine.submit(run_call, self._indices.allocate()))
         self._running.add(task)
@@ -246,7 +235,7 @@ class BackgroundProc(SharedMem, AsyncResource):
             self._home.release()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._over:
             raise ClosedError("the background processes were shut down")
 
 

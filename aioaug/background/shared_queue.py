@@ -10,8 +10,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-from .._aio.loops import LoopOwner, drop_tasks
-from .._aio.tasks import AsyncResource, ended, finish, warn_of_drop
+from .._aio.loops import LoopResource, drop_tasks
+from .._aio.tasks import ended, finish
 from .._base.arguments import whole
 from .._base.system import available
 from .._transport.shared_pickle import SharedPickle
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Arrays = list[NDArray[Any]]
 
 
-class SharedQ(SharedMem, AsyncResource):
+class SharedQ(SharedMem, LoopResource):
     """A queue of work on arrays: first in, first out, whichever is done first.
 
     Building it starts nothing; the first `startproc` starts its worker processes, which serve
@@ -62,19 +62,13 @@ class SharedQ(SharedMem, AsyncResource):
         self.profile = profile
         self._report = TimingLog("SharedQ", wanted=profile)
         self._jobs: deque[asyncio.Future[tuple[Arrays, float]]] = deque()
-        self._closed = False
-        self._home = LoopOwner(type(self).__name__)
         self._set_up()
+        super().__init__()
 
     def _set_up(self) -> None:
         """What belongs to one event loop."""
         self._turn = asyncio.Lock()
         self._engine = ProcessEngine(SharedPickle(None), workers=self.n_proc or available())
-
-    @property
-    def closed(self) -> bool:
-        """Whether `shutdown` was called."""
-        return self._closed
 
     def startproc(
         self,
@@ -131,14 +125,10 @@ class SharedQ(SharedMem, AsyncResource):
         Whoever waits in `get` gets `ClosedError`. Idempotent; cancelled, it finishes first.
         """
         self._claim()
-        self._closed = True
+        self._over = True
         for job in self._jobs:
             job.cancel()
         await finish(self._end())
-
-    async def aclose(self) -> None:
-        """The same as `shutdown`."""
-        await self.shutdown()
 
     async def __aenter__(self) -> Self:
         self._check_open()
@@ -147,9 +137,8 @@ class SharedQ(SharedMem, AsyncResource):
     async def _leave(self, error: BaseException | None) -> None:
         await self.shutdown()
 
-    def __del__(self) -> None:
-        if getattr(self, "_jobs", None) and not self._closed:
-            warn_of_drop(self)
+    def _at_work(self) -> bool:
+        return bool(self._jobs)
 
     async def _end(self) -> None:
         await self._engine.aclose(kill=True)
@@ -189,7 +178,7 @@ class SharedQ(SharedMem, AsyncResource):
             )
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._over:
             raise ClosedError("the queue was shut down")
 
 

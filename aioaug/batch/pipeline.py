@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
-from .._aio.shared_portal import PortalRef
+from .._aio.bridge import BlockingBridge
 from .._base.arguments import whole
 from .._base.seeding import IndexAllocator
 from .._streaming.core import StreamCore
@@ -164,14 +164,9 @@ def _limits(n_iters: int | None, n_epochs: int | None) -> tuple[int | None, int 
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:
     """The batches of a stream that runs on the loop of a thread."""
-    portal_ref = PortalRef()
-    ended = object()
-
-    async def following() -> Any:
-        return await anext(stream, ended)
-
+    bridge, ended = BlockingBridge("pipeline"), object()
     try:
-        while (batch := portal_ref.call(following)) is not ended:
+        while (batch := bridge.call(anext, stream, ended)) is not ended:
             yield batch
     finally:
-        portal_ref.end(stream.aclose)
+        bridge.end(stream.aclose)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from .._aio.shared_portal import PortalRef
+from .._aio.bridge import BlockingBridge
 from .._aio.tasks import end_in_thread, together
 from .._base import system
 from .._base.interrupts import undisturbed
@@ -35,7 +35,7 @@ class _SharedEngine:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.portal_ref = PortalRef()
+        self.bridge = BlockingBridge("Batch")
         self._engine: Engine | None = None
         self._started: asyncio.Future[None] | None = None
         self._closed = False
@@ -108,19 +108,19 @@ def run(work: Work) -> dict[int, Outcome[Any]]:
     """Have worker processes make the calls; what has no outcome by then timed out."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return shared.portal_ref.call(shared.run, work)
+    return shared.bridge.call(shared.run, work)
 
 
 async def run_async(work: Work) -> dict[int, Outcome[Any]]:
     """`run`, without blocking the event loop; cancelled, it abandons the calls."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return await shared.portal_ref.call_async(shared.run, work)
+    return await shared.bridge.call_async(shared.run, work)
 
 
 def call(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run a coroutine function for a caller that has no loop, on the one that all batches share."""
-    return _the_shared().portal_ref.call(fn, *args)
+    return _the_shared().bridge.call(fn, *args)
 
 
 def shutdown() -> None:
@@ -131,7 +131,7 @@ def shutdown() -> None:
     """
     shared = undisturbed(_taken_away)
     if shared is not None and shared.pid == os.getpid():
-        shared.portal_ref.end(shared.close)
+        shared.bridge.end(shared.close)
 
 
 async def shutdown_async() -> None:

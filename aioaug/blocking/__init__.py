@@ -109,7 +109,7 @@ class BatchLoader(
     @property
     def queue(self) -> Queue:
         """The loaded batches, and `None` behind the last."""
-        return Queue.around(self._thing.queue, self)
+        return Queue.around(self._thing.queue, (self,))
 
     get_batch = blocking(loading.BatchLoader.get_batch)
     count_workers_alive = relayed(loading.BatchLoader.count_workers_alive, AsItIs(int))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from .._base.interrupts import Answer
 from .._base.results import Failure, Success
@@ -21,7 +21,7 @@ class AsyncResult(Generic[T]):
         future.add_done_callback(self._settle)
 
     @classmethod
-    def around(cls, thing: asyncio.Future[T], kept: object) -> Self:
+    def around(cls, thing: asyncio.Future[T], kept: tuple[Any, ...]) -> Self:
         """What stands for a future of the loop; made there."""
         return cls(thing, kept)
 

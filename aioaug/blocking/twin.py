@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import warnings
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
-from .._aio import shared_portal
-from .._aio.loops import check_process
-from .._aio.tasks import end_aside
-from ..errors import ClosedError
+from .._aio.bridge import BlockingBridge
+from .._aio.tasks import warn_of_drop
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
-# What warns when it is dropped itself, and must not be when a cycle is dropped that it is part of.
-_silent: set[Any] = set()
+# Streams that are open. They are kept here since each warns when it is dropped before its end: if
+# it were in a cycle with its twin, Python might drop it before the twin has it ended.
+_open_streams: set[Any] = set()
 
 _End = Callable[[Any], Coroutine[Any, Any, None]]
 
@@ -28,22 +26,22 @@ _End = Callable[[Any], Coroutine[Any, Any, None]]
 class Wrapper(Protocol[R]):
     """A class whose objects stand for what an async object returns."""
 
-    def around(self, thing: Any, kept: object) -> R:
-        """Such an object, made on the loop; it keeps `kept` alive."""
+    def around(self, thing: Any, kept: tuple[Any, ...]) -> R:
+        """Such an object, made on the loop. It keeps `kept` alive, which begins with the twin."""
 
 
 class BlockingTwin:
-    """An async object with blocking methods, which run on the loop of `host`.
+    """An async object with blocking methods, which run on the loop that all twins share.
 
-    A subclass names the class it is the twin of (`of`), what ends that at once from any state
-    (`end`), and whether building it `starts` it. Its signature is that class's own, its methods
-    are made of that class's by `blocking`, `ending` and `relayed`, and its other attributes are
-    read from the async object.
+    A subclass names the class it is the twin of (`of`), the coroutine function that ends such an
+    object at once from any state (`end`), and whether building it `starts` it. Its signature is
+    that of the async class, its methods are made of those of that class by `blocking`, `ending`
+    and `relayed`, and its other attributes are read from the async object.
 
-    Methods may be called from any thread, also from one with a running event loop, which then
-    stands still, and from a signal's handler; but not from the host's own thread, that is, not
-    from a callback. Arguments may be twins. An interrupt (Ctrl-C) cancels the call and leaves the
-    object usable.
+    Methods may be called from any thread and from a signal's handler. Where an event loop runs,
+    that loop stands still meanwhile. A callback must not call them: it runs in the thread of the
+    shared loop, which would wait for itself. Arguments may be twins. An interrupt (Ctrl-C) cancels
+    the call and leaves the object usable.
     """
 
     _of: ClassVar[type[Any]]
@@ -66,8 +64,7 @@ class BlockingTwin:
                 FutureWarning,  # the one for deprecations that is shown to everybody
                 stacklevel=2,
             )
-        thing = self._of(*_plain(args), **_plain_named(kwargs))
-        self._set_up(thing, (args, kwargs), shared_portal.PortalRef(), owner=True)
+        self._set_up(self._of(*_plain(args), **_plain_named(kwargs)), (args, kwargs))
         if self._starts:
             try:
                 self._call(self._of.start)
@@ -76,22 +73,19 @@ class BlockingTwin:
                 raise
 
     @classmethod
-    def around(cls, thing: Any, kept: object) -> Self:
-        """The twin of an object that exists already; what it comes from keeps the loop running."""
+    def around(cls, thing: Any, kept: tuple[Any, ...]) -> Self:
+        """The twin of an object that a twin's method returned: `kept` begins with that twin."""
         twin = cls.__new__(cls)
-        origin: Any = kept[0] if isinstance(kept, tuple) else kept
-        twin._set_up(thing, kept, origin._portal_ref, owner=False)
+        twin._set_up(thing, kept, kept[0]._bridge)
         return twin
 
     def _set_up(
-        self, thing: Any, kept: object, portal_ref: shared_portal.PortalRef, *, owner: bool
+        self, thing: Any, kept: tuple[Any, ...], lender: BlockingBridge | None = None
     ) -> None:
         self._thing = thing
-        self._kept = kept  # twins that are its sources, or what it comes from
-        self._owner = owner  # of the reference
-        self._begun = False
-        self._pid = os.getpid()
-        self._portal_ref = portal_ref  # the last, by which __del__ sees that all is there
+        self._kept = kept  # twins that are its sources, or the twin that it comes from
+        # It comes last: by it `__del__` sees that the others are there.
+        self._bridge = BlockingBridge(type(self).__name__, lender)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._relay(method, None, args, kwargs)
@@ -99,7 +93,6 @@ class BlockingTwin:
     def _relay(
         self, method: Callable[..., Any], wrapper: Wrapper[Any] | None, args: Any, kwargs: Any
     ) -> Any:
-        check_process(type(self).__name__, self._pid)
         kept = self, args, kwargs
 
         async def work() -> Any:
@@ -108,15 +101,13 @@ class BlockingTwin:
                 result = await result
             return result if wrapper is None else wrapper.around(result, kept)
 
-        # Also what was ended may be asked, which says so.
-        return (
-            self._portal_ref.call(work) if self._portal_ref.acquire() else shared_portal.call(work)
-        )
+        return self._bridge.call(work)
 
     def _last(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a method that ends it, and need the loop no more.
+        """Call a method that ends the object, and let go of the loop.
 
-        After an interrupt, which may have come before that, it is ended without waiting for it.
+        An interrupt cancels that method, which may not have begun: so the object is then ended in
+        the background.
         """
         try:
             result = self._relay(method, None, args, kwargs)
@@ -124,26 +115,20 @@ class BlockingTwin:
             self._let_go()
             raise
         except BaseException:
-            self._end_aside()
+            self._dropped_silently = True
+            _open_streams.discard(self._thing)
+            self._bridge.end(type(self)._end, self._thing, wait=False)
             raise
         self._let_go()
         return result
 
-    def _end_aside(self) -> None:
-        self._dropped_silently = True
-        portal_ref = self._portal_ref if self._owner else None
-        end_aside(_dispose, type(self)._end, self._thing, portal_ref)
-
     def _begin(self) -> None:
-        """Count as open, for a twin that keeps nothing running itself."""
-        self._begun = True
-        _silent.add(self._thing)
+        """Have a stream be ended when its twin is dropped."""
+        _open_streams.add(self._thing)
 
     def _let_go(self) -> None:
-        self._begun = False
-        _silent.discard(self._thing)
-        if self._owner:
-            self._portal_ref.release()
+        _open_streams.discard(self._thing)
+        self._bridge.release()
 
     def __getattr__(self, name: str) -> Any:
         private = name.startswith("_")
@@ -165,19 +150,13 @@ class BlockingTwin:
         self._last(self._of.__aexit__, kind, error, traceback)
 
     def __del__(self) -> None:
-        portal_ref = self.__dict__.get("_portal_ref")  # not built fully if __init__ raised
-        is_open = portal_ref is not None and portal_ref.acquired and (self._owner or self._begun)
-        # The exit of the program ends all workers by itself, and no thread can be started there.
-        if not is_open or shared_portal.is_ending() or self._pid != os.getpid():
+        bridge = self.__dict__.get("_bridge")  # it is not there if `__init__` raised
+        if bridge is None or not (bridge.owner or self._thing in _open_streams):
             return
-        if not self._dropped_silently and not getattr(self._thing, "closed", False):
-            warnings.warn(
-                f"a {type(self).__name__} was dropped while it was open",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
-        self._end_aside()
+        silent = self._dropped_silently or getattr(self._thing, "closed", False)
+        _open_streams.discard(self._thing)
+        if bridge.end_dropped(type(self)._end, self._thing) and not silent:
+            warn_of_drop(self)
 
 
 def blocking(
@@ -225,22 +204,9 @@ class AsItIs(Wrapper[T]):
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
 
-    def around(self, thing: Any, kept: object) -> T:
+    def around(self, thing: Any, kept: tuple[Any, ...]) -> T:
         value: T = thing
         return value
-
-
-def _dispose(end: _End, thing: Any, portal_ref: shared_portal.PortalRef | None) -> None:
-    """End what was dropped; in a thread of its own, as any may have dropped it, the loop's too."""
-    try:
-        if portal_ref is None:
-            shared_portal.call(end, thing)
-        else:
-            portal_ref.end(end, thing)
-    except ClosedError:
-        pass  # something else has ended it, or the program's exit does
-    finally:
-        _silent.discard(thing)
 
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .._aio.shared_portal import PortalRef, is_ending
-from .._aio.tasks import AsyncResource, end_aside, end_in_thread, finish
+from .._aio.bridge import BlockingBridge, call_once
+from .._aio.tasks import AsyncResource, end_in_thread, finish, warn_of_drop
 from ..errors import ClosedError
 from .producer import BatchProducer
 from .sample_rows import MadeBatch
@@ -59,7 +59,7 @@ class ImageIterator(AsyncResource):
     def __init__(self, schedule: Schedule, producer: BatchProducer, *, seed: int | None) -> None:
         self._schedule = schedule
         self._producer = producer
-        self._portal_ref = PortalRef()  # taken when a caller that blocks asks for something
+        self._bridge = BlockingBridge(type(self).__name__)  # for callers that block
         self._entered = False
         source = schedule.source
         self.seed = seed
@@ -122,7 +122,7 @@ class ImageIterator(AsyncResource):
         while (made := await self._here(self._producer.next)) is not None:
             if self._accept(made):
                 return made.batch
-        if not self._entered and not self._portal_ref.acquired:
+        if not self._entered and not self._bridge.acquired:
             await self._producer.pause()
         raise StopAsyncIteration
 
@@ -136,15 +136,15 @@ class ImageIterator(AsyncResource):
         return self
 
     async def _leave(self, error: BaseException | None) -> None:
-        if self._portal_ref.acquired:
-            await finish(end_in_thread(self._portal_ref.end, self._producer.aclose))
+        if self._bridge.acquired:
+            await finish(end_in_thread(self._bridge.end, self._producer.aclose))
         elif not self._producer.closed:
             await self._producer.aclose(kill=error is not None)
 
     async def _here(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Call the producer from this loop, or over there if it serves blocking callers already."""
-        if self._portal_ref.acquired:
-            return await self._portal_ref.call_async(fn)
+        if self._bridge.acquired:
+            return await self._bridge.call_async(fn)
         return await fn()
 
     # In a thread that may block.
@@ -175,16 +175,12 @@ class ImageIterator(AsyncResource):
 
     def shutdown(self, wait: bool = True) -> None:
         """End the workers and the iterator, from a thread that may block. Idempotent."""
-        if self._portal_ref.acquired:
-            if wait:
-                self._portal_ref.end(self._producer.aclose)
-            else:
-                end_aside(self._portal_ref.end, self._producer.aclose)
+        if self._bridge.acquired:
+            self._bridge.end(self._producer.aclose, wait=wait)
         elif self._producer.busy and not self._producer.closed:
             raise RuntimeError("this iterator is in use on an event loop: await its aclose()")
         elif self._producer.running and not self._producer.closed:  # its loop was closed before it
-            self._portal_ref.call(self._producer.aclose)
-            self._portal_ref.release()
+            call_once(self._producer.aclose)
         self._producer.closed = True
 
     def __enter__(self) -> Self:
@@ -202,9 +198,9 @@ class ImageIterator(AsyncResource):
     def _there(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         if self._producer.closed:
             raise ClosedError("the iterator was shut down")
-        if self._producer.busy and not self._portal_ref.acquired:
+        if self._producer.busy and not self._bridge.acquired:
             raise RuntimeError("this iterator is in use on an event loop: use `async for`")
-        return self._portal_ref.call(fn, *args)
+        return self._bridge.call(fn, *args)
 
     def _begin(self) -> None:
         # Keras' flows that have no end go on where they are.
@@ -219,14 +215,8 @@ class ImageIterator(AsyncResource):
         return made.size > 0
 
     def __del__(self) -> None:
-        portal_ref = getattr(self, "_portal_ref", None)  # not built fully if __init__ raised
-        # The exit of the program ends all workers by itself, and no thread can be started there.
-        if portal_ref is None or self._producer.closed or not portal_ref.ours or is_ending():
+        bridge = getattr(self, "_bridge", None)  # it is not there if `__init__` raised
+        if bridge is None or self._producer.closed:
             return
-        end_aside(self._portal_ref.end, self._producer.aclose)
-        warnings.warn(
-            "an ImageIterator was dropped while its workers ran; leave it by 'with' or shutdown()",
-            ResourceWarning,
-            source=self,
-            stacklevel=2,
-        )
+        if bridge.end_dropped(self._producer.aclose):
+            warn_of_drop(self, "'with' or shutdown()")

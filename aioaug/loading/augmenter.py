@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import inspect
+import pickle
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, Self
 
 from .._aio.loops import drop_tasks
-from .._aio.tasks import ended, finish, warn_of_drop
+from .._aio.tasks import end_in_thread, ended, finish
 from .._base.arguments import whole
 from .._base.system import worker_count
+from ..augmenters import batch_forms
+from ..augmenters.kinds import is_imgaug
 from ..pool import AsyncPool
 from .base import BackgroundIterator
-from .inputs import QueueIterator, open_input
-from .load_then_augment import load_then_augment
+from .loaded_queue import LoadedQueue
+from .loader import BatchLoader
 
 
 class BackgroundAugmenter(BackgroundIterator):
@@ -59,7 +63,6 @@ class BackgroundAugmenter(BackgroundIterator):
         load: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__()
         self.queue_size = whole("queue_size", queue_size, low=1)
         if nb_workers == "auto":
             self.nb_workers = worker_count(-1)
@@ -77,6 +80,7 @@ class BackgroundAugmenter(BackgroundIterator):
         self._next: asyncio.Task[Any] | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
+        super().__init__()
 
     @property
     def effective_seed(self) -> int:
@@ -132,9 +136,8 @@ class BackgroundAugmenter(BackgroundIterator):
         self._over, self._lost = True, False
         await finish(self._end())
 
-    def __del__(self) -> None:
-        if getattr(self, "_next", None) is not None and not self._over:
-            warn_of_drop(self)
+    def _at_work(self) -> bool:
+        return self._next is not None
 
     def _abandon(self) -> Iterable[Callable[[], object]]:
         self._starting, self._turn = asyncio.Lock(), asyncio.Lock()
@@ -156,3 +159,131 @@ class BackgroundAugmenter(BackgroundIterator):
                 self._next.exception()  # looked at, so that asyncio does not report it
         await self._home.buried()
         self._home.release()
+
+
+class _Queue(Protocol):
+    """What all queues of the standard library have in common."""
+
+    def get(self) -> Any: ...
+
+    def put(self, item: Any) -> None: ...
+
+
+class UntilNone:
+    """Iterates over what a call returns, until it returns `None`."""
+
+    def __init__(self, take: Callable[[], Awaitable[Any]]) -> None:
+        self._take = take
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        item = await self._take()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+
+class QueueIterator:
+    """Iterates over what comes out of a blocking queue, until `None` comes.
+
+    As from imgaug's own loader, batches may come pickled.
+    """
+
+    def __init__(self, queue: _Queue) -> None:
+        self._queue = queue
+        self._waiting = False
+        self._stopped = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        self._waiting = True
+        if self._stopped:
+            raise StopIteration
+        item = self._queue.get()
+        self._waiting = False
+        if isinstance(item, bytes):
+            item = pickle.loads(item)
+        if item is None:
+            raise StopIteration
+        return item
+
+    async def stop(self) -> None:
+        """Let go of the thread that waits for the queue, by the very word that ends it."""
+        self._stopped = True
+        if self._waiting:
+            await end_in_thread(self._queue.put, None)
+
+
+def open_input(source: Any) -> Any:
+    """Something to iterate over, of either kind, for a loader, a queue or an iterable."""
+    if isinstance(source, BatchLoader):
+        return UntilNone(source.get_batch)
+    if isinstance(source, (asyncio.Queue, LoadedQueue)):
+        return UntilNone(source.get)
+    if hasattr(source, "get") and hasattr(source, "put"):
+        return QueueIterator(source)
+    queue = getattr(source, "queue", None)  # of imgaug's own BatchLoader
+    return source if queue is None else open_input(queue)
+
+
+class LoadThenAugment:
+    """A callable `name -> batch`: first `load`, then an augmenter that is a callable."""
+
+    def __init__(self, load: Callable[[Any], Any], augmenter: Any) -> None:
+        self._load = load
+        self._augmenter = augmenter
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        # It asks for the random numbers that the augmenter asks for.
+        return inspect.signature(self._augmenter)
+
+    def __call__(self, name: Any, **options: Any) -> Any:
+        return self._augmenter(self._load(name), **options)
+
+
+class LoadThenImgaug:
+    """The same with an imgaug augmenter; the names come in batches of their own, as `data`."""
+
+    def __init__(self, load: Callable[[Any], Any], augmenter: Any) -> None:
+        self._load = load
+        self._augmenter = augmenter
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._augmenter, name)
+
+    def augment_batch_(self, named: Any) -> Any:
+        """Load what the batch names, and augment that."""
+        return batch_forms.augment(self._load(named.data), self._augmenter.augment_batch_)
+
+
+def load_then_augment(load: Callable[[Any], Any], augmenter: Any, names: Any) -> tuple[Any, Any]:
+    """An augmenter that loads first, and the source of names in the form that it takes."""
+    if not callable(load):
+        raise TypeError(f"load must be callable, got {load!r}")
+    if not is_imgaug(augmenter):
+        return LoadThenAugment(load, augmenter), names
+    in_batches = _named_async(names) if isinstance(names, AsyncIterable) else _named(names)
+    return LoadThenImgaug(load, augmenter), in_batches
+
+
+def _named(names: Iterable[Any]) -> Iterable[Any]:
+    for name in names:
+        yield _batch_of(name)
+
+
+async def _named_async(names: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async for name in names:
+        yield _batch_of(name)
+
+
+def _batch_of(name: Any) -> Any:
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    return UnnormalizedBatch(data=name)

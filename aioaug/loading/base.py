@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from .._aio.loops import LoopOwner
-from .._aio.tasks import AsyncResource
+from .._aio.loops import LoopResource
 from ..errors import ClosedError
 
 LOST = "the event loop that this was begun on was closed, and what was under way is lost"
 
 
-class BackgroundIterator(AsyncResource):
+class BackgroundIterator(LoopResource):
     """Batches by `get_batch` or `async for`, started by the first of them, ended by `terminate`.
 
     It lives on the event loop of the first use. What was begun there cannot go on when that loop is
@@ -20,14 +19,8 @@ class BackgroundIterator(AsyncResource):
     """
 
     def __init__(self) -> None:
-        self._home = LoopOwner(type(self).__name__)
-        self._over = False
+        super().__init__()
         self._lost = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing runs any more, after the last batch or after `terminate`."""
-        return self._over
 
     async def start(self) -> None:
         """Start all workers. Idempotent, and without effect after the end."""
@@ -40,10 +33,6 @@ class BackgroundIterator(AsyncResource):
     async def terminate(self) -> None:
         """End at once. Idempotent; cancelled, it finishes first."""
         raise NotImplementedError
-
-    async def aclose(self) -> None:
-        """The same as `terminate`."""
-        await self.terminate()
 
     def __aiter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 import pytest
 from aioaug import ClosedError, batch, blocking
-from aioaug._aio import shared_portal
+from aioaug._aio.bridge import BlockingBridge, call_once
 from aioaug._aio.tasks import in_thread
 from aioaug.images import ParallelImageDataGenerator
 
@@ -33,15 +33,16 @@ def threads():
     return [thread for thread in threading.enumerate() if "portal" in thread.name]
 
 
-def test_a_lease_keeps_the_loop():
-    first, second = shared_portal.PortalRef(), shared_portal.PortalRef()
+def test_a_bridge_keeps_the_loop():
+    first, second = BlockingBridge("test"), BlockingBridge("test")
     assert (first.acquired, threads()) == (False, [])
-    assert first.call(loop) is second.call(loop) is shared_portal.call(loop)
+    assert first.call(loop) is second.call(loop) is call_once(loop)
     first.release()
     first.release()
     assert (first.acquired, second.acquired, len(threads())) == (False, True, 1)
+    assert first.call(loop) is second.call(loop)
     with pytest.raises(ClosedError):
-        first.call(loop)
+        asyncio.run(first.call_async(loop))
     ended = []
 
     async def work():
@@ -51,7 +52,7 @@ def test_a_lease_keeps_the_loop():
     second.end(work)
     second.end(work)
     assert (ended, threads()) == ([running], [])
-    assert not second.acquire()
+    assert not second.acquired
 
 
 def test_twins_images_and_batches_share_it():
@@ -73,7 +74,7 @@ def test_twins_images_and_batches_share_it():
 
 
 async def test_what_is_cancelled_is_cancelled_over_there():
-    portal_ref, began, cancelled = shared_portal.PortalRef(), threading.Event(), threading.Event()
+    bridge, began, cancelled = BlockingBridge("test"), threading.Event(), threading.Event()
 
     async def work():
         began.set()
@@ -82,17 +83,17 @@ async def test_what_is_cancelled_is_cancelled_over_there():
         finally:
             cancelled.set()
 
-    task = asyncio.create_task(portal_ref.call_async(work))
+    task = asyncio.create_task(bridge.call_async(work))
     await in_thread(began.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await in_thread(cancelled.wait)
-    await in_thread(portal_ref.release)
+    await in_thread(bridge.release)
 
 
 def test_an_interrupt_cancels():
-    portal_ref, cancelled = shared_portal.PortalRef(), threading.Event()
+    bridge, cancelled = BlockingBridge("test"), threading.Event()
 
     async def work():
         try:
@@ -103,9 +104,9 @@ def test_an_interrupt_cancels():
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     with pytest.raises(KeyboardInterrupt):
-        portal_ref.call(work)
+        bridge.call(work)
     assert cancelled.wait(5)
-    portal_ref.release()
+    bridge.release()
 
 
 PROGRAM = """
@@ -200,7 +201,7 @@ def use_twins():
         half = pool.imap_batches(iter(range(9)), output_buffer_size=2)
         assert next(half) == 0
         assert pool.map_batches_async([1]).get() == [1]
-    assert shared_portal.call(loop) is not None
+    assert call_once(loop) is not None
 
 
 @pytest.mark.filterwarnings("ignore:.* was dropped while it was open:ResourceWarning")

@@ -30,33 +30,9 @@ DTYPES = [
 multiprocessing.get_context("fork").Array("d", 6)
 
 
-@pytest.fixture(params=[aioaug, blocking], ids=["async", "blocking"])
-def way(request):
-    return request.param
-
-
 @pytest.fixture
-async def start(way):
-    """Builds a BackgroundProc, started, to be shut down after the test."""
-    made = []
-
-    async def build(*args, **kwargs):
-        proc = await do(way.BackgroundProc, *args, **kwargs)
-        made.append(proc)
-        if way is aioaug:
-            await proc.start()
-        return proc
-
-    yield build
-    for proc in made:
-        await do(proc.shutdown)
-
-
-@pytest.fixture
-async def queue(way):
-    made = await do(way.SharedQ)
-    yield made
-    await do(made.shutdown)
+async def queue(start):
+    return await start("SharedQ")
 
 
 def children():
@@ -73,7 +49,7 @@ async def put(queue, *args, **kwargs):
 
 
 async def test_get(start):
-    proc = await start(bg.two_arrays, n_proc=2, target_args=(5,))
+    proc = await start("BackgroundProc", bg.two_arrays, n_proc=2, target_args=(5,))
     results = [await do(proc.get) for _ in range(6)]
     for result in results:
         assert isinstance(result, tuple)
@@ -87,6 +63,7 @@ async def test_get(start):
 async def test_the_order_of_arguments_in_elektronn2s_example(start):
     data, label = bg.two_arrays(6)
     proc = await start(
+        "BackgroundProc",
         [np.float32, np.int16],
         [data.shape, label.shape],
         bg.two_arrays,
@@ -101,7 +78,7 @@ async def test_the_order_of_arguments_in_elektronn2s_example(start):
 
 
 async def test_one_array_is_a_tuple_too_and_is_cast(start):
-    proc = await start(bg.one_array, dtypes=[np.int16], shapes=[(4, 2, 3)])
+    proc = await start("BackgroundProc", bg.one_array, dtypes=[np.int16], shapes=[(4, 2, 3)])
     (array,) = await do(proc.get)
     assert array.dtype == np.int16
     assert array.shape == (4, 2, 3)  # broadcast
@@ -109,34 +86,34 @@ async def test_one_array_is_a_tuple_too_and_is_cast(start):
 
 
 async def test_none_is_skipped(start):
-    proc = await start(bg.some_none)
+    proc = await start("BackgroundProc", bg.some_none)
     assert [array.shape for array in await do(proc.get)] == [(3,), (2,)]
 
 
 async def test_what_is_missing_is_seen_by_one_call_here(start, tmp_path):
-    proc = await start(bg.Marked(tmp_path / "calls").counted)
+    proc = await start("BackgroundProc", bg.Marked(tmp_path / "calls").counted)
     await do(proc.get)
     here = (tmp_path / "calls").read_text().split().count(str(os.getpid()))
     assert here == 1
 
 
 async def test_nothing_is_called_here_if_all_is_declared(start, tmp_path):
-    proc = await start(bg.Marked(tmp_path / "calls").counted, [float], [(1,)])
+    proc = await start("BackgroundProc", bg.Marked(tmp_path / "calls").counted, [float], [(1,)])
     await do(proc.get)
     assert str(os.getpid()) not in (tmp_path / "calls").read_text().split()
 
 
 async def test_a_result_that_does_not_fit(start):
-    proc = await start(bg.wrong_shape, [float], [(3, 2)])
+    proc = await start("BackgroundProc", bg.wrong_shape, [float], [(3, 2)])
     with pytest.raises(ValueError, match=r"must have the shape \(3, 2\), got \(2, 2\)"):
         await do(proc.get)
-    proc = await start(bg.two_arrays, [float], [(3, 2)])
+    proc = await start("BackgroundProc", bg.two_arrays, [float], [(3, 2)])
     with pytest.raises(ValueError, match="returned 2 arrays where 1 were declared"):
         await do(proc.get)
 
 
 async def test_processes_stay(start):
-    proc = await start(bg.pid, n_proc=2)
+    proc = await start("BackgroundProc", bg.pid, n_proc=2)
     pids = [int((await do(proc.get))[0]) for _ in range(20)]
     assert set(pids) <= {child.pid for child in children()}
     assert len(children()) == 2
@@ -144,7 +121,7 @@ async def test_processes_stay(start):
 
 
 async def test_the_first_result_is_ready_before_it_is_asked_for(start):
-    proc = await start(bg.nap, [float], [()], target_args=(0.3,))
+    proc = await start("BackgroundProc", bg.nap, [float], [()], target_args=(0.3,))
     await asyncio.sleep(0.6)
     begun = time.monotonic()
     await do(proc.get)
@@ -152,7 +129,7 @@ async def test_the_first_result_is_ready_before_it_is_asked_for(start):
 
 
 async def test_results_are_made_at_once(start):
-    proc = await start(bg.nap, [float], [()], n_proc=4)
+    proc = await start("BackgroundProc", bg.nap, [float], [()], n_proc=4)
     begun = time.monotonic()
     for _ in range(8):
         await do(proc.get)
@@ -160,14 +137,16 @@ async def test_results_are_made_at_once(start):
 
 
 async def test_one_result_ahead_in_each_process(start, tmp_path):
-    proc = await start(bg.Marked(tmp_path / "calls").counted, [float], [(1,)], n_proc=2)
+    proc = await start(
+        "BackgroundProc", bg.Marked(tmp_path / "calls").counted, [float], [(1,)], n_proc=2
+    )
     await do(proc.get)
     await asyncio.sleep(0.3)
     assert len((tmp_path / "calls").read_text().split()) == 3
 
 
 async def test_a_timeout_loses_nothing(start):
-    proc = await start(bg.nap, [float], [()], target_args=(0.4,))
+    proc = await start("BackgroundProc", bg.nap, [float], [()], target_args=(0.4,))
     with pytest.raises(background.TimeoutError, match=r"no result within 0\.05 seconds") as caught:
         await do(proc.get, timeout=0.05)
     assert isinstance(caught.value, RuntimeError)
@@ -199,16 +178,16 @@ async def test_a_cancelled_get_loses_nothing():
 
 @pytest.mark.parametrize("target", [bg.draws, bg.Drawing().three])
 async def test_no_two_results_share_random_numbers(target, start):
-    proc = await start(target, n_proc=2)
+    proc = await start("BackgroundProc", target, n_proc=2)
     drawn = np.concatenate([(await do(proc.get))[0] for _ in range(20)])
     assert len(set(drawn)) == 60
 
 
 @pytest.mark.parametrize("target", [bg.draws, bg.Drawing().three])
 async def test_the_same_seed_gives_the_same_results(target, start):
-    first = await start(target, n_proc=1, seed=5)
-    second = await start(target, n_proc=3, seed=5)
-    other = await start(target, n_proc=1, seed=1000)
+    first = await start("BackgroundProc", target, n_proc=1, seed=5)
+    second = await start("BackgroundProc", target, n_proc=3, seed=5)
+    other = await start("BackgroundProc", target, n_proc=1, seed=1000)
     results = [
         {float((await do(proc.get))[0][0]) for _ in range(5)} for proc in (first, second, other)
     ]
@@ -218,7 +197,7 @@ async def test_the_same_seed_gives_the_same_results(target, start):
 
 async def test_the_targets_exception_reaches_get(start, tmp_path):
     target = bg.Marked(tmp_path / "calls").fails_at_second_call
-    proc = await start(target, [float], [(1,)])
+    proc = await start("BackgroundProc", target, [float], [(1,)])
     await do(proc.get)
     with pytest.raises(ValueError, match="the second call") as caught:
         await do(proc.get)
@@ -235,7 +214,7 @@ async def test_an_exception_where_the_form_is_seen(way, tmp_path):
 
 async def test_a_process_that_dies_is_replaced(start, tmp_path):
     target = bg.Marked(tmp_path / "calls").dies_at_second_call
-    proc = await start(target, [float], [(1,)])
+    proc = await start("BackgroundProc", target, [float], [(1,)])
     await do(proc.get)
     with pytest.raises(WorkerDied, match="exited with code 5"):
         await do(proc.get)
@@ -243,7 +222,7 @@ async def test_a_process_that_dies_is_replaced(start, tmp_path):
 
 
 async def test_interrupts_and_reset(start):
-    proc = await start(bg.nap, [float], [()], n_proc=2, target_args=(0.1,))
+    proc = await start("BackgroundProc", bg.nap, [float], [()], n_proc=2, target_args=(0.1,))
     for child in children():
         os.kill(child.pid, signal.SIGINT)
     await do(proc.reset)
@@ -263,7 +242,9 @@ def test_an_interrupt_of_a_blocking_get():
 
 
 async def test_reset_drops_what_is_ready(start, tmp_path):
-    proc = await start(bg.Marked(tmp_path / "calls").fails_at_second_call, [float], [(1,)])
+    proc = await start(
+        "BackgroundProc", bg.Marked(tmp_path / "calls").fails_at_second_call, [float], [(1,)]
+    )
     await do(proc.get)
     await asyncio.sleep(0.3)  # by now the second call has failed
     await do(proc.reset)
@@ -303,28 +284,28 @@ async def test_fifty_cycles(way):
 
 async def test_large_objects_are_not_copied(start):
     size = 200 << 20
-    proc = await start(bg.Data(size).private_memory, [np.int64], [()])
+    proc = await start("BackgroundProc", bg.Data(size).private_memory, [np.int64], [()])
     assert (await do(proc.get))[0] < size // 2
     assert (await do(proc.get))[0] < size // 2
 
 
 async def test_bound_methods(start):
-    proc = await start(bg.Data(1 << 20).part, target_kwargs={"start": 100})
+    proc = await start("BackgroundProc", bg.Data(1 << 20).part, target_kwargs={"start": 100})
     assert (await do(proc.get))[0].tolist() == list(range(101, 111))
-    proc = await start(bg.Data(1 << 20).spoil, [np.uint8], [(1,)])
+    proc = await start("BackgroundProc", bg.Data(1 << 20).spoil, [np.uint8], [(1,)])
     with pytest.raises(ValueError, match="read-only"):
         await do(proc.get)
 
 
 async def test_every_dtype(start):
-    proc = await start(bg.of_dtypes, target_args=(DTYPES,))
+    proc = await start("BackgroundProc", bg.of_dtypes, target_args=(DTYPES,))
     for dtype, array in zip(DTYPES, await do(proc.get), strict=True):
         assert array.dtype == np.dtype(dtype)
         assert np.array_equal(array, bg.example(dtype))
 
 
 async def test_fortran_order(start):
-    proc = await start(bg.of_dtype, target_args=("i4", "F"))
+    proc = await start("BackgroundProc", bg.of_dtype, target_args=("i4", "F"))
     assert (await do(proc.get))[0].tolist() == bg.example("i4").tolist()
 
 

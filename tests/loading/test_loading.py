@@ -26,28 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated, use Pool:Futur
 THREADED = pytest.mark.parametrize("threaded", [True, False], ids=["threads", "processes"])
 
 
-@pytest.fixture(params=[aioaug, blocking], ids=["async", "blocking"])
-def way(request):
-    return request.param
-
-
-@pytest.fixture
-async def start(way):
-    """Builds a loader or augmenter, started, to be terminated after the test."""
-    made = []
-
-    async def build(name, *args, **kwargs):
-        one = await do(getattr(way, name), *args, **kwargs)
-        made.append(one)
-        if way is aioaug:
-            await one.start()
-        return one
-
-    yield build
-    for one in reversed(made):
-        await do(one.terminate)
-
-
 def children():
     gc.collect()
     return multiprocessing.active_children()
