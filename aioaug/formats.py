@@ -34,7 +34,7 @@ HDF5_KEY = "batch"
 _SHORT_FLOATS = ("float16", "float32")
 # Where blosc's header has the length of the compressed data, as four bytes, little-endian.
 _BLOSC_LENGTH = slice(12, 16)
-# The HDF5 library serves one thread at a time, and does not see to it itself.
+# The HDF5 library must be used by one thread at a time, and has no lock of its own.
 _hdf5 = threading.Lock()
 
 
@@ -67,7 +67,7 @@ def _read_csv(path: Path, **options: Any) -> pandas.DataFrame:
 
 
 def _is_cut(path: Path) -> bool:
-    """Whether a table that this module wrote ends within a line; others may."""
+    """Whether a table of this module was cut off within a line; those of others may end so."""
     with open(path, "rb") as file:
         ours = file.read(len(LABELS)) == LABELS.encode()
         file.seek(-1, os.SEEK_END)
@@ -75,7 +75,7 @@ def _is_cut(path: Path) -> bool:
 
 
 def _write_csv(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
-    # The shortest digits that tell one float32 from another are those of another float64.
+    # The digits that are enough for a float32 are read as another float64.
     short = {name: "float64" for name, kind in frame.dtypes.items() if kind in _SHORT_FLOATS}
     frame = frame.astype(short)
     if "mode" in options or not isinstance(path, str | os.PathLike):
@@ -117,7 +117,7 @@ def _write_hdf5(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
 def _read_npz(path: Path, **options: Any) -> dict[str, Any]:
     import numpy as np
 
-    # A lone .npy is an array, and anything else would be taken for a pickle.
+    # np.load would return an array for an .npy file, and take anything else for a pickle.
     with _explained(path, "npz"), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is not a zip archive, or not all of one")
@@ -134,7 +134,7 @@ def _write_npz(arrays: dict[str, Any], path: Path) -> None:
             raise ValueError(f"npz cannot hold the objects of {name!r}; blosc can")
     with atomic.replacing(path) as draft, zipfile.ZipFile(draft, "w") as file:
         for name, array in arrays.items():
-            # An entry made from its name alone has no time of writing: same data, same bytes.
+            # An entry that is made from its name has no time: the same data gives the same bytes.
             entry = zipfile.ZipInfo(f"{name}.npy")
             entry.compress_type = zipfile.ZIP_DEFLATED
             with file.open(entry, "w", force_zip64=True) as member:
@@ -146,7 +146,7 @@ def _read_blosc(path: Path) -> Any:
     with open(path, "rb") as file:
         data = file.read()
     with _explained(path, "blosc"):
-        # The library trusts the header, wherever that leads it.
+        # The library trusts the lengths in the header, and would read beyond the data.
         if len(data) < 16 or int.from_bytes(data[_BLOSC_LENGTH], "little") != len(data):
             raise ValueError("its header does not fit its length")
         return pickle.loads(blosc.decompress(data))
@@ -161,7 +161,7 @@ def _write_blosc(value: Any, path: Path, **options: Any) -> None:
 
 @contextmanager
 def _explained(path: Path, name: str) -> Iterator[None]:
-    """Turn what libraries make of a bad file into one kind of error."""
+    """Turn the exceptions that libraries raise for a bad file into one kind of error."""
     try:
         yield
     except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, TypeError):

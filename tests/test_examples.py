@@ -123,6 +123,19 @@ def test_tutorial_rate_limit():
     assert furthest == 5  # the output_buffer_size
 
 
+def test_hello():
+    assert run("hello") == "8 of shape (96, 96, 3)\n" * 20
+
+
+def test_own_pipeline(tmp_path):
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "one.png"), np.full((40, 60, 3), 99, np.uint8))
+    pipeline = f"{FOLDER / 'own_pipeline.py'}:mild"
+    command = ["augment", "in", "out", "--pipeline", pipeline, "--copies", "2", "--seed", "1"]
+    subprocess.run([sys.executable, "-m", "aioaug", *command], cwd=tmp_path, check=True, timeout=40)
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"one-0.png", "one-1.png"}
+
+
 def test_map_batches():
     out = run("map_batches", BATCHES="8")
     assert "8 batches of (4, 300, 451, 3)\n" in out

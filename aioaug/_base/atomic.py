@@ -1,8 +1,8 @@
-"""Files that appear in their place whole, or not at all.
+"""Files that are replaced as a whole, or not at all.
 
-What is being written is a draft: a file with a random name beside the place, made anew, so that
-no link that somebody put there is followed. A link in the place itself is replaced. A draft that
-was left behind by a process that was killed is known by its name.
+A file is first written under a random name in the same folder. Such a draft must not exist before,
+so no link that somebody put there is followed. A link in the place of the file is replaced. Drafts
+that killed processes have left are recognised by their names.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """An empty file that gets its place at the end, unless the body raises.
+    """An empty file that takes the place of `path` at the end, unless the body raises.
 
-    Libraries that want a name may open it by its `name`, which ends as that of `path`. What is
-    no file but a device or a pipe is written to itself.
+    Libraries that need a name may open it by its `name`, which has the suffix of `path`. Devices
+    and pipes are written to directly.
     """
     if _is_device(path):
         with open(path, "wb") as file:
             yield file
         return
     folder, name = os.path.split(os.fspath(path))
-    # Libraries tell from the suffix what to write, and whether it is to be compressed.
+    # Libraries choose the format and the compression by the suffix.
     suffix = "".join(Path(name).suffixes[-2:])[-_LONGEST_SUFFIX:]
     draft = os.path.join(folder, f".aioaug-{secrets.token_hex(8)}{suffix}")
     with open(draft, "xb", opener=not_following) as file:
         try:
             yield file
-            file.close()  # Windows moves no open files
+            file.close()  # Windows cannot move open files
             os.replace(draft, path)
         except BaseException:
             file.close()
@@ -60,7 +60,7 @@ def not_following(name: str, flags: int) -> int:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove what processes that were killed have left; nobody may be writing there."""
+    """Remove the drafts of killed processes; nobody may be writing to the folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _DRAFT.match(entry.name):
@@ -69,7 +69,7 @@ def remove_drafts(folder: Path) -> None:
 
 
 def _is_device(path: str | os.PathLike[str]) -> bool:
-    # The links of these folders lead to devices, and to files that are open, as /dev/stdout does.
+    # Links in these folders lead to devices and to open files, for example /dev/stdout.
     folder = os.path.dirname(os.path.abspath(path))
     if folder == "/dev" or folder.startswith(("/dev/fd", "/proc/")):
         return True

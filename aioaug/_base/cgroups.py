@@ -1,8 +1,8 @@
-"""The control groups of this process, and what they allow it: memory, CPUs, processes.
+"""The limits of this process's control groups: memory, CPUs, processes.
 
-A limit holds for a group and for all groups below it, so the least on the way up counts. Where
-the tree of groups is mounted, and which part of it, is read from /proc/self: containers see only
-a part. `None` stands for what is not limited, and for what the system does not tell.
+A limit holds for a group and for all groups below it, so the least limit of the process's own group
+and of all above it counts. /proc/self tells where the tree of groups is mounted; containers see
+only a part of it. `None` means that there is no limit, or that the system does not tell it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def least(limits: Iterable[Number | None]) -> Number | None:
 
 
 class _Group:
-    """One group of either version, by the files of both: a folder has those of one only."""
+    """A group of version 1 or 2: both are looked for, and its folder has the files of one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class _Group:
                 self._number("memory.max"),
                 self._number("memory.high"),  # beyond it the kernel slows the group down
                 self._number("memory.limit_in_bytes"),
-                # v1 tells the least of all groups above, those that cannot be seen from here too.
+                # v1: the least of all groups above, also of those that are not visible here.
                 self._statistic("hierarchical_memory_limit"),
             )
         )
@@ -79,7 +79,7 @@ class _Group:
         used = least((self._number("memory.current"), self._number("memory.usage_in_bytes")))
         if limit is None or used is None:
             return limit
-        # The pages of files that nobody read lately are counted, but the kernel just drops them.
+        # Pages of files that were not read lately count as used, but can be dropped at once.
         names = "total_inactive_file", "inactive_file"
         idle = next((n for name in names if (n := self._statistic(name)) is not None), 0)
         return max(0, limit - used + idle)
@@ -102,7 +102,7 @@ class _Group:
 
 
 class _Mount(NamedTuple):
-    """A part of a tree of groups, from `root` downwards, that can be seen at `point`."""
+    """A part of a tree of groups: all below `root`, which is visible at `point`."""
 
     root: PurePosixPath
     point: Path
@@ -112,19 +112,19 @@ class _Mount(NamedTuple):
         if path.is_relative_to(self.root):
             folder = self.point / path.relative_to(self.root)
         elif ".." in self.root.parts:
-            # The part begins above what this process may know of, so that the way is unknown.
+            # `root` lies outside of this process's namespace, so the path from it is unknown.
             unknown = self.root.parts.count("..")
             found = _holder(self.point, "/".join(["*"] * unknown + list(path.parts[1:])), pid)
             folder = found or self.point
         else:
             return []
         if ".." in folder.relative_to(self.point).parts or not folder.is_dir():
-            folder = self.point  # of a group that is gone, or seen through another's /proc
+            folder = self.point  # the group is gone, or this is the /proc of others
         return [folder, *folder.parents[: len(folder.relative_to(self.point).parts)]]
 
 
 def _groups(controller: str, proc: Path) -> Iterator[_Group]:
-    """The groups that hold this process for one purpose, from its own upwards."""
+    """The groups of this process for one controller: its own, then those above it."""
     try:
         listing = (proc / "cgroup").read_text(errors="surrogateescape").splitlines()
         mounts = list(_mounts(controller, proc / "mountinfo"))
@@ -144,7 +144,7 @@ def _groups(controller: str, proc: Path) -> Iterator[_Group]:
 
 
 def _mounts(controller: str, listing: Path) -> Iterator[tuple[int, _Mount]]:
-    """Where the trees of version 1, for this purpose, and of version 2 are mounted."""
+    """Versions and mounts of the trees: those of version 2, and of version 1 for a controller."""
     for line in listing.read_text(errors="surrogateescape").splitlines():
         place, _, what = line.partition(" - ")
         kind, _, options = what.split(" ", 2)

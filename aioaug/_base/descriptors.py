@@ -1,4 +1,4 @@
-"""File descriptors of ours: none is 0, 1 or 2, whatever the program has closed."""
+"""Our file descriptors: none is 0, 1 or 2, even if the program has closed those."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def need_descriptors(count: int) -> None:
-    """Raise `OSError` unless so many more descriptors can be opened now.
+    """Raise `OSError` unless `count` more descriptors can be opened now.
 
     For code that opens several, and does not close the first of them when a later one fails.
     """
@@ -57,7 +57,7 @@ def need_descriptors(count: int) -> None:
 def process_descriptor(pid: int) -> int | None:
     """A descriptor that stands for a process and becomes readable at its end.
 
-    `None` where the system has none, as before Linux 5.3, or where it is not to be had.
+    `None` where the system has no such thing, as before Linux 5.3, or no descriptor left.
     """
     if not hasattr(os, "pidfd_open"):
         return None
@@ -74,12 +74,12 @@ def identity(fd: int) -> tuple[int, int]:
 
 
 def keep_arrived(fd: int) -> None:
-    """Keep a descriptor that another process sent, for whoever needs what it leads to."""
+    """Keep a descriptor that another process sent, until `take_arrived` asks for its file."""
     _arrived.setdefault(identity(fd), []).append(fd)
 
 
 def take_arrived(wanted: tuple[int, int]) -> int | None:
-    """A descriptor that arrived and leads to this file, if one did; the caller closes it."""
+    """A descriptor of this file, if one has arrived; the caller closes it."""
     fds = _arrived.get(wanted)
     if not fds:
         return None
@@ -126,7 +126,7 @@ class _Filled:
     opened: list[int]
 
 
-# Only a worker is sent any, and it has one thread that receives them and asks for them.
+# Without a lock: only workers are sent any, and one thread of a worker uses this.
 _arrived: dict[tuple[int, int], list[int]] = {}
 _filling = threading.Lock()
 _filled = _Filled()

@@ -1,4 +1,4 @@
-"""What the system refuses since a limit is reached, told as one clear error."""
+"""A clear error for what the system refuses because a limit is reached."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import contextmanager, suppress
 from ..errors import LimitError
 from . import system
 
-# What the system says when it has no more of something; everything else has other causes.
+# The error numbers for a shortage; all others have other causes.
 _SHORTAGES = frozenset(
     (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOSPC)
 )
-# CPython's words, which it has for nothing else.
+# CPython's message when the system gives it no thread; no other error has it.
 _NO_THREAD = "can't start new thread"
 
 
 @contextmanager
 def named(what: str) -> Iterator[None]:
-    """Have a `LimitError` about `what` in the place of the system's own words for a shortage."""
+    """Turn the system's error for a shortage into a `LimitError` that names `what`."""
     try:
         yield
     except OSError as error:

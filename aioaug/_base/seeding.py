@@ -2,8 +2,8 @@
 
 For the pool's seed `s` and batch `i`, with M = 2**31 - 1: the augmenter is seeded with
 `(s + i) mod M` and the global generator with `(s + i - 10**9) mod M` (imgaug 0.4.0,
-`multicore._reseed_global_local`). Nothing else enters, so a batch looks the same whoever
-augments it, and however often.
+`multicore._reseed_global_local`). They depend on nothing else, so a batch looks the same in every
+worker and at every try.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class IndexAllocator:
 
 @contextmanager
 def borrowed_generators(seeds: Seeds) -> Iterator[None]:
-    """Have the generators that other code of this interpreter uses, too, seeded for a while.
+    """Seed the generators that all code of this interpreter shares, and restore them at the end.
 
-    One caller at a time gets them, and they are put back as they were.
+    Only one caller at a time can have them.
     """
     import numpy as np
 
@@ -89,4 +89,4 @@ def seed_generators(seeds: Seeds) -> None:
     random.seed(seeds.library)
     np.random.seed(seeds.augmenter)
     if "cv2" in sys.modules:
-        sys.modules["cv2"].setRNGSeed(seeds.augmenter)  # one generator a thread
+        sys.modules["cv2"].setRNGSeed(seeds.augmenter)  # each thread has one

@@ -46,9 +46,9 @@ def process_limit() -> int | None:
 
 
 def free_memory(proc: Path = _PROC) -> int:
-    """The memory in bytes that could be had now; where the system does not tell, all of it.
+    """The memory in bytes that is free now, the least that is left of any limit of `memory`.
 
-    No more than what is left of each of the limits of `memory`.
+    Where the system does not tell, it is all of the memory.
     """
     left = [cgroups.free_memory(proc / "self"), _available(proc / "meminfo")]
     sizes = _pages(proc / "self" / "statm")

@@ -26,8 +26,8 @@ def start_thread(fn: Callable[..., object], *args: Any, name: str) -> threading.
 class DaemonExecutor(Executor):
     """An executor of daemon threads, started on demand.
 
-    If the system has no more threads to give, those that there are do the work; `submit` raises
-    `LimitError` where there is none at all.
+    If the system gives no more threads, the existing ones do the work. If there is none, `submit`
+    raises `LimitError`.
 
     The standard library's `ThreadPoolExecutor` waits for all its threads when the interpreter
     exits, so that one stuck call would hang a program that has ended.
@@ -68,7 +68,7 @@ class DaemonExecutor(Executor):
                 thread.join()
 
     def abandon(self) -> None:
-        """Begin nothing more, and say nothing of what was waiting: nobody is left to hear it."""
+        """Begin no further call, and drop those that wait: nobody waits for their futures."""
         with self._changed:
             self._closed = True
             self._calls.clear()
@@ -97,7 +97,7 @@ class DaemonExecutor(Executor):
 
 
 def refuse_at_exit() -> None:
-    """Raise `RuntimeError` if the program is at its end, where Python lets no thread begin."""
+    """Raise `RuntimeError` if the program is at its end, where Python starts no threads."""
     if not threading.main_thread().is_alive():
         raise RuntimeError(
             "the program is at its end, where Python starts no threads any more, so that no pool "

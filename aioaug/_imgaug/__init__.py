@@ -1,7 +1,6 @@
-"""The only place that knows the age of imgaug 0.4.0 (February 2020), and of what came with it.
+"""Makes imgaug 0.4.0 (February 2020) work with the libraries of today.
 
-It makes it work on the NumPy that is installed. Nothing is imported for that: the mending waits for
-the user's own ``import imgaug``.
+Nothing is imported for that: each module is patched when the user's program imports it.
 """
 
 from __future__ import annotations
@@ -19,6 +18,6 @@ _HOOKS = (
 
 
 def install() -> None:
-    """Make imgaug 0.4 work, however often this is called; what is loaded already is mended now."""
+    """Make imgaug 0.4 work; modules that are loaded already are patched now. Idempotent."""
     for hook in _HOOKS:
         hook.install()

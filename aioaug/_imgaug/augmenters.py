@@ -1,4 +1,4 @@
-"""What is mended in the augmenters of imgaug 0.4.0, but the geometric ones: by module."""
+"""Patches for imgaug 0.4.0's modules of augmenters, a function for each but `geometric`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def size(module: Any) -> None:
     def _handle_pad_mode_param(pad_mode: Any) -> Any:
         parameter = handle(pad_mode)
         if pad_mode == module.ia.ALL:
-            # imgaug lists a set of strings: in each process another mode for the same seed.
+            # imgaug makes it of a set of strings, whose order is another one in each process.
             parameter = module.iap.Choice(sorted(parameter.a))
         return parameter
 
@@ -28,7 +28,7 @@ def size(module: Any) -> None:
 def blur(module: Any) -> None:
     ksize = module._compute_gaussian_blur_ksize
 
-    # A float32 sigma times a Python float: a double in NumPy 1. Near a whole number int() tells.
+    # In NumPy 1, float32 times a Python float is float64. Near a whole number int() differs.
     module._compute_gaussian_blur_ksize = lambda sigma: ksize(float(sigma))
 
 
@@ -39,13 +39,13 @@ def color(module: Any) -> None:
     def transform_kelvins_to_rgb_multipliers(self: Any, values: Any) -> Any:
         import numpy as np
 
-        # Upstream multiplies (N,) by (N, 3): it fails, and in a batch of three it mixes up axes.
+        # imgaug multiplies (N,) by (N, 3). This fails, and for N = 3 it mixes up the axes.
         return np.concatenate([transform(self, values[i : i + 1]) for i in range(len(values))])
 
     def _generate_quantize_uniform_table(cls: Any, centerize: bool) -> Any:
         import numpy as np
 
-        # In float32, as NumPy 1 did it: upstream's NumPy scalars make doubles of it in NumPy 2.
+        # In float32, as in NumPy 1. In NumPy 2, imgaug's NumPy scalars would make it float64.
         sizes = (256 / np.arange(1, 255)).astype(np.float32)[:, np.newaxis]
         bins = np.floor(np.arange(256, dtype=np.float32) / sizes) * sizes
         table = np.zeros((256, 256), np.uint8)
@@ -64,7 +64,7 @@ def _lasting_table(augmenter: Any) -> None:
 
     def _transform_image_cv2(cls: Any, *args: Any) -> Any:
         if augmenter._LUT_CACHE is None:
-            # Only __init__ makes it, which an augmenter that comes to a worker does not go through.
+            # Only __init__ makes the table, and unpickling in a worker does not call __init__.
             augmenter._LUT_CACHE = augmenter._generate_lut_table()
         return transform(cls, *args)
 
@@ -75,7 +75,7 @@ def pillike(module: Any) -> None:
     autocontrast = module._autocontrast_pil
 
     def _autocontrast_pil(image: Any, cutoff: Any, ignore: Any) -> Any:
-        # Pillow calls int() on it, which NumPy 2.4 refuses to do for an array of one element.
+        # Pillow calls int() on it, which NumPy 2.4 refuses for an array of one element.
         return autocontrast(image, cutoff.item() if hasattr(cutoff, "item") else cutoff, ignore)
 
     module._autocontrast_pil = _autocontrast_pil
@@ -90,7 +90,7 @@ def segmentation(module: Any) -> None:
     module.skimage = View(
         skimage,
         measure=View(skimage.measure, regionprops=regionprops),
-        # Labels used to start at 0, and imgaug counts on it.
+        # Labels used to start at 0, and imgaug relies on that.
         segmentation=View(
             skimage.segmentation, slic=partial(skimage.segmentation.slic, start_label=0)
         ),
@@ -110,8 +110,8 @@ def weather(module: Any) -> None:
     draw = module.SnowflakesLayer.draw_on_image
 
     def draw_on_image(self: Any, image: Any, random_state: Any) -> Any:
-        # The size of a noise grid hangs on it: int(40 * (1 - 0.1)) is 36 with doubles, as NumPy 1
-        # made of float32 scalars, but 35 with float32.
+        # The size of a noise grid depends on the dtype: int(40 * (1 - 0.1)) is 36 in float64, which
+        # NumPy 1 makes of float32 scalars here, but 35 in float32.
         layer = copy.copy(self)
         for name in ("flake_size", "flake_size_uniformity", "speed", "blur_sigma_fraction"):
             setattr(layer, name, PlainNumbers(getattr(self, name)))
@@ -122,7 +122,7 @@ def weather(module: Any) -> None:
 
 def imgcorruptlike(module: Any) -> None:
     glass_blur = module._apply_glass_blur_imgaug
-    # It imports scikit-image's gaussian() whenever it is called, hence an import of its own.
+    # It imports scikit-image's gaussian() at each call, so it gets an `import` of its own.
     builtins = importing({"skimage.filters": _filters_with_multichannel})
     module._apply_glass_blur_imgaug = FunctionType(
         glass_blur.__code__,
@@ -132,14 +132,14 @@ def imgcorruptlike(module: Any) -> None:
 
 
 def corruptions(module: Any) -> None:
-    """Mend imagecorruptions 1.1, which is of the age of imgaug and of use to it alone."""
+    """Patch imagecorruptions 1.1, which is as old as imgaug, and which only imgaug uses."""
     module.np = View(module.np, float_=float)
     module.gaussian = _filters_with_multichannel().gaussian
     module.sk = View(module.sk, util=_util_with_numpy_seed(module.sk.util))
 
 
 def _filters_with_multichannel() -> View:
-    """scikit-image's filters, which once took `multichannel` in the place of `channel_axis`."""
+    """scikit-image's filters, with the parameter `multichannel`, now called `channel_axis`."""
     filters: Any = importlib.import_module("skimage.filters")
 
     def gaussian(*args: Any, multichannel: bool = False, **kwargs: Any) -> Any:
@@ -149,7 +149,7 @@ def _filters_with_multichannel() -> View:
 
 
 def _util_with_numpy_seed(util: Any) -> View:
-    """scikit-image's helpers, drawing noise by `numpy.random`, which imgaug seeds for them."""
+    """scikit-image's helpers, with noise that is seeded by `numpy.random`, as imgaug expects."""
 
     def random_noise(image: Any, mode: str = "gaussian", rng: Any = None, **kwargs: Any) -> Any:
         import numpy as np

@@ -1,4 +1,4 @@
-"""What is mended in `imgaug.augmenters.geometric`."""
+"""Patches for `imgaug.augmenters.geometric`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _elastic(elastic: Any) -> None:
     generate = elastic._generate_shift_maps
 
     def _generate_shift_maps(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        # An integer alpha makes doubles of them in NumPy 2, and cv2.convertMaps takes none.
+        # With an integer alpha they are float64 in NumPy 2, which cv2.convertMaps refuses.
         return tuple(shift.astype("float32", copy=False) for shift in generate(*args, **kwargs))
 
     elastic._generate_shift_maps = classmethod(_generate_shift_maps)
@@ -36,8 +36,8 @@ def _affine(sampling: Any) -> None:
     def get_affine_parameters(self: Any, idx: int, arr_shape: Any, image_shape: Any) -> Any:
         import numpy as np
 
-        # float32 samples by Python integers: doubles in NumPy 1. In NumPy 2 it takes NumPy's
-        # integers to get these.
+        # In NumPy 1, float32 samples times Python integers are float64. In NumPy 2 they have to be
+        # NumPy's integers for that.
         return get(self, idx, np.asarray(arr_shape), np.asarray(image_shape))
 
     sampling.get_affine_parameters = get_affine_parameters
@@ -47,7 +47,7 @@ def _affine_transform(transform: Any) -> Any:
     def affine_transform(**kwargs: Any) -> Any:
         import numpy as np
 
-        # scikit-image multiplies float32 samples by Python's sines: doubles only in NumPy 1.
+        # scikit-image multiplies float32 samples by Python floats: float64 in NumPy 1 only.
         return transform.AffineTransform(
             **{name: np.asarray(value, float).tolist() for name, value in kwargs.items()}
         )
@@ -57,7 +57,7 @@ def _affine_transform(transform: Any) -> Any:
 
 def _warping(transform: Any) -> Any:
     def warp(image: Any, *args: Any, **kwargs: Any) -> Any:
-        # scikit-image interpolates no booleans any more, SciPy no float16.
+        # scikit-image no longer interpolates booleans, and SciPy no float16.
         if image.dtype.kind == "b" and kwargs.get("order"):
             image = image.astype("float64")
         elif image.dtype == "float16":
@@ -72,11 +72,11 @@ def _piecewise_affine(transform: Any) -> Any:
         def __call__(self, coords: Any) -> Any:
             import numpy as np
 
-            # Points outside every triangle: NaN today, -1 when imgaug was written.
+            # Points outside all triangles are NaN today; when imgaug was written they were -1.
             return np.nan_to_num(super().__call__(coords), nan=-1.0)
 
         def estimate(self, src: Any, dst: Any) -> bool:
-            # Deprecated for `from_estimate`, which gives up where a single triangle is degenerate.
+            # Its successor `from_estimate` fails if a single triangle is degenerate.
             base: Any = super()
             estimate = base._estimate if hasattr(base, "_estimate") else base.estimate
             return estimate(src, dst) in (None, True)
@@ -87,8 +87,8 @@ def _piecewise_affine(transform: Any) -> Any:
 def _cart_to_polar(cv2: Any) -> Any:
     def cart_to_polar(x: Any, y: Any, **kwargs: Any) -> Any:
         if not len(x):
-            return x.reshape(0, 1), y.reshape(0, 1)  # OpenCV has None for no points at all
-        # (N,) came back as (N, 1) before OpenCV 5, and imgaug joins the two along axis 1.
+            return x.reshape(0, 1), y.reshape(0, 1)  # OpenCV returns None for no points
+        # Before OpenCV 5 both had the shape (N, 1), and imgaug joins them along axis 1.
         magnitude, angle = cv2.cartToPolar(x, y, **kwargs)
         return (magnitude[:, None], angle[:, None]) if magnitude.ndim == 1 else (magnitude, angle)
 

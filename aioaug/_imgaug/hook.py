@@ -1,4 +1,4 @@
-"""Change modules of a package as they are imported, or at once where they already are."""
+"""Patches the modules of a package when they are imported, or at once if they are loaded."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _REMEDY = (
 class Hook(MetaPathFinder):
     """Finds the modules of a package as usual, and patches each right after its execution.
 
-    Only versions that start with `version` are touched. `patches` goes by module name. `imports`
-    gives, by module name too, what an import inside that module yields in another module's place.
+    Only versions that start with `version` are patched. The keys of `patches` and `imports` are
+    names of modules. `imports` tells which modules an `import` in that module gets instead of
+    others.
     """
 
     package: str
@@ -85,12 +86,12 @@ class _PatchingLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        # inspect, pkgutil and importlib.resources judge a module's loader by its type.
+        # inspect, pkgutil and importlib.resources look at the type of a module's loader.
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         if (substitutes := self._hook.imports.get(module.__name__)) is not None:
-            # Putting a name into numpy for a moment would show it to other threads as well.
+            # If the name was added to numpy for a moment, other threads would see it, too.
             module.__dict__["__builtins__"] = importing(substitutes)
         try:
             self._loader.exec_module(module)
@@ -103,7 +104,7 @@ class _PatchingLoader(Loader):
 
 
 def importing(substitutes: Substitutes) -> dict[str, Any]:
-    """Builtins with an ``import`` that yields a substitute wherever a module of that name goes."""
+    """Builtins whose ``import`` gives the substitute for a module of that name."""
 
     def import_(
         name: str,
@@ -120,7 +121,7 @@ def importing(substitutes: Substitutes) -> dict[str, Any]:
 
 
 def _version_in_source(spec: ModuleSpec) -> str:
-    # Installed metadata would not do: forks bring the same package under other names.
+    # Not from installed metadata: forks have this package in distributions of other names.
     get_source = getattr(spec.loader, "get_source", None)
     source = (get_source(spec.name) if get_source is not None else None) or ""
     found = re.search(r"""^__version__\s*=\s*["']([^"']+)""", source, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What is mended in imgaug 0.4.0 outside its augmenters, and the table of everything."""
+"""Patches for imgaug 0.4.0 outside its augmenters, and the tables of all patches."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _restore_aliases(module: Any) -> None:
 
 
 def _read_images_as_before(module: Any) -> None:
-    """Call imageio by today's names; the old function and its old argument announce their end."""
+    """Call imageio by today's names: the old function and its old argument are deprecated."""
     import imageio.v2
 
     def imread(file: Any, **kwargs: Any) -> Any:
@@ -68,7 +68,7 @@ def _with_plain_numbers(draw: Any, deterministic: type) -> Any:
     def _draw_samples(self: Any, size: Any, random_state: Any) -> Any:
         if self.elementwise and not isinstance(self.val, deterministic):
             return draw(self, size, random_state)
-        # A NumPy integer makes doubles of float32 samples, but not in NumPy 1; a Python one never.
+        # In NumPy 2, float32 samples times a NumPy integer are float64; times a Python one, not.
         operation = copy.copy(self)
         operation.elementwise, operation.val = False, PlainNumbers(self.val)
         return draw(operation, size, random_state)
@@ -78,7 +78,7 @@ def _with_plain_numbers(draw: Any, deterministic: type) -> Any:
 
 def _multicore(module: Any) -> None:
     def seed(value: Any = None) -> None:
-        # Python 3.11 refuses NumPy integers, and the seeds of imgaug's workers are such.
+        # Python 3.11 refuses NumPy integers, and imgaug seeds its workers with them.
         random.seed(value if value is None else int(value))
 
     module.random = View(random, seed=seed)
@@ -89,7 +89,7 @@ def _ndimage() -> ModuleType:
 
 
 def _pkg_resources() -> ModuleType:
-    """The one function of it that is asked for; setuptools dropped the rest."""
+    """A module with the one function of it that is used; setuptools no longer has it."""
     substitute: Any = ModuleType("pkg_resources")
     substitute.resource_filename = lambda module, name: os.path.join(
         os.path.dirname(sys.modules[module].__file__ or ""), name

@@ -13,7 +13,7 @@ class _Private(threading.local):
     # A context variable would be copied into threads that asyncio starts, hence shared there.
     seed: int | None = None
     generator: Any = None  # made of the seed at first use
-    copied: Any = None  # a copy of the global generator, whose holders get the private one
+    copied: Any = None  # a copy of the global generator; its users get the private one, too
 
 
 class _Shared:
@@ -27,10 +27,10 @@ _shared = _Shared()
 def private_rng(seed: int) -> AbstractContextManager[None]:
     """Give this thread a global imgaug RNG of its own, as ``imgaug.random.seed(seed)`` leaves it.
 
-    What was built without a seed, whenever that was, draws from it meanwhile. Other threads, and
-    this one afterwards, go on with the RNG they had.
+    Meanwhile, in this thread, all augmenters without a seed draw from it, whenever they were built.
+    Other threads, and this one afterwards, go on with the RNG that they had.
     """
-    # It is made at first use: a callable that has no use for imgaug need not import it.
+    # It is made at first use, so a callable that does not use imgaug need not import it.
     return _global_rng(seed)
 
 
@@ -45,11 +45,11 @@ def _global_rng(seed: int, generator: Any = None, copied: Any = None) -> Iterato
 
 
 class Portable:
-    """Something with augmenters inside that is copied or pickled for workers.
+    """An object that holds augmenters, and that is copied or pickled for workers.
 
-    An augmenter that was built without a seed holds imgaug's global generator. Its copy holds a
-    copy of it, and would go on drawing from there whatever is seeded. So copies of this know which
-    generator that is.
+    An augmenter that was built without a seed refers to imgaug's global generator. A copy of the
+    augmenter refers to a copy of that generator, which nobody seeds. So a copy of this object knows
+    that generator, and `private_rng` replaces it as well.
     """
 
     _copied: Any = None
@@ -58,14 +58,14 @@ class Portable:
         return {**vars(self), "_copied": self._copied or _current()}
 
     def private_rng(self, seed: int) -> AbstractContextManager[None]:
-        """The function of this name, for augmenters inside as well."""
+        """As the function of this name, and for the augmenters that this object holds."""
         return _global_rng(seed, copied=self._copied)
 
     def localize(self, augmenter: Any) -> None:
-        """Do to an augmenter inside what `imgaug.multicore.Pool` does to it in a new worker.
+        """Do to an augmenter what `imgaug.multicore.Pool` does to it in a new worker.
 
-        It tells only where `deterministic` was set by hand: such an augmenter keeps for all
-        batches what it gets here, derived from the global generator as that was in the parent.
+        This matters only if its `deterministic` was set by hand: then it keeps for all batches the
+        generator that it gets here, which is derived from the parent's global generator.
         """
         if self._copied is not None:
             with _global_rng(0, copy.deepcopy(self._copied), self._copied):
@@ -73,12 +73,12 @@ class Portable:
 
 
 def seed_augmenter(augmenter: Any, seed: int) -> None:
-    """``augmenter.seed_(seed)``, and for what that forgets.
+    """Call ``augmenter.seed_(seed)``, and seed what that leaves out.
 
-    imgaug seeds the members of a children list, but not the list where it is itself an augmenter,
-    as in ``Sometimes(0.5, OneOf([...]))``. As a rule it is on the global generator, which is seeded
-    for each batch. With one of its own, by ``seed=`` or as a copy, it would go on from the batches
-    that this worker happened to have before.
+    imgaug seeds the members of a list of children, but not the list if it is an augmenter itself,
+    as in ``Sometimes(0.5, OneOf([...]))``. Usually such a list draws from the global generator,
+    which is seeded for each batch. If it has a generator of its own, by ``seed=`` or because it is
+    a copy, its numbers would depend on which batches this worker had before.
     """
     augmenter.seed_(seed)
     own = [lst for lst in _forgotten(augmenter) if not lst.random_state.is_global_rng()]
@@ -110,16 +110,16 @@ def _current() -> Any:
 
 
 def patch(random: Any) -> None:
-    """Have whoever is on the global generator draw from the private one, where there is one."""
+    """Let users of the global generator draw from the private one of their thread, if any."""
     get_shared: Any = random.get_global_rng
-    # It is there before anybody asks for it. Otherwise what a thread builds meanwhile would hold
-    # the generator of one batch for ever.
+    # It must exist before anybody asks for it. Otherwise an augmenter that a thread builds while it
+    # augments would use the generator of one batch for ever.
     rng = random.GLOBAL_RNG or random.RNG(0)
     _shared.generator = rng.generator
 
     def get_global_rng() -> Any:
         if random.GLOBAL_RNG is None and _private.seed is None:
-            # imgaug seeds it from numpy.random now, and not earlier.
+            # imgaug seeds it from numpy.random at its first use, not earlier.
             _shared.generator.bit_generator.state = get_shared().state
             random.GLOBAL_RNG = rng
         return rng

@@ -1,4 +1,4 @@
-"""Stand-ins for what imgaug looks at."""
+"""Stand-ins for modules and parameters that imgaug uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class View(ModuleType):
-    """A module with a few names changed for one reader; all others see the module itself."""
+    """A module with a few names changed, for one importer; all others see the module itself."""
 
     def __init__(self, module: ModuleType, **names: Any) -> None:
         super().__init__(module.__name__)
@@ -18,7 +18,7 @@ class View(ModuleType):
 
 
 class PlainNumbers:
-    """Draws Python numbers, with which NumPy 2 computes as NumPy 1 did with its own scalars."""
+    """Draws Python numbers: NumPy 2 computes with these as NumPy 1 did with NumPy scalars."""
 
     def __init__(self, parameter: Any) -> None:
         self._parameter = parameter

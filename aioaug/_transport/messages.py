@@ -12,11 +12,11 @@ from typing import Generic, NamedTuple, TypeVar
 from .._base.descriptors import keep_arrived
 from .segments import Address, Span
 
-# Of what follows, and of the first part of it, which describes the rest.
+# The length in bytes of all that follows, and of its first part, which is all but the head.
 _LENGTHS = struct.Struct("!QI")
 _RECEIVE_BYTES = 1 << 16
-# Descriptors that one receipt may bring: a sender sends one with a message, and the kernel does not
-# join such messages. Windows has no such thing.
+# How many descriptors one call of recvmsg has room for. A sender sends one with a message, and the
+# kernel does not join messages that carry descriptors. Windows cannot send any.
 _CARRIED = 4 if hasattr(socket, "SCM_RIGHTS") and hasattr(socket.socket, "recvmsg") else 0
 _ANCILLARY = socket.CMSG_SPACE(_CARRIED * array("i").itemsize) if _CARRIED else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -25,7 +25,8 @@ _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 class Request(NamedTuple):
     """Work for a worker: the pickled `(fn, args)` and where its arrays lie.
 
-    `dropped` are segments that the worker has to let go of. `report_memory` asks for its memory.
+    `dropped` are the numbers of segments that the worker has to close. With `report_memory` the
+    reply says how much memory the worker has.
     """
 
     head: bytes | memoryview
@@ -41,7 +42,8 @@ class Reply(NamedTuple):
     `seconds` is how long the work took. `needed` is the size of a segment that would have held
     the arrays, if this one did not. `kept` says that something in the worker still refers to
     the segment. `refused` says why the worker could not open the segment, and that it did nothing.
-    `memory` is what the worker has for itself, in bytes, 0 if nobody asked or nobody knows.
+    `memory` is the worker's memory that no other process shares, in bytes; 0 if it was not asked
+    for, or if the system does not tell.
     """
 
     head: bytes | memoryview
@@ -74,13 +76,13 @@ def received(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     numbers = array("i")
     for level, kind, carried in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            # What does not fit into whole numbers was cut off.
+            # If there was no room for a descriptor, a part of its number may be left at the end.
             numbers.frombytes(carried[: len(carried) - len(carried) % numbers.itemsize])
     return data, list(numbers)
 
 
 def framed(message: Request | Reply) -> tuple[bytes | memoryview, ...]:
-    """A message as it travels, in pieces; a large head is not copied for it."""
+    """The bytes of a message, in pieces, so that a large head need not be copied."""
     head, *about = message
     described = pickle.dumps(about, protocol=5)
     start = _LENGTHS.pack(len(described) + len(head), len(described)) + described
@@ -100,7 +102,7 @@ class Messages(Generic[M]):
 
     @property
     def missing(self) -> int:
-        """How many bytes the next message lacks at the least, 0 if it is there."""
+        """At least so many bytes of the next message are missing; 0 if it is complete."""
         return max(0, self._end() - len(self._data))
 
     def take(self) -> M | None:
@@ -113,7 +115,7 @@ class Messages(Generic[M]):
         with memoryview(self._data) as view:
             about = pickle.loads(view[_LENGTHS.size : middle])
             head: bytes | memoryview = b"" if len(view) == end else bytes(view[middle:end])
-        if len(self._data) == end:  # as large ones always are alone, and not copied again
+        if len(self._data) == end:  # a large head is not copied again
             head, self._data = memoryview(self._data)[middle:], bytearray()
         else:
             del self._data[:end]
@@ -126,7 +128,7 @@ class Messages(Generic[M]):
 
 
 class MessageReader:
-    """The worker's end of the connection: blocks, with as few calls as messages come in.
+    """The worker's end of the connection. It blocks, and each call reads as much as there is.
 
     Descriptors that come along are kept for `take_arrived`.
     """

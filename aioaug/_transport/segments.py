@@ -1,9 +1,9 @@
 """Segments of memory that two processes share, and how arrays are laid into them.
 
-Pickle protocol 5 lifts every contiguous buffer out of an object. Large ones are laid into a
-segment; what is left, the head, is small and travels by socket. A segment is anonymous memory
-of the parent (`memfd_create`) whose descriptor workers are sent: it has no name that could be left
-behind, and the size of /dev/shm does not limit it.
+Pickle protocol 5 can leave contiguous buffers out of a pickle. Large ones are copied into a
+segment; the rest of the pickle, the head, is small and travels by socket. A segment is anonymous
+memory of the parent (`memfd_create`) whose descriptor is sent to workers: it has no name that could
+be left behind, and the size of /dev/shm does not limit it.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class Segment:
         self.size = size
         self._identity = identity(fd)
         try:
-            with standard_streams_filled():  # it keeps a duplicate of the descriptor
+            with standard_streams_filled():  # mmap duplicates the descriptor
                 self._map = mmap.mmap(fd, size)
-        except ValueError as error:  # it says so of a file that is shorter
+        except ValueError as error:  # mmap raises this if the file is shorter
             raise OSError(str(error)) from None
         self.memory = self.loan()
-        # Page tables are filled now, not by a fault for each page of the first batch; and by
-        # NumPy, which lets the event loop run meanwhile, as MAP_POPULATE would not.
+        # Each page is touched now, or the first batch would have to wait for a page fault for each.
+        # NumPy lets the event loop run meanwhile, which mmap with MAP_POPULATE would not.
         pages = self.memory[:: mmap.PAGESIZE]
         pages |= 0
 
@@ -71,7 +71,7 @@ class Segment:
             raise OSError("this system has no memfd_create")
         fd = above_standard(os.memfd_create("aioaug", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
         try:
-            # Memory that is only promised kills the process that is the first to write to it.
+            # Without this, a process is killed that writes to a page which the system cannot give.
             os.posix_fallocate(fd, 0, size)
             _seal(fd)
             return cls(number, fd, size)
@@ -81,10 +81,10 @@ class Segment:
 
     @classmethod
     def attach(cls, address: Address) -> Segment:
-        """The memory of another process: by the descriptor that came from there, if one did.
+        """Map the memory of another process, by the descriptor that it sent.
 
-        Else the other process's own is opened. `OSError` if that cannot be, or leads to something
-        else: the number of a process may mean another one here, as in a container.
+        If it sent none, its own descriptor is opened through /proc. Raises `OSError` if that fails,
+        or if it is another file: in a container, a number may belong to another process.
         """
         fd = take_arrived(address.identity)
         if fd is None:
@@ -98,9 +98,9 @@ class Segment:
         return segment
 
     def loan(self) -> Memory:
-        """The memory as an array that lives as long as any array made from it.
+        """The memory as a new array, which lives as long as any view of it.
 
-        A view of another array would not: NumPy lets views refer to the array at the bottom.
+        A view of `memory` would not do: NumPy lets views of a view refer to the first array.
         """
         import numpy as np
 
@@ -112,7 +112,7 @@ class Segment:
         return Address(self.number, self.size, self._identity, os.getpid(), self.fd)
 
     def release(self) -> None:
-        """Close the descriptor; the memory goes with the last array that lies in it."""
+        """Close the descriptor; the memory is freed with the last array that lies in it."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -168,16 +168,16 @@ def _aligned(size: int) -> int:
 
 
 def _seal(fd: int) -> None:
-    """Have nobody change the size of this memory: to touch what was cut off kills a process."""
+    """Fix the size of this memory: if it could shrink, using what was cut off kills a process."""
     import fcntl
 
-    with suppress(OSError, AttributeError):  # some sandboxes know no seals
+    with suppress(OSError, AttributeError):  # some sandboxes do not support seals
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
 
 
 def _opened(address: Address) -> int:
     path = f"/proc/{address.pid}/fd/{address.fd}"
-    _check(address, os.stat(path))  # some devices act upon being opened
+    _check(address, os.stat(path))  # first, as opening some devices has effects
     return above_standard(os.open(path, os.O_RDWR | os.O_CLOEXEC))
 
 

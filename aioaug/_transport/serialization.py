@@ -1,4 +1,4 @@
-"""Objects as bytes: pickled, their large arrays beside the pickle instead of in it."""
+"""Objects as bytes: pickled, with their large arrays beside the pickle instead of in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Memory = NDArray[np.uint8]
 
-# Smaller buffers stay in the head: to lay one down costs more than to pickle it.
+# Smaller buffers stay in the head, because pickling them is faster.
 _SMALL = 4096
 
 
@@ -55,7 +55,7 @@ def rebuild(head: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
 
 
 def _refusal(what: str, error: BaseException) -> BaseException:
-    """What to raise for an error of any kind out of pickle: it is the object's, and no Ctrl-C."""
+    """What to raise for an error in pickle: an object may raise any, even `KeyboardInterrupt`."""
     if isinstance(error, KeyboardInterrupt) and _is_from_signal(error):
         return error
     why = str(error) if isinstance(error, Exception) else repr(error)
@@ -63,11 +63,11 @@ def _refusal(what: str, error: BaseException) -> BaseException:
 
 
 def _is_from_signal(error: KeyboardInterrupt) -> bool:
-    """Whether the user meant to end the program; Python tells so to the main thread alone."""
+    """Whether a signal raised this; handlers of signals run in the main thread only."""
     handler: Any = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         return False  # workers ignore the signal
     if handler is signal.default_int_handler:
-        return True  # it leaves no trace; an object that raises the same is taken at its word
+        return True  # it has no frame in the traceback, so an object may look like a signal
     code = getattr(getattr(handler, "func", handler), "__code__", None)
     return any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))

@@ -9,10 +9,10 @@ from . import segments, serialization
 
 
 class SharedPickle:
-    """Any object; where it is unpickled it is the object itself, its large arrays read-only.
+    """Carries an object: unpickling gives the object itself, with its large arrays read-only.
 
     However many workers unpickle it, those arrays are in memory once. Where the system has no
-    such memory, each worker gets a copy. Building one pickles the object and copies its arrays.
+    shared memory, each worker gets a copy. Building one pickles the object and copies its arrays.
     """
 
     owns_interpreter: bool
@@ -31,16 +31,16 @@ class SharedPickle:
             self._spans = segments.lay(buffers, self._segment.memory)
 
     def clone(self) -> SharedPickle:
-        """Itself: nobody changes it."""
+        """Return itself, because nobody changes it."""
         return self
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What has to reach the process in which it is unpickled."""
+        """The descriptors that a process needs to unpickle it."""
         return () if self._segment is None else (self._segment.fd,)
 
     def release(self) -> None:
-        """Let go of the memory; workers that have opened it keep it. Idempotent."""
+        """Release the memory; workers that have opened it keep it. Idempotent."""
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.release()

@@ -33,12 +33,12 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-# The event loop goes before the workers, which else keep every core busy when it is its turn.
+# The niceness of workers: with it the event loop runs first when all cores are busy.
 _NICE = 5
-# Parameters of glibc's mallopt (malloc.h), and from how many bytes on memory goes back to the
-# system: the larger, the fewer pages are faulted in again for each batch.
+# Parameters of glibc's mallopt (malloc.h), and from how many bytes on it returns freed memory to
+# the system. The larger they are, the fewer page faults each batch costs.
 _MALLOC_LIMITS = {-1: 1 << 29, -3: 1 << 28}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-# Seconds that a worker may take to leave after the parent hung up.
+# Seconds that a worker may take to end after its parent closed the connection.
 _LEAVE = 10
 
 _connection: socket.socket | None = None
@@ -70,7 +70,7 @@ def _set_up(connection: socket.socket) -> None:
         with named("a descriptor for a worker process"):
             fill_standard_streams()
     finally:
-        # Were it left there, the state would not be understood, nor could anything be answered.
+        # The parent first sends a byte with a descriptor. Unread, it would spoil the first message.
         _, parent = messages.received(connection, 1)
     use_one_native_thread()
     keep_memory()
@@ -83,13 +83,13 @@ def _set_up(connection: socket.socket) -> None:
 
 
 def leave() -> None:
-    """What the executor that keeps a worker has it do in the end: nothing."""
+    """Do nothing: an executor starts its process for a call, and this comes after `serve`."""
 
 
 def _answer_all(inbox: messages.MessageReader, set_up: Outcome[None]) -> NoReturn:
     handler = _RequestHandler()
     state = inbox.receive().head
-    # A process that could not be made a worker says what is wrong where somebody listens.
+    # If the setup failed, this is the first answer that the parent waits for, so it says so.
     held = set_up if isinstance(set_up, Failure) else attempt(handler.load_state, state)
     inbox.reply(Reply(_head(held)))
     del state, set_up, held
@@ -126,16 +126,16 @@ def refuse_unguarded_script() -> None:
 
 
 def use_one_native_thread() -> None:
-    """Keep native libraries from starting threads of their own: the workers are the threads."""
+    """Keep native libraries from starting threads: there is a worker for each core already."""
     for name in _THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
 
 
 def keep_memory() -> None:
-    """Have freed arrays of a batch's size used again, where the C library can be told so.
+    """Let the C library keep freed arrays of a batch's size, where it can be told to.
 
-    glibc gives arrays above 32 MB, and the end of its heap, back to the kernel, which clears
-    every page again for the next batch: a tenth of the time of a typical augmenter.
+    glibc returns arrays above 32 MB, and the end of its heap, to the kernel, which has to clear
+    every page again for the next batch.
     """
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -144,7 +144,7 @@ def keep_memory() -> None:
 
 
 class _RequestHandler:
-    """Where requests are served: the state, and the segments that this worker has open."""
+    """Serves requests, with the state and the segments that this worker has open."""
 
     def __init__(self) -> None:
         self._state: Any = None
@@ -160,7 +160,7 @@ class _RequestHandler:
             sys.modules["cv2"].setNumThreads(0)
 
     def handle(self, request: Request) -> Reply:
-        """Do what the request asks; whatever goes wrong is an answer, too."""
+        """Do what the request asks; an exception is an answer, too."""
         for number in request.dropped:
             self._segments.pop(number, None)
         try:
@@ -169,8 +169,8 @@ class _RequestHandler:
             return Reply(b"", refused=f"a worker cannot open it: {error}")
         if segment is None:
             return Reply(_head(attempt(self._run, request.head, ())))
-        # Dies with the last array of the request: nobody may keep one when the memory is reused,
-        # nor may a process that was forked meanwhile, which has copies of them all.
+        # `gone` tells whether the request's arrays are gone. If one is left, or if a process was
+        # forked meanwhile, which has all of them, the parent must not use the memory again.
         loan = segment.loan()
         gone = weakref.ref(loan)
         self._forked = False
@@ -217,5 +217,5 @@ def _end_with_parent(parent_fd: int | None = None) -> None:
     parent = multiprocessing.parent_process()
     signs = [parent.sentinel] if parent is not None else []
     wait(signs if parent_fd is None else [*signs, parent_fd])
-    # A batch may be in the way of a normal exit, and there is nobody left to wait for it.
+    # A normal exit would wait for the batch at work, which nobody wants any more.
     os._exit(1)

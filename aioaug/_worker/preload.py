@@ -7,11 +7,11 @@ from contextlib import suppress
 from .._base.descriptors import fill_standard_streams
 from . import main as worker_main
 
-# What the fork server opens next, and its workers have, too, must not take the place of these.
+# Otherwise what the fork server opens next, and its workers inherit, could get their numbers.
 fill_standard_streams()
 worker_main.use_one_native_thread()
 
-import aioaug._worker.augmentation  # noqa: E402, F401 - after the line above, as it may bring NumPy in
+import aioaug._worker.augmentation  # noqa: E402, F401 - after the line above, since it may import NumPy
 
-with suppress(Exception):  # a worker that needs it says what is wrong; one that does not, works
+with suppress(Exception):  # workers that need it raise the error, others work
     import imgaug.augmenters  # noqa: F401

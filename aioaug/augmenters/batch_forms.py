@@ -1,9 +1,9 @@
-"""The forms a batch may come in, and the way to imgaug's and back.
+"""The forms that a batch may have, and how each becomes an imgaug batch and back.
 
 `Batch` and `UnnormalizedBatch` pass as they are. An array (N,H,W,C) or (N,H,W), a list of
 arrays (H,W,C) or (H,W), or a list of one of imgaug's `...OnImage` objects goes in as a column
-of its own and comes back in the same form. A class with `__augment__(augment_batch)` knows
-itself how: it returns a copy that went through that function as a batch of imgaug's.
+of its own and comes back in the same form. A class with `__augment__(augment_batch)` does this
+itself: it makes an imgaug batch, calls the function with it, and returns a copy with the results.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLUMNS = {
 
 
 def is_batch(value: Any) -> bool:
-    """Whether `value` is a batch in itself: one of imgaug's two classes, or of one like them."""
+    """Whether `value` is of a class of batches: imgaug's two, and those with `__augment__`."""
     return _knows_how(value) or _is_imgaugs(value)
 
 

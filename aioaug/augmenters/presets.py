@@ -7,7 +7,7 @@ from typing import Any
 
 
 def light() -> Any:
-    """Flips, small crops and a little brightness: what does no picture any harm."""
+    """Flips, small crops and a little brightness."""
     import imgaug.augmenters as iaa
 
     return iaa.Sequential(
@@ -20,7 +20,7 @@ def light() -> Any:
 
 
 def tutorial() -> Any:
-    """The pipeline of imgaug's tutorial on many cores: slow, and so worth the many cores."""
+    """The pipeline of imgaug's tutorial on many cores; it is slow."""
     import imgaug.augmenters as iaa
 
     return iaa.Sequential(

@@ -1,4 +1,4 @@
-"""Augmenters by name, so that a worker can load one without anybody pickling it.
+"""Augmenters by name, so that workers can load one that does not pickle.
 
 A spec is `preset:NAME`, `path/to/file.py:NAME` or `package.module:NAME`. The name stands for
 an augmenter, a function without arguments that returns one, or a callable `batch -> batch`.
@@ -77,11 +77,11 @@ def _module(place: str, fingerprint: str) -> ModuleType:
     source = path.read_bytes()
     if fingerprint and _digest(source) != fingerprint:
         raise ImportError("it has changed")
-    _look_in(str(path.parent))  # a script finds its neighbours
+    _look_in(str(path.parent))  # so that it can import its neighbours, as a script can
     module = ModuleType(f"_aioaug_recipe_{path.stem}")
     module.__file__ = place
     sys.modules[module.__name__] = module  # dataclasses and pickle look their modules up
-    # What was looked at is run: an import would read the file again, or a cache of it.
+    # The source whose digest was checked is run. An import would read the file or a cache again.
     exec(compile(source, place, "exec", dont_inherit=True), module.__dict__)
     return module
 

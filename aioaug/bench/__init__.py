@@ -5,13 +5,15 @@ memory, forks and threads do not mix; rounds are interleaved, so that a machine 
 while is busy for all of them. From the ground up:
 
     workloads   what is augmented, and how
-    jobs        what one trial has to know
+    peers       the libraries, and how to install them
+    trial_spec  what one trial has to know
     memory      how much memory a family of processes holds
     lag         how late an event loop is
     ways        how each library is used
-    trial       one round of one way, as a program
+    trial       one round of one library, as a program
     figures     medians, quartiles, ratios, targets
     measure     all rounds, interleaved
     tables      the figures as text and as Markdown
     charts      the figures as pictures
+    twins       the blocking classes, as a program of its own
 """

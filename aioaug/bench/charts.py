@@ -21,7 +21,7 @@ Bar = tuple[str, float, float, float]  # way, median, lower and upper quartile
 
 _OURS, _THEIRS, _INK, _FAINT = "#d1495b", "#8fa3b8", "#22303c", "#d9dfe5"
 _GREY = "#66727d"
-_FAR = 20  # times as long as the shortest
+_FAR = 20  # longest to shortest bar: from here on the scale is logarithmic
 _LAG = {"lag_p50_ms": "#b9c7d6", "lag_p99_ms": "#5b7c99", "lag_max_ms": "#22303c"}
 _LAG_LABELS = {"lag_p50_ms": "median", "lag_p99_ms": "99th percentile", "lag_max_ms": "maximum"}
 

@@ -25,7 +25,7 @@ from .trial_spec import TrialSpec
 from .ways import WAYS
 from .workloads import WorkloadSource, augmenter, touch
 
-_LOOKS = 4  # at the memory
+_LOOKS = 4  # how often the memory is measured
 
 
 class Duration(NamedTuple):

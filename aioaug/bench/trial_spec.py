@@ -1,4 +1,4 @@
-"""What one trial has to know, and what it tells."""
+"""What one trial has to know."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def array() -> NDArray[np.uint8]:
-    """The target: an array that is there already, so that its way to the program is all."""
+    """The target: it returns the same array each time, so only the transport takes time."""
     import numpy as np
 
     if not _made:

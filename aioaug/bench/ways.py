@@ -98,7 +98,7 @@ def grain(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
         num_workers=job.workers, per_worker_buffer_size=max(1, job.lookahead // job.workers)
     )
     numbers = lib.MapDataset.range(len(AugmentedDataset(job.workload)))
-    # Threads within the workers, and 500 batches ahead in each, are the default.
+    # By default each worker has threads, and is 500 batches ahead.
     alone = lib.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     dataset = numbers.map(Make(job.workload)).to_iter_dataset(alone)
     results = iter(dataset.mp_prefetch(options, worker_init_fn=one_native_thread))
@@ -161,7 +161,7 @@ class Make(Augment):
 
 
 def one_native_thread(*_: object) -> None:
-    """OpenCV's threads would only be in each other's way."""
+    """Switch off OpenCV's threads: there is a worker for each core already."""
     import cv2
 
     cv2.setNumThreads(0)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Images = NDArray[np.uint8]
 
-# Different batches of one workload: more than a processor's cache holds, less than would hurt.
+# The size of all batches of one workload: more than the cache of a processor holds.
 _POOL_BYTES = 96 << 20
 _FEWEST, _MOST = 4, 64
 
@@ -32,7 +32,7 @@ class Workload:
 
     @property
     def megabytes(self) -> float:
-        """The size of one batch, of bytes without a sign."""
+        """The size of one batch, whose dtype is uint8."""
         n, height, width, channels = self.shape
         return n * height * width * channels / 1e6
 
@@ -119,7 +119,7 @@ def touch(result: Any) -> int:
 
 
 class WorkloadSource:
-    """Batches without end, until `stop`; the pictures are there before the first is asked for."""
+    """Batches without end, until `stop`; the pictures are made before the first one."""
 
     def __init__(self, workload: Workload) -> None:
         self._pictures = pictures(workload.name)
@@ -132,7 +132,7 @@ class WorkloadSource:
     def __iter__(self) -> Iterator[Any]:
         from imgaug.augmentables.batches import UnnormalizedBatch
 
-        # A view each time: nobody can know an array again that went through before.
+        # A new view each time, so that no library recognises an array that it had before.
         while True:
             for images in self._pictures:
                 if self._stopped:

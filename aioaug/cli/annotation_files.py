@@ -1,12 +1,12 @@
-"""What is known of a picture, in a JSON file beside it: keypoints and bounding boxes.
+"""Keypoints and bounding boxes of a picture, in a JSON file beside it.
 
 `cat.json` belongs to `cat.jpg`:
 
     {"keypoints": [[x, y], ...], "bounding_boxes": [[x1, y1, x2, y2], ...]}
 
-Either may be missing. Other keys are handed on as they are: the order of points and boxes stays,
-and those that leave the picture keep their place. Coordinates are those of the picture as it is
-shown, its orientation applied.
+Either key may be missing. Other keys are copied, so labels may be kept there: order and number of
+points and boxes stay the same, even if some leave the picture. Coordinates are those of the picture
+after its orientation was applied.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Annotations:
     def moved(
         self, keypoints: KeypointsOnImage | None, boxes: BoundingBoxesOnImage | None
     ) -> Annotations:
-        """The same annotations at the places that an augmenter took them to."""
+        """The same annotations with the coordinates that an augmenter gave them."""
         new = self
         if keypoints is not None:
             new = replace(new, keypoints=[_rounded(point.x, point.y) for point in keypoints])
@@ -65,7 +65,7 @@ class Annotations:
         return new
 
     def drawn_on(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """A copy of the picture with boxes and points drawn on it, as large as it needs."""
+        """A copy of the picture with boxes and points drawn on it, in a size that fits it."""
         size = max(3, max(pixels.shape[:2]) // 60)
         columns = self.columns(pixels.shape)
         for boxes in columns.get("bounding_boxes", ()):
@@ -78,7 +78,7 @@ class Annotations:
         """The content of a file that `read` understands."""
         known = {name: getattr(self, name) for name in _WIDTHS if getattr(self, name) is not None}
         text = json.dumps({**self.others, **known}, ensure_ascii=False)
-        # What UTF-8 does not have was an escape where it came from, and becomes one again.
+        # What UTF-8 cannot hold was an escape in the file that was read, and becomes one again.
         return f"{text}\n".encode(errors="backslashreplace")
 
 

@@ -66,7 +66,7 @@ def augment(
 
 
 class _Run:
-    """The work itself, and what is said about it."""
+    """Runs the jobs, lists their outputs in the manifest, and reports to the user."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class _Run:
             signal.hint = f"{self._progress()} are done; the same command does the rest"
             raise
         finally:
-            # A file that the manifest does not list would look like somebody else's.
+            # The next run would take a file that the manifest does not list for the user's own.
             for job in runner.under_way.values():
                 job.clean_up()
             self._remove_drafts()
@@ -125,7 +125,7 @@ class _Run:
             await finish(in_thread(job.clean_up))
             return
         entry = self._entry(job, result.value)
-        await finish(in_thread(self._list, entry))  # half a line is no use
+        await finish(in_thread(self._list, entry))  # or half a line would be left
 
     def _list(self, entry: ManifestEntry) -> None:
         self._manifest.append(entry)

@@ -1,4 +1,4 @@
-"""`aioaug bench`: how fast aioaug is here, and how fast the others are."""
+"""`aioaug bench`: measures aioaug and other libraries on this machine."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
         say(f"this machine is busy (load {load:.1f}); the figures will be worse, and less certain")
 
     def done(name: str, document: dict[str, Any]) -> None:
-        if json_file is not None:  # now: who stops the run half-way keeps the first half
+        if json_file is not None:  # after each workload: an interrupted run keeps its figures
             _write(json_file, json.dumps(document, indent=1) + "\n")
         if not quiet:
             tell(*tables.workload(document, name).split("\n"), "")
@@ -112,7 +112,7 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
 
 
 def _installed(names: Sequence[str]) -> tuple[str, ...]:
-    """Ourselves and those of the peers that are there; says how to get the others."""
+    """aioaug and those of the peers that are installed; says how to install the others."""
     for name in names:
         peer = PEERS[name]
         if peer.missing:

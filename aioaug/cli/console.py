@@ -1,4 +1,4 @@
-"""What a command says: a progress bar and complaints on stderr, results on stdout."""
+"""The output of commands: progress and messages on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def tell(*lines: str) -> None:
 
 
 def showable(text: str) -> str:
-    """`text` on one line, with an escape for all that is not printed but does something.
+    """`text` on one line, with an escape for each control character.
 
-    Names of files hold what their makers like: ends of lines, codes that terminals obey, bytes
-    that are no text. Whatever a command says goes through here.
+    Names of files may hold line ends, codes that control terminals, and bytes that are no text. So
+    everything that a command prints goes through here.
     """
     return "".join(char if char == " " or _is_harmless(char) else _escape(char) for char in text)
 

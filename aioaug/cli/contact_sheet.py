@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _GAP = 10
 _FONT_SIZE = 14
-_LINE = 2 * _GAP + _FONT_SIZE  # below each row: its labels, and some air
+_LINE = 2 * _GAP + _FONT_SIZE  # below each row: its labels and some space
 _PAPER, _INK = (250, 250, 248), (40, 40, 40)
 _MARK = "aioaug contact sheet"
 
@@ -53,7 +53,7 @@ def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> 
 
 
 def sheet(rows: Sequence[Sequence[Tile]], side: int) -> Image.Image:
-    """Lay the tiles out, a row a row, each in the middle of its place."""
+    """Draw the tiles in these rows, each in the middle of its square."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_FONT_SIZE)

@@ -1,4 +1,4 @@
-"""`aioaug doctor`: what there is on this machine, and what aioaug will do with it."""
+"""`aioaug doctor`: what this machine has, and what aioaug will use of it."""
 
 from __future__ import annotations
 

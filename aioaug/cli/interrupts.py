@@ -18,9 +18,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run_interruptibly(work: Coroutine[Any, Any, T]) -> T:
     """Run `work`; the first signal cancels it, and then `Interrupted` is raised.
 
-    Further signals change nothing: what `work` has to put away is away within about a second.
+    Further signals change nothing: the clean-up of `work` takes about a second at most.
     """
-    _hold_signals(True)  # between here and the first line of `_interruptible` nobody could act
+    _hold_signals(True)  # until `_interruptible` has set its handlers
     try:
         return run(_interruptible(work))
     finally:

@@ -1,4 +1,4 @@
-"""Augments single pictures, each by itself, so that each can be made again by itself."""
+"""Augments pictures one by one, so that each output can be made again by itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AugmentedPicture = tuple[Picture, Annotations | None]
 class PictureAugmenter:
     """Augments pictures by a spec, under a seed. It pickles small and loads the augmenter late.
 
-    If a fingerprint is given, a recipe that has another one by then is refused.
+    If a fingerprint is given, a file that has another one by then is refused.
 
     What comes out depends on the spec, the seed, the picture and its index alone. A picture
     goes in as a list of one array; one that has annotations or an alpha channel as an imgaug
@@ -36,7 +36,7 @@ class PictureAugmenter:
         self._augmentation: Augmentation | None = None
 
     def __call__(self, index: int, picture: Picture, notes: Annotations | None) -> AugmentedPicture:
-        """Augment one picture and what is known of it; both stay as they are."""
+        """Augment one picture and its annotations; what is passed in is not changed."""
         augmentation = self._augmentation = self._augmentation or self._load()
         pixels = picture.pixels.copy()
         if notes is None and picture.alpha is None:

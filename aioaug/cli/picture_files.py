@@ -43,15 +43,15 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
 
 
 def real(path: Path) -> Path:
-    """`path` without links. Those that lead nowhere but in circles stay, for the reader to find."""
-    return Path(os.path.realpath(path))  # where Path.resolve raises an error of its own
+    """`path` without links. Links in a circle stay, and the file cannot be read later."""
+    return Path(os.path.realpath(path))  # Path.resolve would raise an error for a circle
 
 
 def _pictures(
     argument: Path, several: bool, but: frozenset[Path]
 ) -> Iterator[tuple[PurePosixPath, Path]]:
     if argument.is_dir():
-        # One folder's insides go right into DST, those of several each under its folder's name.
+        # A single folder's content goes right into DST; of several, each gets a folder in DST.
         top = PurePosixPath(real(argument).name if several else ".")
         for path in _walk(argument, but):
             yield top / path.relative_to(argument).as_posix(), path

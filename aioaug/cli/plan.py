@@ -25,7 +25,7 @@ class OutputJob:
     output: Path
 
     def clean_up(self) -> None:
-        """Remove what may be there of a job that was not done."""
+        """Remove what an unfinished job may have written."""
         made = [self.output, beside(self.output)]
         for path in made if self.annotations else made[:1]:
             with suppress(OSError):
@@ -34,7 +34,7 @@ class OutputJob:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """What makes two runs the same run."""
+    """The settings that have to be the same if a run continues an earlier one."""
 
     seed: int
     copies: int
@@ -55,7 +55,7 @@ def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
             )
     manifest = Manifest(destination / NAME)
     if manifest.path.is_symlink() or (manifest.path.exists() and not manifest.exists):
-        # A link would have us write to whatever it leads to, and a pipe would have us wait.
+        # Through a link we would write to another file, and a pipe would make us wait.
         raise CommandError(f"{manifest.path} is no file of its own", Exit.MANIFEST)
     return manifest
 
@@ -127,7 +127,7 @@ def _named(name: str, value: object) -> str:
 
 
 def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
-    """Two outputs of one name, on a disk that does not tell upper case from lower either."""
+    """Refuse two outputs of one name; some disks do not tell upper from lower case."""
     seen: dict[str, OutputJob] = {}
     for job in jobs:
         for file in (job.output, *([beside(job.output)] if job.annotations else [])):

@@ -30,7 +30,7 @@ class PreviewRow:
 
 
 class PreviewTask:
-    """Augments one source some times, and makes small pictures of it all."""
+    """Augments one source several times, and makes tiles of the source and its copies."""
 
     def __init__(self, augmenter: PictureAugmenter, side: int) -> None:
         self._augmenter = augmenter

@@ -21,14 +21,14 @@ from .plan import OutputJob
 
 T = TypeVar("T")
 
-# The system does not take this name; or there is a folder in its place. Others may do.
+# The system does not accept this name, or there is a folder of it. Other names may work.
 _OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR)
-_CALLS_PER_WORKER = 4  # under way at once: so none waits while results are written down
+_CALLS_PER_WORKER = 4  # so that no worker waits while results are listed
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How the work is shared out: workers, jobs a call, and jobs under way at once."""
+    """How the work is divided: workers, jobs in a call, and jobs under way at once."""
 
     workers: int | None = None
     batch_size: int = 1
@@ -46,7 +46,7 @@ class JobResult:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """What the manifest has to know of an output."""
+    """What the manifest lists of an output."""
 
     size: tuple[int, int]
     sha256: str
@@ -58,7 +58,7 @@ class Unwritable(CommandError):
 
 
 class GuardedTask:
-    """Does one kind of work on jobs; a picture that cannot be done is no reason to stop."""
+    """Calls `work` with jobs; if a picture cannot be done, it returns the reason."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self._work = work
@@ -76,7 +76,7 @@ class GuardedTask:
 
 
 class AugmentTask:
-    """Reads a picture, augments it, writes it: the whole way of one output."""
+    """Reads a picture, augments it and writes the output."""
 
     def __init__(self, augmenter: PictureAugmenter, quality: int) -> None:
         self._augmenter = augmenter
@@ -106,7 +106,7 @@ def read_source(
 
 
 class JobRunner(Generic[T]):
-    """Some jobs, done by a pool that is there for them alone.
+    """Does some jobs on a pool of its own.
 
     `under_way` are the jobs that were begun and are not reported yet. It is empty at the end,
     unless something ended the work early.
@@ -120,7 +120,7 @@ class JobRunner(Generic[T]):
         self._workers = min(worker_count(options.workers), max(1, len(jobs)))
 
     async def run(self, each: Callable[[T, JobResult], Awaitable[None]]) -> None:
-        """Do all jobs; `each` hears of every one as it ends, one at a time."""
+        """Do all jobs; `each` is called with every result, one at a time."""
         batch_size = self._options.batch_size
         buffer = self._options.buffer or _CALLS_PER_WORKER * self._workers * batch_size
         async with AsyncPool(self._work, self._workers, seed=0) as pool:
