@@ -27,8 +27,8 @@ class InlineEngine(Engine):
         if self._closed:
             raise ClosedError("the engine is closed")
         if self._own is None:
-            self._started = True
             self._own = self._state.clone()
+            self._started = True
 
     async def submit(
         self,

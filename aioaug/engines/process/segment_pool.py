@@ -25,7 +25,7 @@ class SegmentPool:
     """Hands out segments and takes them back; from any thread.
 
     At most `count` segments of together at most `max_bytes` exist. Once there are enough of
-    them, none is made or dropped any more. `take` never waits: where there is no segment to be
+    them, none is made or dropped any more. `acquire` never waits: where there is no segment to be
     had it returns `None`, and the caller does without.
     """
 
