@@ -87,7 +87,7 @@ async def test_with_the_buffer_full(deed, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("deed", DEEDS)
 async def test_when_the_augmenter_is_unpickled(deed, mode, monkeypatch):
-    monkeypatch.setattr(import_module("aioaug.pool"), "_START_SECONDS", 0.6)
+    monkeypatch.setattr(import_module("aioaug._streaming.options"), "_START_SECONDS", 0.6)
     pool = make_pool(OnUnpickling(deed))
     try:
         if mode == "map":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+import weakref
 
 import aioaug_testing as aug
 import anyio
@@ -414,3 +415,20 @@ async def test_a_stream_says_where_it_is(pool):
         assert repr(stream) == "<BatchStream position=2 buffer=4 running>"
     assert repr(stream) == "<BatchStream position=2 buffer=4 closed>"
     assert repr(pool.imap_batches([])) == "<BatchStream position=0 buffer=None new>"
+
+
+@pytest.mark.parametrize("taken", [0, 2, 9])
+async def test_a_stream_that_is_over_needs_no_collector(pool, taken):
+    """What it holds, such as memory that workers share, would be kept for an unknown time."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with pool.imap_batches(iter(range(9)), output_buffer_size=2) as stream:
+            core = weakref.ref(stream._core)
+            for _ in range(taken):
+                await anext(stream)
+        del stream
+        await settle()
+        assert core() is None
+    finally:
+        gc.enable()
