@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -56,6 +57,12 @@ class TransformRanges:
     interpolation_order: int
 
     def __post_init__(self) -> None:
+        for name in ("rotation_range", "shear_range", "channel_shift_range", "cval"):
+            if not _are_finite(getattr(self, name) or 0) or np.ndim(getattr(self, name)):
+                raise ValueError(f"{name} must be a finite number, got {getattr(self, name)!r}")
+        for name in ("width_shift_range", "height_shift_range"):
+            if not _are_finite(getattr(self, name)):
+                raise ValueError(f"{name} must be numbers, got {getattr(self, name)!r}")
         for name in ("brightness_range", "contrast_range"):
             _pair_or_none(name, getattr(self, name))
         zoom = self.zoom_range
@@ -92,25 +99,24 @@ class TransformRanges:
         """
         plan = identity()
         if self.rotation_range:
-            plan["theta"] = rng.uniform(-self.rotation_range, self.rotation_range)
+            plan["theta"] = _either_way(self.rotation_range, rng)
         plan["tx"] = _shift(self.height_shift_range, height, rng)
         plan["ty"] = _shift(self.width_shift_range, width, rng)
         if self.shear_range:
-            plan["shear"] = rng.uniform(-self.shear_range, self.shear_range)
+            plan["shear"] = _either_way(self.shear_range, rng)
         if list(self.zoom_range) != [1, 1]:
-            low, high = self.zoom_range
-            plan["zx"], plan["zy"] = rng.uniform(low, high, 2)
+            plan["zx"] = _between(self.zoom_range, rng)
+            plan["zy"] = _between(self.zoom_range, rng)
         # Both are drawn in any case, so that enabling one does not change what comes after.
         across, down = rng.random(2) < 0.5
         plan["flip_horizontal"] = bool(across and self.horizontal_flip)
         plan["flip_vertical"] = bool(down and self.vertical_flip)
         if self.channel_shift_range:
-            limit = self.channel_shift_range
-            plan["channel_shift_intensity"] = rng.uniform(-limit, limit)
+            plan["channel_shift_intensity"] = _either_way(self.channel_shift_range, rng)
         if self.brightness_range is not None:
-            plan["brightness"] = rng.uniform(*self.brightness_range)
+            plan["brightness"] = _between(self.brightness_range, rng)
         if self.contrast_range is not None:
-            plan["contrast"] = rng.uniform(*self.contrast_range)
+            plan["contrast"] = _between(self.contrast_range, rng)
         if self.noise:
             plan["noise"] = self.noise[rng.integers(len(self.noise))]
             plan["noise_seed"] = int(rng.integers(2**63))
@@ -144,9 +150,18 @@ def identity() -> Plan:
     return dict(_IDENTITY)
 
 
+def _either_way(limit: float, rng: np.random.Generator) -> float:
+    return rng.uniform(-abs(limit), abs(limit))
+
+
+def _between(limits: Iterable[float], rng: np.random.Generator) -> float:
+    low, high = sorted(limits)
+    return rng.uniform(low, high)
+
+
 def _shift(limits: Any, size: int, rng: np.random.Generator) -> float:
     """Keras' three readings: a list of steps, an int (steps below it), a float (a range)."""
-    array = np.asarray(limits)
+    array = np.asarray(limits) if np.ndim(limits) else np.abs(limits)
     if not np.any(array):
         return 0
     if array.ndim or np.issubdtype(array.dtype, np.integer):
@@ -161,6 +176,13 @@ def _pair_or_none(name: str, value: object) -> None:
     if value is None and name != "zoom_range":
         return
     pair = isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2
-    if not pair or not all(isinstance(one, Real) for one in value):  # type: ignore[attr-defined]
+    if not pair or not _are_finite(value):
         what = "a float or two floats" if name == "zoom_range" else "two floats"
         raise ValueError(f"{name} must be {what}, got {value!r}")
+
+
+def _are_finite(value: object) -> bool:
+    try:
+        return value is None or bool(np.isfinite(np.asarray(value, float)).all())
+    except (TypeError, ValueError):
+        return False

@@ -311,6 +311,25 @@ def test_shifts_by_steps(limits, expected):
     assert set(draws("ty", width_shift_range=limits)) == expected
 
 
+@pytest.mark.parametrize(
+    ("key", "plain", "turned"),
+    [
+        ("theta", {"rotation_range": 20}, {"rotation_range": -20}),
+        ("shear", {"shear_range": 5}, {"shear_range": -5}),
+        ("channel_shift_intensity", {"channel_shift_range": 9}, {"channel_shift_range": -9}),
+        ("ty", {"width_shift_range": 0.2}, {"width_shift_range": -0.2}),
+        ("tx", {"height_shift_range": 3}, {"height_shift_range": -3}),
+        ("zx", {"zoom_range": 0.2}, {"zoom_range": -0.2}),
+        ("zy", {"zoom_range": (0.8, 1.2)}, {"zoom_range": (1.2, 0.8)}),
+        ("brightness", {"brightness_range": (0.8, 1.2)}, {"brightness_range": (1.2, 0.8)}),
+        ("contrast", {"contrast_range": [0.8, 1.2]}, {"contrast_range": [1.2, 0.8]}),
+    ],
+    ids=str,
+)
+def test_ranges_may_be_given_the_other_way_round(key, plain, turned):
+    assert_array_equal(draws(key, 20, **plain), draws(key, 20, **turned))
+
+
 def test_shifts_by_ranges():
     pixels, fraction = draws("ty", width_shift_range=1.0), draws("tx", height_shift_range=0.5)
     assert -1 <= pixels.min() < -0.9 < 0.9 < pixels.max() < 1
@@ -514,6 +533,13 @@ def test_settings_that_imply_others(options, name, value):
         ({"contrast_range": (1, 2, 3)}, "contrast_range"),
         ({"zoom_range": (1, 2, 3)}, "zoom_range"),
         ({"zoom_range": "wide"}, "zoom_range"),
+        ({"rotation_range": np.inf}, "rotation_range must be a finite number, got inf"),
+        ({"shear_range": "wide"}, "shear_range must be a finite number, got 'wide'"),
+        ({"channel_shift_range": [1, 2]}, "channel_shift_range"),
+        ({"cval": np.nan}, "cval"),
+        ({"brightness_range": (np.nan, 1)}, "brightness_range"),
+        ({"width_shift_range": "wide"}, "width_shift_range must be numbers, got 'wide'"),
+        ({"height_shift_range": [1, np.inf]}, "height_shift_range"),
         ({"fill_mode": "mirrored"}, "fill_mode.*mirrored"),
         ({"interpolation_order": 6}, "interpolation_order"),
         ({"noise": ["gauss", "rain"]}, "rain"),
