@@ -140,6 +140,17 @@ def test_dtypes(pictures, dtype):
     assert x.max() > 50
 
 
+def test_no_choice_is_the_default_of_keras():
+    generator = ParallelImageDataGenerator(dtype=None, data_format=None, **FAST)
+    assert (generator.dtype, generator.data_format) == ("float32", "channels_last")
+    assert first(generator.flow(X))[0].dtype == np.float32
+
+
+def test_what_lies_beside_images_is_named():
+    with pytest.raises(ValueError, match=r"x has 5 images, but x\[1\] has 9 rows"):
+        ParallelImageDataGenerator().flow((X, np.zeros(9)))
+
+
 # Directories.
 
 
@@ -255,6 +266,22 @@ def test_subsets_of_a_directory(writable):
     few = ParallelImageDataGenerator(max_samples_per_class=2)
     assert len(few.flow_from_directory(writable, class_counts=counts).filenames) == 4
     assert counts == {"a": 2, "b": 2}
+
+
+def test_a_split_may_be_taken_away_later(writable):
+    generator = ParallelImageDataGenerator(validation_split=0.25)
+    generator.validation_split = None
+    assert len(generator.flow_from_directory(writable, subset="training").filenames) == 17
+    with pytest.raises(ValueError, match="validation_split"):
+        generator.flow_from_directory(writable, subset="validation")
+
+
+def test_a_target_size_may_name_channels(pictures):
+    generator = ParallelImageDataGenerator(**FAST)
+    x, _ = first(generator.flow_from_directory(pictures, target_size=(9, 8, 3)))[0]
+    assert x.shape[1:] == (9, 8, 3)
+    with pytest.raises(ValueError, match="target_size"):
+        generator.flow_from_directory(pictures, target_size=(9,))
 
 
 def test_what_a_directory_lacks(writable):
