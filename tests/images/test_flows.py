@@ -341,6 +341,22 @@ def test_an_index_keeps_names_that_are_no_text(writable, tmp_path):
     assert ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames == names
 
 
+def test_an_index_keeps_names_of_several_lines(writable, tmp_path):
+    data = (writable / "a" / "000.png").read_bytes()
+    for name in ("one\ntwo.png", r"three\nfour.png", "\n.png"):
+        (writable / "a" / name).write_bytes(data)
+    given = {"classes": ["a"], "shuffle_index_dir": str(tmp_path / "index")}
+    names = ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames
+    assert len(names) == 13
+    assert ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames == names
+
+
+def test_only_a_suffix_makes_a_picture(writable):
+    for name in ("README_png", "x.notpng", "jpg"):
+        (writable / "a" / name).write_bytes(b"no picture")
+    assert len(ParallelImageDataGenerator().flow_from_directory(writable).filenames) == 17
+
+
 def test_a_directory_that_cannot_be_written(writable, monkeypatch):
     from pathlib import Path
 
@@ -596,6 +612,9 @@ def test_files_of_a_data_frame(pictures, frame):
         ({"class_mode": "categorical", "y_col": "first"}, TypeError, "tuple"),
         ({"class_mode": "onehot"}, ValueError, "class_mode"),
         ({"weight_col": "class"}, TypeError, "weight_col"),
+        ({"y_col": ["class"]}, TypeError, "y_col must name one column"),
+        ({"y_col": ["class"], "class_mode": "sparse"}, TypeError, "y_col must name one column"),
+        ({"directory": "nowhere"}, ValueError, "none of the 7 rows.*nowhere/a/000.png"),
         ({"colour_mode": "rgb"}, TypeError, "colour_mode"),
         ({"classes": ["nobody"]}, ValueError, "no samples"),
     ],
@@ -603,7 +622,17 @@ def test_files_of_a_data_frame(pictures, frame):
 )
 def test_columns_that_do_not_fit(pictures, frame, given, error, match):
     with pytest.raises(error, match=match):
-        ParallelImageDataGenerator().flow_from_dataframe(frame, pictures, **given)
+        ParallelImageDataGenerator().flow_from_dataframe(frame, **({"directory": pictures} | given))
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float32", "int8"])
+def test_weights_of_every_type(pictures, frame, kind):
+    frame["weight"] = pd.array(range(7), dtype=kind)
+    given = {"weight_col": "weight", "shuffle": False, "target_size": (4, 4)}
+    flow = ParallelImageDataGenerator(**FAST).flow_from_dataframe(frame, pictures, **given)
+    weights = first(flow)[0][2]
+    assert weights.dtype == kind.lower()
+    assert weights.tolist() == list(range(7))
 
 
 def test_legacy_of_data_frames(pictures, frame):
