@@ -72,7 +72,7 @@ def array_source(
     size = len(held)
     labels = None if y is None else np.asarray(y)
     weights = None if weights is None else np.asarray(weights)
-    for name, values in [("y", labels), ("sample_weight", weights), *(("x", e) for e in extras)]:
+    for name, values in [("y", labels), ("sample_weight", weights), *(("x[1]", e) for e in extras)]:
         if values is not None and len(values) != size:
             raise ValueError(f"x has {size} images, but {name} has {len(values)} rows")
     source = ArraySource(images, columns=columns, extras=extras, labels=labels, weights=weights)

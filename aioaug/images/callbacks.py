@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .._base.signatures import accepts
-from .._pictures import Array
 from .settings import GeneratorSettings
 
 KEYWORDS = ("class_id", "filename", "batch_index", "batch_class_ids", "batch_filenames")
@@ -100,11 +99,16 @@ class Callback:
         return result
 
 
-def check_batch(result: object) -> tuple[Array, Array]:
-    """The images and labels that a `get_batch_function` returned, or `TypeError`."""
+def check_batch(result: object) -> tuple[Any, int]:
+    """The batch that a `get_batch_function` returned, and its size, or `TypeError`."""
     match result:
-        case (_, (np.ndarray() as x, np.ndarray() as y)):
-            return x, y
+        case (_, batch):
+            first = batch
+            while isinstance(first, (tuple, list)) and first:
+                first = first[0]
+            if isinstance(first, np.ndarray) and first.ndim:
+                return batch, len(first)
     raise TypeError(
-        "get_batch_function must return (batch_index, (x, y)), got " + type(result).__name__
+        "get_batch_function must return (batch_index, (x, y)) or (batch_index, x), where x is an "
+        f"array or several, got {type(result).__name__}"
     )

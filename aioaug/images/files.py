@@ -28,7 +28,7 @@ def read_picture(
     names the file, and the system's own errors.
     """
     try:
-        if path.lower().endswith("npy"):
+        if path.lower().endswith(".npy"):
             return np.atleast_3d(np.load(path, allow_pickle=False))
         data = _pictures.load(path)
         if interpolation is None:

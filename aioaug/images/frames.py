@@ -50,6 +50,7 @@ def frame_source(
         labels = frame[y_col].to_numpy()
     elif class_mode not in _WITHOUT_CLASSES:
         labels = [_numbers(label, class_indices) for label in frame[y_col]]
+    weights = None if weight_col is None else frame[weight_col]
     return FileSource(
         directory,
         frame[x_col].tolist(),
@@ -57,7 +58,7 @@ def frame_source(
         class_mode=class_mode,
         labels=labels,
         dtype=dtype,
-        weights=None if weight_col is None else frame[weight_col].to_numpy(),
+        weights=None if weights is None else weights.to_numpy(_plain_type(weights)),
     )
 
 
@@ -74,6 +75,8 @@ def _check(
     one_of("class_mode", class_mode, FRAME_MODES)
     if class_mode == "multi_output" and not isinstance(y_col, list):
         raise TypeError(f"y_col must be a list for class_mode='multi_output', got {y_col!r}")
+    if class_mode not in _WITHOUT_CLASSES and isinstance(y_col, (list, tuple)):
+        raise TypeError(f"y_col must name one column for class_mode={class_mode!r}, got {y_col!r}")
     _each(frame, x_col, (str,), "x_col")
     if class_mode in ("binary", "sparse"):
         _each(frame, y_col, (str,), f"class_mode={class_mode!r}: y_col")
@@ -85,7 +88,7 @@ def _check(
         _each(frame, y_col, (str, list, tuple), "class_mode='categorical': y_col")
     if classes and class_mode in _WITHOUT_CLASSES:
         warnings.warn(f"classes is ignored for class_mode={class_mode!r}", stacklevel=4)
-    if weight_col is not None and not _is_numeric(frame[weight_col]):
+    if weight_col is not None and not np.issubdtype(_plain_type(frame[weight_col]), np.number):
         raise TypeError(f"weight_col={weight_col!r} must be a column of numbers")
 
 
@@ -96,13 +99,20 @@ def _each(frame: Any, column: str, types: tuple[type, ...], what: str) -> None:
         raise TypeError(f"{what}={column!r} must hold {names}, got {wrong[0]!r}")
 
 
-def _is_numeric(column: Any) -> bool:
-    return isinstance(column.dtype, np.dtype) and np.issubdtype(column.dtype, np.number)
+def _plain_type(column: Any) -> Any:
+    """NumPy's type for what is in a column; pandas' own `Int64` and the like hold it, too."""
+    dtype = getattr(column.dtype, "numpy_dtype", column.dtype)
+    return dtype if isinstance(dtype, np.dtype) else object
 
 
 def _valid(frame: Any, directory: str | None, x_col: str) -> Any:
     paths = [os.path.join(directory or "", name) for name in frame[x_col]]
-    valid = np.array([path.lower().endswith(SUFFIXES) and os.path.isfile(path) for path in paths])
+    endings = tuple(f".{suffix}" for suffix in SUFFIXES)
+    valid = np.array([path.lower().endswith(endings) and os.path.isfile(path) for path in paths])
+    if len(paths) and not valid.any():
+        raise ValueError(
+            f"none of the {len(paths)} rows names a picture in x_col={x_col!r}: {paths[0]}, for one"
+        )
     if not valid.all():
         warnings.warn(
             f"{np.count_nonzero(~valid)} rows are left out: no picture has the name in "

@@ -272,7 +272,9 @@ def _reading(
     interpolation: str | None,
 ) -> dict[str, Any]:
     """What workers are told about files."""
-    height, width = target_size
+    if len(target_size) not in (2, 3):
+        raise ValueError(f"target_size must be (height, width), got {target_size!r}")
+    height, width = target_size[:2]
     named = None if interpolation == "none" else interpolation
     return {
         "directory": directory,

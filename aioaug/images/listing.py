@@ -1,14 +1,16 @@
 """A directory with one subdirectory a class, as lists of files, and the index that keeps them.
 
 The index of a class is a text file, `.index/<class>.txt`, with a name relative to the directory
-on each line. In the directory itself it is in alphabetical order; elsewhere it is shuffled once,
-and keeps that order as files come and go.
+on each line, in which the end of a line is written as `\\n` and a backslash as `\\\\`. In the
+directory itself it is in alphabetical order; elsewhere it is shuffled once, and keeps that order as
+files come and go.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -111,10 +113,11 @@ def _walk(base: str, name: str, suffixes: tuple[str, ...], follow_links: bool) -
     root = os.path.join(base, name)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"the class {name!r} has no subdirectory in {base}")
+    endings = tuple(f".{suffix}" for suffix in suffixes)
     for folder, _, files in sorted(os.walk(root, followlinks=follow_links)):
         inside = os.path.relpath(folder, base)
         yield from (
-            os.path.join(inside, file) for file in sorted(files) if file.lower().endswith(suffixes)
+            os.path.join(inside, file) for file in sorted(files) if file.lower().endswith(endings)
         )
 
 
@@ -122,9 +125,10 @@ def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]
     """`found` in the order of the index; what is new comes last, and the index is renewed."""
     try:
         # No other end of a line: a name may well have a character that Unicode calls one.
-        listed = os.fsdecode(_index(folder, name).read_bytes()).split("\n")[:-1]
+        lines = os.fsdecode(_index(folder, name).read_bytes()).split("\n")[:-1]
     except FileNotFoundError:
-        listed = []
+        lines = []
+    listed = [re.sub(r"\\(.)", lambda pair: pair[1].replace("n", "\n"), line) for line in lines]
     present = set(found)
     order = [one for one in listed if one in present]
     if len(order) < len(listed):
@@ -143,7 +147,8 @@ def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]
 
 def _write(folder: Path, name: str, files: list[str]) -> None:
     """Put the index in its place, whole, where that is allowed."""
-    data = os.fsencode("".join(f"{file}\n" for file in files))
+    lines = (file.replace("\\", r"\\").replace("\n", r"\n") for file in files)
+    data = os.fsencode("".join(f"{line}\n" for line in lines))
     path = _index(folder, name)
     with suppress(OSError):
         if path.read_bytes() == data:

@@ -69,10 +69,8 @@ class BatchMaker:
     def _make(self, job: BatchJob) -> MadeBatch:
         whole = self.params.get_batch_function
         if whole is not None:
-            x, y = check_batch(
-                whole(job.batch, job.rows.files, job.rows.classes, params=self.params)
-            )
-            return MadeBatch((x, y), len(x), [])
+            made = whole(job.batch, job.rows.files, job.rows.classes, params=self.params)
+            return MadeBatch(*check_batch(made), [])
         images, kept, skipped = self._load(job.rows)
         rows = job.rows.only(kept) if skipped else job.rows
         images = [

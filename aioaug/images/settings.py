@@ -65,7 +65,7 @@ class GeneratorSettings:
     zca_whitening_matrix: Array | None = field(default=None, init=False)
     # Those of a flow as a whole.
     dtype: Any = "float32"
-    data_format: str = "channels_last"
+    data_format: str = "channels_last"  # or `None`, which is the same
     cores: float = 0.25
     debug: bool = False
     max_batches_pending: int = 4
@@ -87,8 +87,9 @@ class GeneratorSettings:
 
     def __post_init__(self) -> None:
         self.zoom_range, self.noise = self.ranges.zoom_range, self.ranges.noise
+        self.data_format = self.data_format or "channels_last"
         one_of("data_format", self.data_format, ("channels_last", "channels_first"))
-        self.dtype = np.dtype(self.dtype)
+        self.dtype = np.dtype("float32" if self.dtype is None else self.dtype)
         if self.zca_whitening:
             self._override("featurewise_center", True, "zca_whitening")
             self._override("featurewise_std_normalization", False, "zca_whitening")
@@ -202,7 +203,7 @@ class GeneratorSettings:
         if one_of("subset", subset, _SUBSETS) is None:
             return None
         if subset == "training":
-            return (self.validation_split, 1)
+            return (self.validation_split or 0.0, 1)
         if not self.validation_split:
             raise ValueError("subset='validation' needs a validation_split")
         return (0, self.validation_split)

@@ -112,9 +112,7 @@ class TransformRanges:
         plan["flip_horizontal"] = bool(across and self.horizontal_flip)
         plan["flip_vertical"] = bool(down and self.vertical_flip)
         if self.channel_shift_range:
-            plan["channel_shift_intensity"] = _between(
-                -self.channel_shift_range, self.channel_shift_range, rng
-            )
+            plan["channel_shift_intensity"] = _either_way(self.channel_shift_range, rng)
         if self.brightness_range is not None:
             plan["brightness"] = _between(self.brightness_range, rng)
         if self.contrast_range is not None:

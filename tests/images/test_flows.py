@@ -140,6 +140,17 @@ def test_dtypes(pictures, dtype):
     assert x.max() > 50
 
 
+def test_no_choice_is_the_default_of_keras():
+    generator = ParallelImageDataGenerator(dtype=None, data_format=None, **FAST)
+    assert (generator.dtype, generator.data_format) == ("float32", "channels_last")
+    assert first(generator.flow(X))[0].dtype == np.float32
+
+
+def test_what_lies_beside_images_is_named():
+    with pytest.raises(ValueError, match=r"x has 5 images, but x\[1\] has 9 rows"):
+        ParallelImageDataGenerator().flow((X, np.zeros(9)))
+
+
 # Directories.
 
 
@@ -257,6 +268,22 @@ def test_subsets_of_a_directory(writable):
     assert counts == {"a": 2, "b": 2}
 
 
+def test_a_split_may_be_taken_away_later(writable):
+    generator = ParallelImageDataGenerator(validation_split=0.25)
+    generator.validation_split = None
+    assert len(generator.flow_from_directory(writable, subset="training").filenames) == 17
+    with pytest.raises(ValueError, match="validation_split"):
+        generator.flow_from_directory(writable, subset="validation")
+
+
+def test_a_target_size_may_name_channels(pictures):
+    generator = ParallelImageDataGenerator(**FAST)
+    x, _ = first(generator.flow_from_directory(pictures, target_size=(9, 8, 3)))[0]
+    assert x.shape[1:] == (9, 8, 3)
+    with pytest.raises(ValueError, match="target_size"):
+        generator.flow_from_directory(pictures, target_size=(9,))
+
+
 def test_what_a_directory_lacks(writable):
     generator = ParallelImageDataGenerator(**FAST)
     (writable / "empty").mkdir()
@@ -312,6 +339,22 @@ def test_an_index_keeps_names_that_are_no_text(writable, tmp_path):
     names = ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames
     assert len(names) == 12
     assert ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames == names
+
+
+def test_an_index_keeps_names_of_several_lines(writable, tmp_path):
+    data = (writable / "a" / "000.png").read_bytes()
+    for name in ("one\ntwo.png", r"three\nfour.png", "\n.png"):
+        (writable / "a" / name).write_bytes(data)
+    given = {"classes": ["a"], "shuffle_index_dir": str(tmp_path / "index")}
+    names = ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames
+    assert len(names) == 13
+    assert ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames == names
+
+
+def test_only_a_suffix_makes_a_picture(writable):
+    for name in ("README_png", "x.notpng", "jpg"):
+        (writable / "a" / name).write_bytes(b"no picture")
+    assert len(ParallelImageDataGenerator().flow_from_directory(writable).filenames) == 17
 
 
 def test_a_directory_that_cannot_be_written(writable, monkeypatch):
@@ -569,6 +612,9 @@ def test_files_of_a_data_frame(pictures, frame):
         ({"class_mode": "categorical", "y_col": "first"}, TypeError, "tuple"),
         ({"class_mode": "onehot"}, ValueError, "class_mode"),
         ({"weight_col": "class"}, TypeError, "weight_col"),
+        ({"y_col": ["class"]}, TypeError, "y_col must name one column"),
+        ({"y_col": ["class"], "class_mode": "sparse"}, TypeError, "y_col must name one column"),
+        ({"directory": "nowhere"}, ValueError, "none of the 7 rows.*nowhere/a/000.png"),
         ({"colour_mode": "rgb"}, TypeError, "colour_mode"),
         ({"classes": ["nobody"]}, ValueError, "no samples"),
     ],
@@ -576,7 +622,17 @@ def test_files_of_a_data_frame(pictures, frame):
 )
 def test_columns_that_do_not_fit(pictures, frame, given, error, match):
     with pytest.raises(error, match=match):
-        ParallelImageDataGenerator().flow_from_dataframe(frame, pictures, **given)
+        ParallelImageDataGenerator().flow_from_dataframe(frame, **({"directory": pictures} | given))
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float32", "int8"])
+def test_weights_of_every_type(pictures, frame, kind):
+    frame["weight"] = pd.array(range(7), dtype=kind)
+    given = {"weight_col": "weight", "shuffle": False, "target_size": (4, 4)}
+    flow = ParallelImageDataGenerator(**FAST).flow_from_dataframe(frame, pictures, **given)
+    weights = first(flow)[0][2]
+    assert weights.dtype == kind.lower()
+    assert weights.tolist() == list(range(7))
 
 
 def test_legacy_of_data_frames(pictures, frame):

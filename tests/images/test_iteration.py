@@ -361,6 +361,15 @@ def test_whole_batches(pictures):
         made_with(pictures, get_batch_function=images_testing.not_a_batch)
 
 
+@pytest.mark.parametrize("processes", [False, True])
+def test_whole_batches_of_other_forms(pictures, processes):
+    x = made_with(pictures, processes, get_batch_function=images_testing.images_alone)
+    assert x.shape == (4, 2, 2, 1)
+    xs, y = made_with(pictures, processes, get_batch_function=images_testing.two_images)
+    assert [one.shape for one in xs] == [(4, 2, 2, 1)] * 2
+    assert y == [0] * 4
+
+
 def test_callbacks_of_arrays():
     generator = ParallelImageDataGenerator(
         **FAST, preprocessing_function=images_testing.any_keywords

@@ -134,6 +134,15 @@ def whole_batch(batch_index, filenames, classes, params):
     return batch_index, (x, np.array(classes))
 
 
+def images_alone(batch_index, filenames, classes, params):
+    return batch_index, whole_batch(batch_index, filenames, classes, params)[1][0]
+
+
+def two_images(batch_index, filenames, classes, params):
+    x, y = whole_batch(batch_index, filenames, classes, params)[1]
+    return batch_index, ([x, x + 1], y.tolist())
+
+
 def not_a_batch(batch_index, filenames, classes, params):
     return 5
 
