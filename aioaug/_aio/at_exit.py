@@ -1,4 +1,4 @@
-"""What has to be killed when the interpreter exits, so that it can exit."""
+"""The processes that are killed when the interpreter exits, which would wait for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Process(Protocol):
         """Kill it, if it runs, and start no other."""
 
     def wait(self) -> None:
-        """Wait until whoever watches it has seen that it is gone."""
+        """Wait until it is gone, and the thread that waits for its end knows it."""
 
 
 @cache

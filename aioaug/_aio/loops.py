@@ -13,20 +13,20 @@ from typing import Any
 from ..errors import LimitError
 from .tasks import AsyncResource, begin_in_thread, warn_of_drop
 
-# A coroutine that awaits something in its clean-up has to be told more than once to end.
-_WORDS = 10
+# `close` raises where a coroutine awaits something in its clean-up, which then has not ended yet.
+_MOST_CLOSES = 10
 
 
 class LoopOwner:
     """Remembers the event loop that something was first used on, until that loop is closed.
 
-    `name` is what error messages call the thing. From any thread.
+    `name` is what error messages call it. The methods may be called from any thread.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._pid = os.getpid()
-        self.loop: asyncio.AbstractEventLoop | None = None  # where it is in use
+        self.loop: asyncio.AbstractEventLoop | None = None  # on which it is in use
         self._lock = threading.Lock()
         self._burial: Future[None] | None = None
 
@@ -71,7 +71,7 @@ class LoopOwner:
         self.loop = None
 
     def bury(self, *ends: Callable[[], object]) -> None:
-        """Begin to end, in a thread if there is one, what a closed loop has left behind."""
+        """Begin to call `ends`, in a thread if there is one: they end what a closed loop left."""
         earlier = self._burial
 
         def work() -> None:
@@ -83,10 +83,10 @@ class LoopOwner:
         try:
             self._burial = begin_in_thread(work)
         except LimitError:
-            work()  # the loop stands still meanwhile: better than to leave processes behind
+            work()  # the running loop stands still for it, but no process is left behind
 
     async def buried(self) -> None:
-        """Wait until what was left behind is gone; raises what went wrong with it, once."""
+        """Wait until all ends have been called; the first to wait gets what one of them raised."""
         burial = self._burial
         if burial is not None:
             await asyncio.wait((asyncio.wrap_future(burial),))
@@ -131,16 +131,17 @@ def check_process(name: str, pid: int) -> None:
 
 
 def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
-    """Let go of tasks of a closed loop without a word from asyncio. Not to be called on a loop.
+    """Drop tasks of a closed loop, so that asyncio does not warn of them.
 
-    They cannot take another step, so their clean-up runs here, as far as it awaits nothing.
+    Not to be called where a loop runs. The tasks cannot take another step, so their clean-up runs
+    here, as far as it awaits nothing.
     """
     for task in tasks:
         if not isinstance(task, asyncio.Task) or task.done():
             continue
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine: Any = task.get_coro()
-        for _ in range(_WORDS):
+        for _ in range(_MOST_CLOSES):
             with suppress(BaseException):
                 coroutine.close()
                 break

@@ -26,7 +26,10 @@ _FROM_A_CALLBACK = (
 
 
 class PortalCall(Generic[T]):
-    """A piece of work on the loop for another thread; `done` gets the outcome, in any thread."""
+    """A piece of work on the loop for another thread; `done` is called once with its outcome.
+
+    It may be called in any thread.
+    """
 
     def __init__(
         self,
@@ -41,24 +44,24 @@ class PortalCall(Generic[T]):
         self._over = False
 
     def cancel(self) -> None:
-        """Cancel the work, from any thread; no matter whether it has begun, or ended."""
+        """Cancel the work, from any thread, whether it has begun or not, or has ended."""
         self._portal.tell(self._drop)
 
     def begin(self) -> None:
         """Begin, on the loop."""
         if not self._over:
             self._task = asyncio.get_running_loop().create_task(self._run())
-            # A task that is cancelled before its first step never gets as far as to tell.
+            # A task that is cancelled before its first step never comes to the end of `_run`.
             self._task.add_done_callback(lambda _: self.end(Failure(CancelledError())))
 
     def end(self, outcome: Outcome[T]) -> None:
-        """Tell whoever waits."""
+        """Call `done`, the first time that this is called."""
         if not self._over:
             self._over = True
             self._portal.calls.pop(self, None)
-            done, self._done = self._done, _nobody
+            done, self._done = self._done, _ignore
             self._work = None
-            # Whoever is told may look whether anything that had to do with it is still there.
+            # Only now, as `done` may look whether what was given to this call has been dropped.
             done(outcome)
 
     def _drop(self) -> None:
@@ -90,9 +93,9 @@ class Portal:
     """
 
     def __init__(self) -> None:
-        self.calls: dict[PortalCall[Any], None] = {}  # those that nobody was told the outcome of
+        self.calls: dict[PortalCall[Any], None] = {}  # those that have not ended
         self._loop: asyncio.AbstractEventLoop
-        self._end: str | None = None  # why nothing is done any more
+        self._refusal: str | None = None  # the reason, once no calls are taken any more
         self._leaving = asyncio.Event()
         self._ready: Answer[None] = Answer()
         self._thread = start_thread(self._live, name="aioaug-portal")
@@ -102,10 +105,10 @@ class Portal:
         """Begin a call; it ends there, or when the loop does."""
         self.calls[call] = None
         self.tell(call.begin)
-        # Whoever ends the portal says why before it tells all calls that it finds: this one is
-        # among them, or knows.
-        if self._end is not None:
-            call.end(Failure(ClosedError(self._end)))
+        # `_refuse` sets the reason first, and then ends all calls in `calls`. So this one is ended
+        # there, or sees the reason here.
+        if self._refusal is not None:
+            call.end(Failure(ClosedError(self._refusal)))
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` on the loop and wait for it; if the wait is interrupted, it is cancelled."""
@@ -118,7 +121,7 @@ class Portal:
             return answer.get()
         except BaseException:
             if answer.outcome is None:
-                # One step of CPython's, so that a second interrupt does not come between.
+                # This is one step of the interpreter, which a second interrupt cannot prevent.
                 _thread.start_new_thread(call.cancel, ())
             raise
         finally:
@@ -135,16 +138,16 @@ class Portal:
         if asyncio._get_running_loop() is not self._loop:
             self._thread.join()
 
-    def stand_still(self, reason: str) -> None:
+    def freeze(self, reason: str) -> None:
         """Have the loop do nothing any more, for ever; calls end with `ClosedError`."""
-        self._end = reason
+        self._refusal = reason
         reached: Answer[None] = Answer()
         self.tell(lambda: _wait_for_ever(reached))
         reached.get()
         self._refuse(reason)
 
     def _refuse(self, reason: str) -> None:
-        self._end = reason
+        self._refusal = reason
         for call in tuple(self.calls):
             call.end(Failure(ClosedError(reason)))
 
@@ -168,8 +171,8 @@ class Portal:
         self._refuse(CLOSED)
 
 
-def _nobody(outcome: Outcome[Any]) -> None:
-    """Whom a call tells that has told before."""
+def _ignore(outcome: Outcome[Any]) -> None:
+    """The `done` of a call that has ended."""
 
 
 def _fastest() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -182,7 +185,7 @@ def _fastest() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _wait_for_ever(reached: Answer[None]) -> None:
-    """Hold up the loop, with a frame of its thread that refers to all its tasks for ever."""
+    """Block the loop for ever. Its tasks are not dropped meanwhile, of which asyncio would warn."""
     tasks = asyncio.all_tasks()
     reached.give(Success(None))
     threading.Event().wait()

@@ -114,7 +114,8 @@ class _SharedPortal:
                 raise ClosedError(_THE_END)
             refuse_at_exit()
             if not self._watched:
-                # Before the workers are killed: what is registered last is called first.
+                # What is registered last is called first: the loop is frozen before the workers
+                # are killed, whose deaths it would report.
                 killed_at_exit(os.getpid())
                 call_at_exit(self.freeze_at_exit)
                 self._watched = True
@@ -134,17 +135,17 @@ class _SharedPortal:
             portal.close()
 
     def freeze_at_exit(self) -> None:
-        """At the exit of a program that left something open: have the loop do nothing any more.
+        """Have the loop do nothing any more, at the exit of a program that left something open.
 
-        It could not clean up, since no thread can be started now, but would complain of the
-        workers that are killed next, and of tasks that are dropped.
+        It could not clean up, as no thread can be started at the exit. It would report errors
+        about the workers, which are killed next, and about its tasks, which are dropped.
         """
         if self is not _shared or self.frozen:
             return
         with interrupts_ignored():
             self.frozen = True
             if self._portal is not None:
-                self._portal.stand_still(_THE_END)
+                self._portal.freeze(_THE_END)
 
 
 def _after_fork() -> None:
@@ -154,7 +155,7 @@ def _after_fork() -> None:
 
 
 _shared = _SharedPortal()
-# What a forked child has of its parent's loop. To drop it would be to have asyncio complain.
+# What a forked child has of its parent's loop. If it were dropped, asyncio would warn of its tasks.
 _parents: list[_SharedPortal] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

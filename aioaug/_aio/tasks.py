@@ -43,7 +43,7 @@ class AsyncResource:
 
 
 def acting() -> asyncio.Task[Any] | None:
-    """The task on whose behalf this runs: its deputies count as itself."""
+    """The running task, or the one that a `deputy` works for."""
     principal = _principal.get()
     return asyncio.current_task() if principal is None or principal.done() else principal
 
@@ -51,7 +51,8 @@ def acting() -> asyncio.Task[Any] | None:
 def deputy(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task that does `work` for the one that runs now, which waits for it.
 
-    Who has to know whether it would wait for itself asks `acting`, and not for the current task.
+    What must not wait for the task that it runs in has to compare it with `acting()`, and not with
+    the current task, which may be a deputy.
     """
     context = contextvars.copy_context()
     context.run(_principal.set, acting())
@@ -121,10 +122,10 @@ async def in_thread(fn: Callable[..., T], *args: Any) -> T:
 
 
 async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] | None = None) -> T:
-    """The same for what ends something, which must not fail for want of a thread.
+    """`in_thread` for what ends something, and has to be called even if there is no thread.
 
-    Then `here`, by default the call itself, is made on the event loop, which stands still
-    meanwhile: that is better than to leave processes and threads behind.
+    Without a thread, `here`, or else the call itself, is made on the event loop. That stands still
+    meanwhile, but no processes and threads are left behind.
     """
     try:
         ending = begin_in_thread(fn, *args)
@@ -134,10 +135,10 @@ async def end_in_thread(fn: Callable[..., T], *args: Any, here: Callable[[], T] 
 
 
 def end_aside(fn: Callable[..., object], *args: Any) -> None:
-    """Run in a thread what ends something that was dropped, without waiting for it.
+    """Have a thread call what ends something that was dropped, and do not wait for it.
 
-    Without a thread it is run here, but not where an event loop runs, for which it may have to
-    wait: there it is left to the end of the program, and `LimitError` says so.
+    If there is no thread, it is called here, but not where an event loop runs: it may wait for that
+    loop. Then it is not called, and `LimitError` is raised; the exit of the program ends the rest.
     """
     try:
         start_aside(fn, *args, name="aioaug-dispose")
@@ -161,7 +162,10 @@ def notify(
     callback: Callable[[T], object] | None,
     error_callback: Callable[[BaseException], object] | None,
 ) -> None:
-    """Tell the one it concerns how `done` ended, and nobody if it was cancelled."""
+    """Call `callback` with the result of `done`, or `error_callback` with its exception.
+
+    If it was cancelled, neither is called.
+    """
     if done.cancelled():
         return
     error = done.exception()

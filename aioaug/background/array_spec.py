@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Beside each array in shared memory, for the start of the next one.
+# Bytes that may stay unused behind each array in shared memory, so that the next is aligned.
 _ALIGNMENT = 64
 
 
@@ -28,7 +28,7 @@ class ArraySpec:
 
     @classmethod
     def checked(cls, dtypes: Any, shapes: Any) -> ArraySpec:
-        """The form that a user declared; `TypeError` or `ValueError` if there is none such."""
+        """What a user declared; `TypeError` or `ValueError` if that is not possible."""
         import numpy as np
 
         if dtypes is not None:
@@ -48,14 +48,14 @@ class ArraySpec:
 
     @property
     def nbytes(self) -> int:
-        """The memory in bytes that arrays of a complete form take."""
+        """The memory in bytes that such arrays take; both must be known."""
         return sum(
             math.prod(shape) * dtype.itemsize + _ALIGNMENT
             for dtype, shape in zip(self.dtypes or (), self.shapes or (), strict=True)
         )
 
     def completed(self, result: Any) -> ArraySpec:
-        """This form, with what was not declared as it is in a result."""
+        """The same, with what was not declared taken from a result."""
         arrays = listed(result)
         return ArraySpec.checked(
             [array.dtype for array in arrays] if self.dtypes is None else self.dtypes,

@@ -87,10 +87,10 @@ class BackgroundProc(SharedMem, LoopResource):
         self.n_proc = whole("n_proc", n_proc, low=1)
         self.profile = profile
         self.effective_seed = check_seed(seed)
-        self._form = ArraySpec.checked(dtypes, shapes)
+        self._spec = ArraySpec.checked(dtypes, shapes)
         self._call = target, tuple(target_args), dict(target_kwargs or {})
         self._start_method = start_method
-        self._report = TimingLog("BackgroundProc", wanted=profile)
+        self._timings = TimingLog("BackgroundProc", wanted=profile)
         self._indices = IndexAllocator()
         self._set_up()
         super().__init__()
@@ -117,7 +117,7 @@ class BackgroundProc(SharedMem, LoopResource):
                 except BaseException:
                     await self.shutdown()
                     raise
-                self._report.write(start=since(begun))
+                self._timings.write(start=since(begun))
 
     async def get(self, timeout: float | None = False) -> Arrays:  # noqa: ASYNC109 - its name
         """The next result that is ready, as a tuple of writable arrays that nobody else has.
@@ -140,7 +140,7 @@ class BackgroundProc(SharedMem, LoopResource):
         self._begin()
         arrays: Arrays
         arrays, spent = task.result()
-        self._report.write(target=spent, waiting=waited)
+        self._timings.write(target=spent, waiting=waited)
         return arrays
 
     async def reset(self) -> None:
@@ -188,18 +188,18 @@ class BackgroundProc(SharedMem, LoopResource):
 
     async def _start(self) -> None:
         await self._home.buried()
-        if not self._form.complete:
+        if not self._spec.complete:
             target, args, kwargs = self._call
             result = await in_thread(lambda: target(*args, **kwargs))
-            self._form = self._form.completed(result)
-        call = RepeatedCall(*self._call, self._form, self.effective_seed)
+            self._spec = self._spec.completed(result)
+        call = RepeatedCall(*self._call, self._spec, self.effective_seed)
         self._shared = await in_thread(SharedPickle, call)
         engine = ProcessEngine(
             self._shared,
             descriptors=self._shared.descriptors,
             workers=self.n_proc,
             start_method=self._start_method,
-            room=self._form.nbytes,
+            room=self._spec.nbytes,
         )
         self._engine = engine
         await engine.start()
@@ -216,7 +216,7 @@ class BackgroundProc(SharedMem, LoopResource):
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report what nobody came for
+            task.exception()  # if nobody looked at it, asyncio would report it
             self._ended.put_nowait(task)
 
     async def _end(self) -> None:
@@ -231,7 +231,7 @@ class BackgroundProc(SharedMem, LoopResource):
             self._ended.put_nowait(None)
             if self._shared is not None:
                 self._shared.release()
-            await self._report.aclose()
+            await self._timings.aclose()
             self._home.release()
 
     def _check_open(self) -> None:
@@ -243,10 +243,10 @@ class RepeatedCall(Portable):
     """What a process holds: the call, and what its result must look like."""
 
     def __init__(
-        self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], form: ArraySpec, seed: int
+        self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], spec: ArraySpec, seed: int
     ) -> None:
         self.call = target, args, kwargs
-        self.form = form
+        self.spec = spec
         self.seed = seed
 
     def run(self, index: int) -> tuple[Arrays, float]:
@@ -256,7 +256,7 @@ class RepeatedCall(Portable):
         target, args, kwargs = self.call
         with self.private_rng(seeds.library):
             seed_generators(seeds)
-            arrays = self.form.apply(target(*args, **kwargs))
+            arrays = self.spec.apply(target(*args, **kwargs))
         return arrays, since(begun)
 
 

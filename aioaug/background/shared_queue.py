@@ -60,7 +60,7 @@ class SharedQ(SharedMem, LoopResource):
         worker_main.refuse_nested_pool()
         self.n_proc = whole("n_proc", n_proc, low=0)
         self.profile = profile
-        self._report = TimingLog("SharedQ", wanted=profile)
+        self._timings = TimingLog("SharedQ", wanted=profile)
         self._jobs: deque[asyncio.Future[tuple[Arrays, float]]] = deque()
         self._set_up()
         super().__init__()
@@ -116,7 +116,7 @@ class SharedQ(SharedMem, LoopResource):
             self._warn_of_too_few()
             self._jobs.popleft()
         arrays, spent = job.result()
-        self._report.write(target=spent, waiting=since(begun))
+        self._timings.write(target=spent, waiting=since(begun))
         return arrays
 
     async def shutdown(self) -> None:
@@ -144,7 +144,7 @@ class SharedQ(SharedMem, LoopResource):
         await self._engine.aclose(kill=True)
         await ended(self._jobs)
         self._jobs.clear()
-        await self._report.aclose()
+        await self._timings.aclose()
         await self._home.buried()
         self._home.release()
 
@@ -163,12 +163,13 @@ class SharedQ(SharedMem, LoopResource):
         begun = perf_counter()
         await self._home.buried()
         await self._engine.start()
-        self._report.write(start=since(begun))
+        self._timings.write(start=since(begun))
         result: tuple[Arrays, float] = await self._engine.submit(fill, spec, target, args, kwargs)
         return result
 
     def _warn_of_too_few(self) -> None:
-        # Before the result is taken: a program may turn warnings into errors.
+        # This comes before the result is taken, as a program may turn warnings into errors: then
+        # the next `get` still finds it.
         missing = self.n_proc - (len(self._jobs) - 1)
         if self.n_proc and missing > 0:
             warnings.warn(
@@ -199,7 +200,7 @@ def fill(
 
 
 def _lost() -> asyncio.Future[Any]:
-    """What stands for a piece of work that a closed event loop took with it."""
+    """The result of a piece of work that was under way on an event loop when that was closed."""
     job: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     job.set_exception(ClosedError("the event loop of this piece of work was closed before its end"))
     _look_at(job)
@@ -207,6 +208,6 @@ def _lost() -> asyncio.Future[Any]:
 
 
 def _look_at(job: asyncio.Future[Any]) -> None:
-    """Have asyncio not report an exception that nobody came for."""
+    """Look at an exception, so that asyncio does not report it if nobody asks for it."""
     if not job.cancelled():
         job.exception()

@@ -40,7 +40,7 @@ class Batches(BlockingTwin, of=BatchStream, end=BatchStream.aclose):
     when nothing refers to it any more, or by `close()` or `with`.
     """
 
-    _dropped_silently = True
+    _dropped_silently = True  # no warning: to leave it half way is allowed
 
     def __iter__(self) -> Self:
         return self

@@ -16,13 +16,13 @@ class AsyncResult(Generic[T]):
     """A result that may not be there yet, as `multiprocessing.pool.AsyncResult`."""
 
     def __init__(self, future: asyncio.Future[T], owner: object) -> None:
-        self._owner = owner  # the work ends with its pool
+        self._owner = owner  # a pool that is dropped ends, and the work with it
         self._answer: Answer[T] = Answer()
         future.add_done_callback(self._settle)
 
     @classmethod
     def around(cls, thing: asyncio.Future[T], kept: tuple[Any, ...]) -> Self:
-        """What stands for a future of the loop; made there."""
+        """The result of a future of the shared loop; made on that loop."""
         return cls(thing, kept)
 
     def get(self, timeout: float | None = None) -> T:

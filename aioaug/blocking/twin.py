@@ -175,7 +175,7 @@ def blocking(
 def ending(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Any, P], T]:
-    """The same for a method after which the object is of no more use."""
+    """The same for a method that ends the object."""
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:

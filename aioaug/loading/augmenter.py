@@ -146,7 +146,8 @@ class BackgroundAugmenter(BackgroundIterator):
         self._next = None
 
     def _ask(self) -> None:
-        # The stream runs ahead for as long as somebody asks for the next batch.
+        # The stream starts with the first request, and the batch that it returned takes one of the
+        # places until the next one. So a request is always under way.
         self._next = asyncio.create_task(self._stream.__anext__())
 
     async def _end(self) -> None:
@@ -212,7 +213,7 @@ class QueueIterator:
         return item
 
     async def stop(self) -> None:
-        """Let go of the thread that waits for the queue, by the very word that ends it."""
+        """Have the thread that waits for the queue end, by the `None` that ends the batches."""
         self._stopped = True
         if self._waiting:
             await end_in_thread(self._queue.put, None)

@@ -51,7 +51,7 @@ class BackgroundIterator(LoopResource):
         await self.terminate()
 
     def _claim(self) -> None:
-        """Belong to the running loop; if that before is closed, let go of what was begun there."""
+        """Belong to the running loop; if the loop before is closed, end what was begun there."""
         if self._home.claim():
             ends = tuple(self._abandon())
             if ends:
@@ -59,11 +59,11 @@ class BackgroundIterator(LoopResource):
                 self._home.bury(*ends)
 
     def _check(self) -> None:
-        """The same, for a request: raise `ClosedError` if there is nothing to go on with."""
+        """The same, for a request: raise `ClosedError` if what was begun is lost."""
         self._claim()
         if self._lost:
             raise ClosedError(LOST)
 
     def _abandon(self) -> Iterable[Callable[[], object]]:
-        """Make anew what belongs to a loop; if work was under way there, what has to end it."""
+        """Make anew what belongs to a loop. Returns what ends the work under way there, if any."""
         raise NotImplementedError

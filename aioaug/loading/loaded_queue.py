@@ -27,7 +27,7 @@ class LoadedQueue:
 
     def _set_up(self) -> None:
         self._places = asyncio.Semaphore(self.maxsize)
-        # Holds None behind the last outcome, for as many as ask.
+        # None stands behind the last outcome. Who takes it puts it back for the next who asks.
         self._outcomes: asyncio.Queue[Outcome[Any] | None] = asyncio.Queue()
 
     def qsize(self) -> int:

@@ -117,7 +117,7 @@ class BatchLoader(BackgroundIterator):
         self._over, self._lost = True, False
         self.queue.end(drop=True)
         if acting() in self._working:
-            return  # all end when the source gives up the word, see `_pull`
+            return  # a source has called this; when it returns, `_pull` ends all workers
         if self._running is not None:
             self._running.cancel()
             await finish(ended((self._running,)), patience=PATIENCE)
@@ -168,7 +168,7 @@ class BatchLoader(BackgroundIterator):
             self.queue.end()
 
     async def _work(self, loader: LoaderWorker) -> None:
-        """Load with one worker to its end; what goes wrong is an outcome in the queue, too."""
+        """Load with one worker to its end. Errors go into the queue, as the batches do."""
         me = asyncio.current_task()
         self._working.add(me)
         places = asyncio.Semaphore(loader.concurrency)
@@ -205,7 +205,7 @@ class BatchLoader(BackgroundIterator):
         except Exception as error:
             self.queue.put(Failure(error))
             item = _END
-        if self._over:  # at the word of the source itself, which was not cancelled for it
+        if self._over:  # the source has called `terminate`, which did not cancel this task
             raise asyncio.CancelledError
         return item
 

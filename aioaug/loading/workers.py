@@ -156,7 +156,7 @@ def load_item(worker: Augmentation, number: int, item: Any) -> Any:
 
 
 class _Called:
-    """Iterates over what a function returns, which is called by the thread that iterates."""
+    """Iterates over what a function returns, and calls it in the thread that iterates."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
