@@ -1,9 +1,9 @@
-"""What must not be cut short by a signal, and how to wait so that nothing is lost if that is.
+"""How to wait and to start threads although a signal may interrupt that at any step.
 
-Handlers of signals run in the main thread, between any two steps of it. They may raise there, as
-Ctrl-C does, or call the very thing whose steps they interrupt. Between the two steps that take a
-lock of Python's own (`Condition`, `Event`, `Future`) and those that make sure that it is returned
-they leave it locked for ever, and whoever needs it next hangs.
+Signal handlers run in the main thread, between any two of its steps. They may raise an exception,
+as Ctrl-C does, or call the very object whose method they interrupt. If this happens between the
+step that takes a lock of Python's own (`Condition`, `Event`, `Future`) and the one that makes sure
+of its release, the lock stays taken for ever, and whoever needs it next hangs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 class Answer(Generic[T]):
-    """What another thread is going to say, once; any number may wait for it.
+    """The result of a call in another thread; any number of threads may wait for it.
 
-    Unlike a `concurrent.futures.Future` it is never locked: waiters have a bell each.
+    Unlike a `concurrent.futures.Future` it has no lock: each waiter has a queue of its own.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Answer(Generic[T]):
         self._bells: dict[SimpleQueue[None], None] = {}
 
     def give(self, outcome: Outcome[T]) -> None:
-        """Say it; without effect if it was said already."""
+        """Set the result; without effect if it is set already."""
         if self.outcome is None:
             self.outcome = outcome
             for bell in tuple(self._bells):
@@ -54,7 +54,7 @@ class Answer(Generic[T]):
         return self.outcome is not None
 
     def get(self) -> T:
-        """Wait for it; what was returned over there, or raise what was raised there."""
+        """Wait for the result of the call: return what it returned, or raise what it raised."""
         while (outcome := self.outcome) is None:
             self.wait()
         try:
@@ -64,23 +64,23 @@ class Answer(Generic[T]):
 
 
 def undisturbed(fn: Callable[..., T], *args: Any) -> T:
-    """Call `fn` where no handler runs, and wait for it.
+    """Call `fn` in a thread, where no signal handler runs, and wait for it.
 
-    If the wait is interrupted, `fn` still comes to its end. It may take locks that are taken in
-    this way only: nobody is interrupted with one in hand, or comes to it in a handler.
+    If the wait is interrupted, `fn` still runs to its end. It may take locks that are taken in
+    this way only, since no signal can interrupt a thread that holds one.
     """
     if threading.get_ident() != threading.main_thread().ident or sys.is_finalizing():
         return fn(*args)
     answer: Answer[T] = Answer()
     try:
         start_aside(lambda: answer.give(attempt(fn, *args)), name="aioaug-undisturbed")
-    except RuntimeError:  # no thread can be had, which is never so for long but at the exit
+    except RuntimeError:  # there is no thread, which lasts only at the exit
         return fn(*args)
     return answer.get()
 
 
 def start_aside(fn: Callable[..., object], *args: Any, name: str) -> None:
-    """Have a daemon thread call `fn`; an interrupt does no harm. `LimitError` without a thread.
+    """Call `fn` in a daemon thread, safe from interrupts; `LimitError` if there is no thread.
 
     `Thread.start` waits for the new thread by an `Event`, so another thread does that.
     """
@@ -99,9 +99,8 @@ def _start(thread: threading.Thread, fn: Callable[..., object], args: tuple[Any,
 def call_at_exit(fn: Callable[[], object]) -> None:
     """Have `fn` called at the exit of the program, before Python waits for threads that may hang.
 
-    What comes before `atexit` is not public, but concurrent.futures itself relies on it. An
-    interrupt in that moment has Python leave out what is still to be called, so `fn` is called
-    once more by `atexit`.
+    The hook for this is not public, but concurrent.futures uses it, too. If it is interrupted,
+    Python leaves out what is still to be called, so `atexit` calls `fn` once more.
     """
     getattr(threading, "_register_atexit", atexit.register)(fn)
     atexit.register(fn)
@@ -109,7 +108,7 @@ def call_at_exit(fn: Callable[[], object]) -> None:
 
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Have Ctrl-C do nothing for a moment, at the end of the program, which it would only hold up.
+    """Ignore Ctrl-C for a moment at the end of the program, which it would only delay.
 
     Has no effect in other threads than the main one, where there are no interrupts.
     """
