@@ -23,7 +23,7 @@ from .segment_pool import SegmentPool
 from .supervisor import WorkerSupervisor
 from .transport import PackedCall, Transport
 from .worker import WorkerConfig
-from .worker_process import context_for, refuse_daemons
+from .worker_process import context_for
 
 # Calls under way per worker: one in its hands, one ready to follow.
 _CALLS_PER_WORKER = 2
@@ -113,7 +113,6 @@ class ProcessEngine(Engine):
             raise ClosedError("the engine is closed") from self._failure
         if self._starting is None:
             worker_main.refuse_unguarded_script()
-            refuse_daemons()
             refuse_at_exit()
             self._starting = asyncio.ensure_future(self._start())
             # Whoever waited may have been cancelled; then nobody asks how it went.
