@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ from .._base.threads import start_thread
 from .._transport import messages, segments, serialization
 from .._transport.messages import Reply, Request
 from ..errors import TransportError
+from . import main_program
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
 _THREAD_VARIABLES = (
@@ -44,13 +46,14 @@ _LEAVE = 10
 _connection: socket.socket | None = None
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection: socket.socket, main: Mapping[str, str]) -> None:
     """Make this process a worker, and answer requests until the parent hangs up.
 
-    The first request brings the state.
+    The first request brings the state. `main` tells where the parent's main program is.
     """
     global _connection
     _connection = connection
+    main_program.import_when_needed(main)
     set_up = attempt(_set_up, connection)
     try:
         _answer_all(messages.MessageReader(connection), set_up)
@@ -108,20 +111,20 @@ def is_worker() -> bool:
 
 
 def refuse_nested_pool() -> None:
-    """Raise `RuntimeError` in a worker."""
-    if is_worker():
+    """Raise `RuntimeError` in a worker; a main script that it imports may build its pools."""
+    if is_worker() and not main_program.is_being_imported():
         raise RuntimeError("a pool cannot be built inside a worker of another pool")
 
 
 def refuse_unguarded_script() -> None:
-    """Raise `RuntimeError` in a process that is on its way to become a worker.
+    """Raise `RuntimeError` in a worker that imports the main script for something defined there.
 
-    It imports the main script; that may build pools, which starts nothing, but not use them.
+    That may build pools, which starts nothing, but not use them.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
+    if main_program.is_being_imported():
         raise RuntimeError(
-            "a pool was started while a worker imported the main script; "
-            "put what the script does under: if __name__ == '__main__':"
+            "a pool was started while a worker imported the main script, which defines what the "
+            "worker needs; put what the script does under: if __name__ == '__main__':"
         )
 
 

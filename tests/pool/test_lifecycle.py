@@ -6,12 +6,9 @@ import asyncio
 import gc
 import multiprocessing
 import os
-import subprocess
-import sys
 import time
 import warnings
 from contextlib import suppress
-from pathlib import Path
 
 import aioaug
 import aioaug_testing as aug
@@ -502,44 +499,6 @@ async def test_bad_arguments_of_calls():
                 pool.imap_batches([1], **{name: -1})
         with pytest.raises(ValueError, match="chunksize"):
             await pool.map_batches([1], chunksize=0)
-
-
-SCRIPT = """
-import asyncio, sys
-import aioaug, aioaug_testing
-
-async def main():
-    async with aioaug.AsyncPool(aioaug_testing.nothing, processes=2) as pool:
-        print(await pool.map_batches([1, 2]))
-
-{guard}asyncio.run(main())
-"""
-
-
-def run_script(tmp_path, guard):
-    path = tmp_path / "script.py"
-    path.write_text(SCRIPT.format(guard=guard))
-    root = Path(__file__).parents[1]
-    paths = os.pathsep.join([str(root.parent), str(root / "support")])
-    return subprocess.run(
-        [sys.executable, str(path)],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
-
-
-def test_a_plain_script(tmp_path):
-    done = run_script(tmp_path, "if __name__ == '__main__': ")
-    assert (done.stdout, done.stderr, done.returncode) == ("[1, 2]\n", "", 0)
-
-
-def test_a_script_without_a_guard_is_told_so(tmp_path):
-    done = run_script(tmp_path, "")
-    assert done.returncode == 1
-    assert "put what the script does under: if __name__ == '__main__':" in done.stderr
-    assert "WorkerDied" in done.stderr
 
 
 async def test_a_pool_inside_a_worker_is_refused():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -193,35 +194,6 @@ def test_a_forked_child_that_stays_does_not_hold_up_the_end(tmp_path):
     assert "Traceback" not in err
 
 
-def test_a_daemonic_process_is_told(tmp_path):
-    _, out, _ = run(
-        tmp_path,
-        """
-        import multiprocessing
-
-        async def use(engine):
-            async with aioaug.AsyncPool(aug.nothing, processes=1, engine=engine) as pool:
-                return await pool.map_batches([1])
-
-        def job():
-            try:
-                aioaug.run(use("process"))
-            except RuntimeError as error:
-                print(error, flush=True)
-            print(aioaug.run(use("thread")), flush=True)
-
-        if __name__ == "__main__":
-            process = multiprocessing.get_context("spawn").Process(target=job, daemon=True)
-            process.start()
-            process.join()
-        """,
-    )
-    refusal, threads = out.splitlines()
-    assert "this process is daemonic" in refusal
-    assert "engine='thread'" in refusal
-    assert threads == "[1]"
-
-
 APP = """
 import os
 from contextlib import asynccontextmanager
@@ -243,14 +215,13 @@ app = Starlette(lifespan=lifespan, routes=[Route("/", workers)])
 """
 
 
-def test_uvicorn_that_reloads(tmp_path):
-    app = tmp_path / "app.py"
-    app.write_text(APP)
-    port = free_port()
+@contextmanager
+def serving(folder, *command):
+    """A server program that runs in a session of its own, and leaves nothing when interrupted."""
     path = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
     server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "app:app", "--reload", "--port", str(port)],
-        cwd=tmp_path,
+        [sys.executable, "-m", *command],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -258,18 +229,37 @@ def test_uvicorn_that_reloads(tmp_path):
         start_new_session=True,
     )
     try:
-        before = asked(port)
-        app.write_text(APP + "\n# changed\n")
-        after = asked(port, lambda answer: answer["server"] != before["server"])
-        old = [before["server"], *before["workers"]]
-        assert not set(old) & {after["server"], *after["workers"]}
-        assert_gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
+        yield
     finally:
         family = session_of(server.pid)
         os.killpg(server.pid, signal.SIGINT)
         output, _ = server.communicate(timeout=PATIENCE)
     assert_gone(family)
     assert "Traceback" not in output
+
+
+def test_uvicorn_that_reloads(tmp_path):
+    app = tmp_path / "app.py"
+    app.write_text(APP)
+    port = free_port()
+    with serving(tmp_path, "uvicorn", "app:app", "--reload", "--port", str(port)):
+        before = asked(port)
+        app.write_text(APP + "\n# changed\n")
+        after = asked(port, lambda answer: answer["server"] != before["server"])
+        old = [before["server"], *before["workers"]]
+        assert not set(old) & {after["server"], *after["workers"]}
+        assert_gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
+
+
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
+def test_hypercorn(tmp_path, workers):
+    """Its processes are daemonic, but for 0, which is the program itself."""
+    (tmp_path / "app.py").write_text(APP)
+    port = free_port()
+    with serving(tmp_path, "hypercorn", "app:app", "-w", workers, "-b", f"127.0.0.1:{port}"):
+        answer = asked(port)
+        assert len(answer["workers"]) in (1, 2)
+        assert answer["server"] not in answer["workers"]
 
 
 def asked(port, wanted=lambda answer: True):

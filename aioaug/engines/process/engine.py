@@ -26,7 +26,7 @@ from .segment_pool import SegmentPool
 from .supervisor import WorkerSupervisor
 from .transport import PackedCall, Transport
 from .worker import Worker, WorkerConfig
-from .worker_process import context_for, refuse_daemons
+from .worker_process import context_for
 
 
 class ProcessEngine(Engine):
@@ -101,7 +101,6 @@ class ProcessEngine(Engine):
             raise ClosedError("the engine is closed") from self._failure
         if self._starting is None:
             worker_main.refuse_unguarded_script()
-            refuse_daemons()
             refuse_at_exit()
             self._starting = asyncio.ensure_future(self._start())
             self._started = True

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ..._base.descriptors import process_descriptor
+from . import process_launch
 
 # The exit code that multiprocessing invents for what ended after its fork server.
 _UNTOLD = 255
@@ -20,20 +21,21 @@ class WatchedProcess:
     """A process of multiprocessing whose end is seen whoever holds its descriptors.
 
     multiprocessing knows of it by a pipe that a process forked by the worker would keep open, and
-    that closes when the fork server dies, whose workers live on. Unless `told`, it is the fork
-    server that is told how the process ended.
+    that closes when the fork server dies, whose workers live on. Where there is one, only the fork
+    server is told how the process ended.
     """
 
-    def __init__(self, process: BaseProcess, *, told: bool = True) -> None:
+    def __init__(self, process: BaseProcess, method: str) -> None:
         self._process = process
-        self._told = told
+        self._method = method
+        self._told = method != "forkserver"
         self._own_fd: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._process, name)
 
     def start(self) -> None:
-        self._process.start()
+        process_launch.start(self._process, self._method)
         if self._process.pid is not None:
             self._own_fd = process_descriptor(self._process.pid)
 
@@ -95,6 +97,5 @@ class WatchingContext:
 
     def Process(self, *args: Any, **kwargs: Any) -> WatchedProcess:
         process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
-        told = self._context.get_start_method() != "forkserver"
-        self.process = WatchedProcess(process, told=told)
+        self.process = WatchedProcess(process, self._context.get_start_method())
         return self.process

@@ -15,7 +15,7 @@ from ..._base.descriptors import process_descriptor, socket_pair
 from ..._transport import messages
 from ..._worker import main as worker_main
 from ...errors import ClosedError
-from . import helper_processes, start_conditions
+from . import helper_processes, process_launch, start_conditions
 from .watched_process import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
@@ -68,7 +68,10 @@ class WorkerProcess:
     def _start(self, connection: socket.socket) -> None:
         context: Any = WatchingContext(self._context)
         executor = ProcessPoolExecutor(
-            1, mp_context=context, initializer=worker_main.serve, initargs=(connection,)
+            1,
+            mp_context=context,
+            initializer=worker_main.serve,
+            initargs=(connection, process_launch.main_program()),
         )
         try:
             executor.submit(worker_main.leave)
@@ -156,12 +159,3 @@ def context_for(start_method: str | None) -> BaseContext:
     if method == "forkserver":
         context.set_forkserver_preload(["aioaug._worker.preload"])
     return context
-
-
-def refuse_daemons() -> None:
-    """Raise `RuntimeError` in a daemonic process, which multiprocessing lets have no children."""
-    if multiprocessing.current_process().daemon:
-        raise RuntimeError(
-            "this process is daemonic, as those of multiprocessing.Pool and Celery are, so it "
-            "cannot have worker processes; use engine='thread', or a process that is not daemonic"
-        )

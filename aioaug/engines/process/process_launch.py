@@ -1,0 +1,75 @@
+"""Starts a process of multiprocessing that does not import the caller's main program.
+
+multiprocessing has every new process import that program at once. This takes seconds and hundreds
+of megabytes where it imports PyTorch, runs a script without a guard a second time, and fails for a
+program that is read from standard input. multiprocessing also lets a daemonic process start
+nothing, since children would outlive it; workers of this package end when their parent does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from multiprocessing import spawn
+from multiprocessing.process import BaseProcess
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+# Under these names multiprocessing tells a new process which main program it has to import.
+_MAIN_KEYS = ("init_main_from_name", "init_main_from_path")
+_POPEN = {
+    "forkserver": "multiprocessing.popen_forkserver",
+    "spawn": "multiprocessing.popen_spawn_posix",
+}
+_nobody_is_daemonic = SimpleNamespace(_config={})
+
+
+def main_program() -> dict[str, str]:
+    """Where the main program of this process can be imported from; empty if it cannot be."""
+    data = spawn.get_preparation_data("")
+    path = data.get("init_main_from_path")
+    if path is not None and not os.path.exists(path):  # as of a program from standard input
+        return {}
+    return {key: data[key] for key in _MAIN_KEYS if key in data}
+
+
+def start(process: BaseProcess, method: str) -> None:
+    """Start a process, from a daemonic one as well, that leaves the main program alone."""
+    if os.name != "nt":
+        vars(process)["_Popen"] = partial(_popen, method)
+    _with_globals(BaseProcess.start, _current_process=_nobody_is_daemonic)(process)
+
+
+def _popen(method: str, process: BaseProcess) -> Any:
+    del vars(process)["_Popen"]  # it would be pickled along with the process
+    return _popen_class(method)(process)
+
+
+def _popen_class(method: str) -> Callable[[BaseProcess], Any]:
+    original = import_module(_POPEN[method]).Popen
+    launch = _with_globals(original._launch, spawn=_SpawnWithoutMain())
+    return type("Popen", (original,), {"_launch": launch})
+
+
+class _SpawnWithoutMain:
+    """The module `multiprocessing.spawn`, but that it does not name the main program."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(spawn, name)
+
+    def get_preparation_data(self, name: str) -> dict[str, Any]:
+        data = spawn.get_preparation_data(name)
+        return {key: value for key, value in data.items() if key not in _MAIN_KEYS}
+
+
+def _with_globals(function: Any, **exchanged: Any) -> Any:
+    """The same function with some of its module's globals exchanged, for this caller alone.
+
+    Were they exchanged in the module, all that the program starts by itself would change, too.
+    """
+    names = {**function.__globals__, **exchanged}
+    return FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
