@@ -18,14 +18,14 @@ from ..bench import tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
-from ..bench.workloads import WORKLOADS
+from ..bench.workloads import REQUESTS, STREAMS, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
 
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_USUAL = BenchSettings(tuple(WORKLOADS), tuple(PEERS))
+_USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
 
 _BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
 
@@ -41,7 +41,7 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice(tuple(WORKLOADS)))
+@click.argument("workload", nargs=-1, type=click.Choice(("requests", *WORKLOADS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
@@ -68,7 +68,9 @@ def bench(
     load: Path | None,
     quick: bool,
 ) -> int:
-    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all of them.
+    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all streams.
+
+    "requests" stands for all workloads where many tasks ask for one batch after the other.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
     """
@@ -77,7 +79,7 @@ def bench(
     else:
         default = _QUICK if quick else _USUAL
         settings = BenchSettings(
-            workload or default.workloads,
+            _named(workload) or default.workloads,
             _installed(peers or default.peers),
             rounds or default.rounds,
             workers,
@@ -94,6 +96,12 @@ def bench(
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
+
+
+def _named(workloads: Sequence[str]) -> tuple[str, ...]:
+    """The workloads, with those that "requests" stands for in its place."""
+    groups = [tuple(REQUESTS) if name == "requests" else (name,) for name in workloads]
+    return tuple(name for group in groups for name in group)
 
 
 def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
