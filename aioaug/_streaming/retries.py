@@ -9,6 +9,7 @@ from typing import Any
 
 from .._base.results import BatchResult, Failure, Skipped
 from .._worker.augmentation import Item, augment_chunk
+from ..engines.scheduler import Caller
 from ..errors import BatchTimeout, ClosedError, TransportError, WorkerDied
 from .options import PoolOptions
 from .pool_life import PoolLife
@@ -29,6 +30,7 @@ class RetryingCaller:
         self._life = life
         self._options = options
         self._ordered = ordered
+        self._caller = Caller()
 
     def together(self) -> int:
         """How many batches it pays to send as one chunk, as they are now."""
@@ -71,7 +73,9 @@ class RetryingCaller:
         timeout = self._options.timeout
         limit = None if timeout is None else timeout * len(chunk)
         # Out of order, no batch should wait for a slow one while another worker is idle.
-        return self._life.engine.submit(augment_chunk, chunk, ahead=self._ordered, limit=limit)
+        return self._life.engine.submit(
+            augment_chunk, chunk, ahead=self._ordered, limit=limit, caller=self._caller
+        )
 
     async def _resolve(self, item: Item, failure: Failure) -> BatchResult:
         """Decide about a failure, and count it."""

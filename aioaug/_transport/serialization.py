@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 _SMALL = 4096
 
 
-def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
-    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
+def flatten(value: Any, room: int = 0) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for its large buffers, returned beside it, uncopied.
+
+    They stay in the pickle as long as all of them together have less than `room` bytes.
+    """
     buffers: list[memoryview] = []
 
     def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
+        nonlocal room
         raw = buffer.raw()
-        if raw.nbytes < small:
+        if raw.nbytes < _SMALL:
+            return True
+        room -= raw.nbytes
+        if room > 0:
             return True
         buffers.append(raw)
         return False

@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from .._base.results import attempt
 from ..errors import ClosedError
 from .base import Engine, State
+from .scheduler import Caller
 
 
 class InlineEngine(Engine):
@@ -37,12 +38,16 @@ class InlineEngine(Engine):
         *args: Any,
         ahead: bool = False,
         limit: float | None = None,
+        caller: Caller | None = None,
+        begun: Callable[[], object] | None = None,
     ) -> Any:
         await checkpoint()  # other tasks get their turn between two calls
         await self.start()
-        begun = perf_counter()
+        if begun is not None:
+            begun()
+        started = perf_counter()
         outcome = attempt(fn, self._own, *args)
-        self.meter.since(begun, "worker")
+        self.meter.since(started, "worker")
         return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:

@@ -11,7 +11,8 @@ MOST_PER_PULL = 16
 CHUNKS_PER_WORKER = 3
 # A list is cut into this many chunks per worker, as multiprocessing.Pool does.
 CUTS_PER_WORKER = 4
-# Calls of an engine in shared memory per worker: one in its hands, one ready to follow.
-CALLS_PER_WORKER = 2
+# Large calls of an engine in shared memory per worker: one in its hands, one ready to follow, and
+# one of those that do not belong to a stream, which could take all of the others.
+CALLS_PER_WORKER = 3
 # Results that callers may hold in shared memory before they are copied out of it.
 RESULTS_HELD = 8

@@ -131,21 +131,22 @@ async def test_a_thousand_cancels_at_random_points():
         while scheduler.busy:
             await asyncio.sleep(0.01)
         assert set(scheduler._load.values()) == {0}
-        assert not scheduler._waiting
+        assert not scheduler.wanted
         assert await engine.submit(aug.add, 1, 2) == 3
 
 
 async def test_a_worker_handed_over_in_the_moment_of_a_cancellation_is_not_lost():
     scheduler = Scheduler()
     scheduler.open(["worker"])
-    taken = await scheduler.acquire()
-    waiting = asyncio.create_task(scheduler.acquire())
+    first, second = scheduler.join(), scheduler.join()
+    taken = await scheduler.acquire(first)
+    waiting = asyncio.create_task(scheduler.acquire(second))
     await asyncio.sleep(0)
-    scheduler.release(taken)  # the future is done, but the task has not run yet
+    scheduler.release(first, taken)  # the future is done, but the task has not run yet
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert await scheduler.acquire() == "worker"
+    assert await scheduler.acquire(scheduler.join()) == "worker"
 
 
 def test_fork_is_refused():

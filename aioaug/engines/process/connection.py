@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..._transport.messages import Messages, Reply, Request, framed
+from ..work import Work
 from .link import Link
 
 
@@ -23,25 +24,23 @@ class Connection:
     """Sends messages and pairs each with the reply; replies come in the order of questions."""
 
     def __init__(self, connection: socket.socket, exit_fd: int | None) -> None:
-        self._pending: deque[asyncio.Future[Reply]] = deque()
+        self._pending: deque[Work[Reply]] = deque()
         self._messages = Messages(Reply)
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
-    def send(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
-        """Send a request; the future gets the reply, or `ConnectionLost` if the worker is gone.
+    def send(self, work: Work[Reply], request: Request, descriptors: Sequence[int] = ()) -> None:
+        """Send a request; the work gets the reply, or `ConnectionLost` if the worker is gone.
 
         Descriptors go along with it, and must stay open until then.
         """
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self.lost.done():
-            answer.set_exception(NotBegun())
-        else:
-            self._pending.append(answer)
-            for piece in framed(request):
-                self._link.write(piece, descriptors)
-                descriptors = ()
-        return answer
+            work.fail(NotBegun())
+            return
+        self._pending.append(work)
+        for piece in framed(request):
+            self._link.write(piece, descriptors)
+            descriptors = ()
 
     def close(self) -> None:
         """Hang up, upon which the worker leaves."""
@@ -55,16 +54,12 @@ class Connection:
     def _received(self, data: bytes) -> None:
         self._messages.add(data)
         while (reply := self._messages.take()) is not None:
-            answer = self._pending.popleft()
-            if not answer.done():
-                answer.set_result(reply)
+            self._pending.popleft().succeed(reply)
 
     def _ended(self) -> None:
         reason: type[ConnectionLost] = ConnectionLost
         while self._pending:
-            answer = self._pending.popleft()
-            if not answer.done():
-                answer.set_exception(reason())
+            self._pending.popleft().fail(reason())
             reason = NotBegun
         if not self.lost.done():
             self.lost.set_result(None)

@@ -15,7 +15,8 @@ from ..._base.results import Failure
 from ..._transport import serialization
 from ..._transport.messages import Reply, Request
 from ...errors import BatchTimeout, ClosedError, WorkerDied
-from .connection import Connection, ConnectionLost
+from ..work import Work
+from .connection import Connection, ConnectionLost, NotBegun
 from .worker_process import WorkerProcess
 
 # Seconds that a worker has to be gone after its connection was closed, before it is killed.
@@ -64,21 +65,25 @@ class Worker:
             await self.kill()
             raise
 
-    def request(
-        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
-    ) -> asyncio.Future[Reply]:
-        """Have it answer a request; the future fails with `ConnectionLost` if the process is gone.
+    def send(
+        self,
+        work: Work[Reply],
+        request: Request,
+        descriptors: Sequence[int] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """Have it answer a request; the work fails with `ConnectionLost` if the process is gone.
 
         Descriptors go along with it, and must stay open until then. The process is
         killed if the answer does not come within `timeout` seconds.
         """
         if self._connection is None or self._closed:
-            raise ClosedError("the engine was closed")
-        work = self._connection.send(request, descriptors)
+            work.fail(NotBegun())
+            return
         if timeout is not None:
-            timer = asyncio.get_running_loop().call_later(timeout, self._kill_overdue, timeout)
-            work.add_done_callback(lambda _: timer.cancel())
-        return work
+            loop = asyncio.get_running_loop()
+            work.timer = loop.call_later(timeout, self._kill_overdue, timeout)
+        self._connection.send(work, request, descriptors)
 
     async def post_mortem(self, doing: str) -> WorkerDied | BatchTimeout:
         """The error to raise for work that ended with `ConnectionLost`."""
@@ -125,11 +130,10 @@ class Worker:
 
     async def _send_state(self) -> None:
         try:
-            reply = await self.request(
-                Request(self._config.state),
-                self._config.descriptors,
-                timeout=self._config.start_limit,
-            )
+            work: Work[Reply] = Work()
+            state = Request(self._config.state)
+            self.send(work, state, self._config.descriptors, self._config.start_limit)
+            reply = await work.wait()
         except ConnectionLost:
             if self._closed:
                 raise ClosedError("the engine was closed") from None
