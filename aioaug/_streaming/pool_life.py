@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from .._aio.loops import LoopOwner, drop_tasks
-from .._aio.tasks import acting, deputy, finish, warn_of_drop
+from .._aio.tasks import Visitors, acting, deputy, finish, warn_of_drop
 from ..engines import Engine
 from ..errors import ClosedError
 from .core import StreamCore
 from .sources import PATIENCE
+
+T = TypeVar("T")
 
 
 class PoolPhase(Enum):
@@ -30,10 +32,10 @@ class PoolLife:
     """An engine and the streams that run on it, ended together.
 
     `streams` end when the pool is closed; `lists` are waited for, `futures` being the tasks that
-    wait for some of them. All live on one event loop; when that is closed and the pool is used on
-    another one, it goes on there with a new engine from `make_engine`. What it refers to does not
-    refer to the pool, but streams keep this alive: it warns if it is dropped open, under the `name`
-    of the pool's class.
+    wait for some of them, and so are `visitors`, the tasks that wait for single batches. All live
+    on one event loop; when that is closed and the pool is used on another one, it goes on there
+    with a new engine from `make_engine`. What it refers to does not refer to the pool, but streams
+    keep this alive: it warns if it is dropped open, under the `name` of the pool's class.
     """
 
     def __init__(self, name: str, make_engine: Callable[[], Engine]) -> None:
@@ -44,6 +46,8 @@ class PoolLife:
         self.streams: weakref.WeakSet[StreamCore] = weakref.WeakSet()
         self.lists: weakref.WeakSet[StreamCore] = weakref.WeakSet()
         self.futures: set[asyncio.Task[list[Any]]] = set()
+        self.visitors = Visitors()
+        self._helpers: set[asyncio.Task[Any]] = set()
         self._make_engine = make_engine
         self._home = LoopOwner(name)
         self._ending: asyncio.Task[None] | None = None
@@ -60,8 +64,9 @@ class PoolLife:
         if not self._home.claim():
             return
         left = [end for stream in self._all_streams() for end in stream.abandon()]
-        futures, self.futures = self.futures, set()
-        self._home.bury(partial(drop_tasks, (*futures, self._ending)), *left, self.engine.abandon)
+        tasks = (*self.futures, *self._helpers, self._ending)
+        self.futures, self._helpers, self.visitors = set(), set(), Visitors()
+        self._home.bury(partial(drop_tasks, tasks), *left, self.engine.abandon)
         meter, self.engine = self.engine.meter, self._make_engine()
         self.engine.meter = meter
         self.started = False
@@ -70,6 +75,13 @@ class PoolLife:
             self.stop()
         elif self.phase is PoolPhase.OPEN:
             self.phase = PoolPhase.NEW
+
+    def helper(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that works for visitors; it is cancelled when the pool is terminated."""
+        task = deputy(work)
+        self._helpers.add(task)
+        task.add_done_callback(self._helpers.discard)
+        return task
 
     async def start(self) -> None:
         """Have the engine there. Idempotent; what has work for it looks at `started` first."""
@@ -104,6 +116,7 @@ class PoolLife:
         ]
         try:
             await asyncio.gather(*map(deputy, ends))
+            await self.visitors.gone(but=me)
             await self.engine.aclose()
         except BaseException:
             await self.terminate()
@@ -140,6 +153,8 @@ class PoolLife:
         self.phase = PoolPhase.CLOSING
         for future in tuple(self.futures):
             future.cancel()
+        for helper in self._helpers - {asyncio.current_task()}:
+            helper.cancel()
         for stream in self._all_streams():
             stream.stop(ClosedError("the pool was terminated"))
 

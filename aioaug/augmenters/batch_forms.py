@@ -55,6 +55,45 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     return getattr(augment_batch(_as_batch(column, batch)), f"{column}_aug")
 
 
+def of_image(image: Any, annotations: dict[str, Any]) -> Any:
+    """A batch of what imgaug's `augmenter(image=..., ...)` takes.
+
+    Raises `TypeError` or `ValueError` for an array that is no image, and for other annotations.
+    """
+    import numpy as np
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"image must be an array, got {type(image).__name__}")
+    if image.ndim not in (2, 3):
+        raise ValueError(f"image must be (H,W) or (H,W,C), got shape {image.shape}")
+    names = tuple(_COLUMNS.values())
+    strange = [name for name in annotations if name not in names]
+    if strange:
+        raise TypeError(f"{', '.join(strange)}: annotations are {', '.join(names)}")
+    return UnnormalizedBatch(images=[image], **annotations) if annotations else [image]
+
+
+def image_of(result: Any, annotations: dict[str, Any]) -> Any:
+    """What imgaug returns in the place of this augmented batch."""
+    if not annotations:
+        return result[0]
+    return (result.images_aug[0], *(getattr(result, f"{name}_aug") for name in annotations))
+
+
+def known_bytes(batch: Any) -> int | None:
+    """How many bytes a batch of arrays or of bytes has; `None` if that is not seen at a glance."""
+    import numpy as np
+
+    if isinstance(batch, np.ndarray):
+        return int(batch.nbytes)
+    if isinstance(batch, bytes):
+        return len(batch)
+    if isinstance(batch, list) and all(type(image) is np.ndarray for image in batch):
+        return sum(int(image.nbytes) for image in batch)
+    return None
+
+
 def _knows_how(value: Any) -> bool:
     return hasattr(type(value), "__augment__")
 

@@ -90,11 +90,7 @@ def _percentiles(name: str, seconds: list[float]) -> dict[str, float | None]:
 async def aioaug(job: TrialSpec) -> AsyncIterator[Ask]:
     """AsyncPool, which is asked for one batch."""
     async with AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool:
-
-        async def ask(batch: Any) -> Any:
-            return (await pool.map_batches([batch]))[0]
-
-        yield ask
+        yield pool.augment_batch
 
 
 @asynccontextmanager

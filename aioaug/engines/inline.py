@@ -36,10 +36,11 @@ class InlineEngine(Engine):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
         caller: Caller | None = None,
         begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
         await checkpoint()  # other tasks get their turn between two calls
         await self.start()

@@ -56,12 +56,18 @@ class Scheduler(Generic[W]):
 
     `room` is the number of calls that may be in memory which is scarce. Those take a part of it
     in the order of the line. Spare calls leave a part for each worker to calls in the line.
+    `waited` is called when a call has to wait for a worker.
     """
 
     def __init__(
-        self, calls_at_once: Callable[[W], int] = lambda worker: 1, *, room: int = 0
+        self,
+        calls_at_once: Callable[[W], int] = lambda worker: 1,
+        *,
+        room: int = 0,
+        waited: Callable[[], object] = lambda: None,
     ) -> None:
         self._calls_at_once = calls_at_once
+        self._waited = waited
         self._room = room
         self._load: dict[W, int] = {}
         self._numbers = itertools.count()
@@ -79,9 +85,11 @@ class Scheduler(Generic[W]):
         return {worker for worker, load in self._load.items() if load}
 
     @property
-    def idle(self) -> bool:
-        """Whether there is a worker that has nothing to do, and that nobody waits for."""
-        return self._first(self._waiting) is None and self._pick(1) is not None
+    def idle(self) -> int:
+        """How many workers have nothing to do, and nobody who waits for them."""
+        if self._first(self._waiting) is not None:
+            return 0
+        return list(self._load.values()).count(0)
 
     @property
     def wanted(self) -> bool:
@@ -182,8 +190,11 @@ class Scheduler(Generic[W]):
     async def _wait(self, turn: Turn, queue: _Queue) -> Any:
         turn.future, turn.queue = asyncio.get_running_loop().create_future(), queue
         self._enqueue(turn)
+        self._grant_room()
         self._serve()
         try:
+            if not turn.future.done() and queue is self._waiting:
+                self._waited()
             return await turn.future
         except asyncio.CancelledError:
             came = turn.future.done() and not turn.future.cancelled()

@@ -13,10 +13,10 @@ SMALL_BYTES = 1 << 16
 # still busy: to wake it up for each would take longer than the call. Of calls in shared memory it
 # is one at a time that is ready to follow.
 _QUICK_SECONDS = 0.002
-_CALLS_AT_ONCE = 4
+CALLS_AT_ONCE = 4
 _CALLS_IN_MEMORY = 2
 # Batches that take less time than a message to a worker does share one.
-_BATCHES_TOGETHER = 8
+BATCHES_TOGETHER = 8
 
 
 class SmallCallPolicy:
@@ -50,15 +50,15 @@ class SmallCallPolicy:
         else:
             self._quick_workers.discard(worker)
 
-    def calls_ahead(self, needed: int) -> int:
-        """Of how many calls of a worker one that needs so much shared memory may be the last."""
+    def most_calls(self, needed: int) -> int:
+        """How many calls a worker may have together with one that needs so much shared memory."""
         if needed > LOOP_BYTES:
             return 1
-        return _CALLS_IN_MEMORY if needed else _CALLS_AT_ONCE
+        return _CALLS_IN_MEMORY if needed else CALLS_AT_ONCE
 
     def calls_at_once(self, worker: object) -> int:
         """How many calls this worker may have been given, the one that it is busy with included."""
-        return _CALLS_AT_ONCE if worker in self._quick_workers else 1
+        return CALLS_AT_ONCE if worker in self._quick_workers else 1
 
     @property
     def quick(self) -> bool:
@@ -71,4 +71,4 @@ class SmallCallPolicy:
         Out of order, no batch should wait for a slow one while another worker is idle; and where
         the time of batches is limited, it has to begin when they are sent.
         """
-        return _BATCHES_TOGETHER if self._small and self.quick and ordered and not limited else 1
+        return BATCHES_TOGETHER if self._small and self.quick and ordered and not limited else 1

@@ -31,8 +31,12 @@ class ThreadEngine(Engine):
         self._starting = asyncio.Lock()
 
     @property
-    def idle(self) -> bool:
+    def idle(self) -> int:
         return self._scheduler.idle
+
+    @property
+    def busy(self) -> int:
+        return len(self._scheduler.busy)
 
     async def start(self) -> None:
         async with self._starting:
@@ -47,10 +51,11 @@ class ThreadEngine(Engine):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
         caller: Caller | None = None,
         begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
         turn = self._scheduler.join(caller)
         try:

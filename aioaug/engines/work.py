@@ -25,17 +25,17 @@ class Work(Generic[T]):
         ended: Callable[[Work[T]], object] = _nothing,
         unwanted: Callable[[T | None], object] = _nothing,
     ) -> None:
-        self.timer: asyncio.TimerHandle | None = None  # cancelled at the end
+        self.timers: list[asyncio.TimerHandle] = []  # cancelled at the end
         self._ended = ended
         self._unwanted = unwanted
         self._answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._over = False
+        self.over = False  # the worker has come to its end
         self._value: T | None = None
 
     @property
     def abandoned(self) -> bool:
         """Whether it goes on, and nobody waits for it."""
-        return self._answer.done() and not self._over
+        return self._answer.done() and not self.over
 
     def succeed(self, value: T) -> None:
         """The worker has done it."""
@@ -67,14 +67,14 @@ class Work(Generic[T]):
                 # It came in the moment of the cancellation. The exception is asked for, or asyncio
                 # would report that nobody did.
                 self._answer.exception()
-                if self._over:
+                if self.over:
                     self._drop()
             raise
 
     def _end(self, value: T | None) -> None:
-        self._over, self._value = True, value
-        if self.timer is not None:
-            self.timer.cancel()
+        self.over, self._value = True, value
+        for timer in self.timers:
+            timer.cancel()
         self._ended(self)
 
     def _drop(self) -> None:

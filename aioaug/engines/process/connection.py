@@ -42,6 +42,11 @@ class Connection:
             self._link.write(piece, descriptors)
             descriptors = ()
 
+    @property
+    def pending(self) -> tuple[Work[Reply], ...]:
+        """What has no reply yet; the other side is busy with the first of it."""
+        return tuple(self._pending)
+
     def close(self) -> None:
         """Hang up, upon which the worker leaves."""
         self._link.close()

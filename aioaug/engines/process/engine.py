@@ -21,6 +21,7 @@ from ..base import Engine, State
 from ..limits import CALLS_PER_WORKER, RESULTS_HELD
 from ..scheduler import Caller, Scheduler, Turn
 from ..small_calls import SmallCallPolicy
+from .abandoned import AbandonedWork
 from .connection import ConnectionLost, NotBegun
 from .segment_pool import SegmentPool
 from .supervisor import WorkerSupervisor
@@ -34,7 +35,7 @@ class _Call:
 
     __slots__ = ("ahead", "begun", "limit", "pickled", "turn", "what")
 
-    def __init__(self, what: Any, turn: Turn, ahead: bool, limit: float | None) -> None:
+    def __init__(self, what: Any, turn: Turn, ahead: int, limit: float | None) -> None:
         self.what = what
         self.turn = turn
         self.ahead = ahead
@@ -56,7 +57,8 @@ class ProcessEngine(Engine):
 
     A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
     the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
-    seconds.
+    seconds. With `abandon_after`, a worker is replaced that is busy with what nobody has waited for
+    during so many seconds, while others wait.
 
     Pickling, copying and every wait happen in threads. A call that is cancelled while it runs
     is abandoned: its worker finishes it and the result is dropped, unless `aclose` kills it first.
@@ -75,6 +77,7 @@ class ProcessEngine(Engine):
         copy: bool = False,
         max_memory: int | None = None,
         start_limit: float | None = None,
+        abandon_after: float | None = None,
         room: int = 0,
         descriptors: tuple[int, ...] = (),
     ) -> None:
@@ -99,7 +102,10 @@ class ProcessEngine(Engine):
             room=room,
         )
         self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(
-            self.small_calls.calls_at_once, room=reserve
+            self.small_calls.calls_at_once, room=reserve, waited=lambda: self._abandoned.enforce()
+        )
+        self._abandoned = AbandonedWork(
+            abandon_after, lambda: self.meter, lambda: self._scheduler.wanted
         )
         self._supervisors: list[WorkerSupervisor] = []
         self._starting: asyncio.Task[None] | None = None
@@ -109,8 +115,12 @@ class ProcessEngine(Engine):
     options = frozenset(signature(__init__).parameters) - {*signature(Engine.__init__).parameters}
 
     @property
-    def idle(self) -> bool:
+    def idle(self) -> int:
         return self._scheduler.idle
+
+    @property
+    def busy(self) -> int:
+        return len(self._scheduler.busy)
 
     @property
     def segments(self) -> tuple[int, int]:
@@ -138,19 +148,19 @@ class ProcessEngine(Engine):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
         caller: Caller | None = None,
         begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
-        call = _Call((fn, args), self._scheduler.join(caller), ahead and limit is None, limit)
+        call = _Call((fn, args), self._scheduler.join(caller), ahead if limit is None else 1, limit)
         try:
             if not self._ready:
                 await self.start()
-            if begun is None:
+            if not late:
                 call.pickled = await self._pickle(call)
-            else:
-                call.begun = begun
+            call.begun = begun
             return await self._perform(call)
         finally:
             self._scheduler.leave(call.turn)
@@ -198,11 +208,15 @@ class ProcessEngine(Engine):
         message = packed.message(
             worker.attached, self._segment_pool.numbers, report_memory=supervisor.reports_memory
         )
-        unwanted = partial(self._transport.discard, packed)
+        unwanted = partial(self._discard, packed, supervisor)
         work = self._scheduler.begin(call.turn, supervisor, unwanted)
         worker.send(work, *message, timeout=call.limit)
         try:
             reply = await work.wait()
+        except asyncio.CancelledError:
+            if not work.over:
+                self._abandoned.note(work, worker)
+            raise
         except ConnectionLost as loss:
             self._transport.lose(packed)
             if isinstance(loss, NotBegun):
@@ -211,12 +225,24 @@ class ProcessEngine(Engine):
             if self._closed:
                 raise ClosedError("the engine was closed") from None
             raise error from None
+        self._note_reply(packed, supervisor, reply)
+        return packed, reply
+
+    def _discard(
+        self, packed: PackedCall, supervisor: WorkerSupervisor, reply: Reply | None
+    ) -> None:
+        """A worker is done with work that nobody waits for any more, or it is gone."""
+        if reply is not None:
+            self._note_reply(packed, supervisor, reply)
+        self._transport.discard(packed, reply)
+
+    def _note_reply(self, packed: PackedCall, supervisor: WorkerSupervisor, reply: Reply) -> None:
+        self._abandoned.enforce()  # the worker goes on to what it was sent ahead
         if not reply.refused:
             self.small_calls.note_reply(supervisor, reply.seconds)
             supervisor.note_memory(reply.memory)
             self.meter.seconds["worker"] += reply.seconds
             self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
-        return packed, reply
 
     async def _find_worker(
         self, call: _Call, packed: PackedCall | None
@@ -225,7 +251,7 @@ class ProcessEngine(Engine):
         since = perf_counter()
         try:
             needed = call.pickled.needed if call.pickled is not None else 0
-            most = self.small_calls.calls_ahead(needed) if call.ahead else 1
+            most = min(call.ahead, self.small_calls.most_calls(needed))
             supervisor = await self._scheduler.acquire(call.turn, most)
             self.meter.since(since, "queue")
             try:

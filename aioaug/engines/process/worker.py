@@ -53,6 +53,16 @@ class Worker:
         """Whether it can be asked."""
         return self._ready and self._connection is not None and not self._connection.lost.done()
 
+    @property
+    def working_on(self) -> Work[Reply] | None:
+        """What it is busy with."""
+        return next(iter(self._pending()), None)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for something that it was given."""
+        return not all(work.abandoned for work in self._pending())
+
     async def start(self) -> None:
         """Start the process and give it the state; raises what unpickling that raised."""
         # Whoever is cancelled meanwhile has the process killed, and does not wait for its start.
@@ -82,7 +92,7 @@ class Worker:
             return
         if timeout is not None:
             loop = asyncio.get_running_loop()
-            work.timer = loop.call_later(timeout, self._kill_overdue, timeout)
+            work.timers.append(loop.call_later(timeout, self._kill_overdue, timeout))
         self._connection.send(work, request, descriptors)
 
     async def post_mortem(self, doing: str) -> WorkerDied | BatchTimeout:
@@ -143,9 +153,17 @@ class Worker:
             started.unwrap()
         self._ready = True
 
-    def _kill_overdue(self, limit: float) -> None:
-        self._overdue, self._ready = limit, False
+    def end_abandoned(self) -> None:
+        """Begin to kill it, as nobody wants what it is busy with; the rest was not begun."""
+        self._ready = False
         self._killing = asyncio.ensure_future(end_in_thread(self._process.kill))
+
+    def _kill_overdue(self, limit: float) -> None:
+        self._overdue = limit
+        self.end_abandoned()
+
+    def _pending(self) -> tuple[Work[Reply], ...]:
+        return () if self._connection is None else self._connection.pending
 
     async def _end(self) -> None:
         async with self._ending:

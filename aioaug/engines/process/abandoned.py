@@ -1,0 +1,61 @@
+"""Work that goes on although nobody waits for it any more, and the workers that it keeps busy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ..._transport.messages import Reply
+from ...stats import Meter
+from ..work import Work
+from .worker import Worker
+
+
+class AbandonedWork:
+    """Ends workers that have been busy with abandoned work for `seconds`, if others want them.
+
+    `None` is never. `wanted` tells whether a call waits for a worker; `enforce` has to be called
+    when one begins to wait, and when a worker goes on to its next work.
+    """
+
+    def __init__(
+        self, seconds: float | None, meter: Callable[[], Meter], wanted: Callable[[], bool]
+    ) -> None:
+        self._seconds = seconds
+        self._meter = meter
+        self._wanted = wanted
+        self._overdue: dict[Work[Reply], Worker] = {}
+        self._not_begun: dict[Work[Reply], Worker] = {}  # sent ahead to a worker that is busy
+
+    def note(self, work: Work[Reply], worker: Worker) -> None:
+        """Nobody waits for this any more."""
+        self._meter().abandoned += 1
+        if self._seconds is None:
+            return
+        if worker.working_on is work:
+            self._begin(work, worker)
+        else:
+            self._not_begun[work] = worker
+
+    def enforce(self) -> None:
+        """End the workers that are in the way."""
+        for work, worker in tuple(self._not_begun.items()):
+            if work.over or worker.working_on is work:
+                del self._not_begun[work]
+                self._begin(work, worker)
+        for work, worker in tuple(self._overdue.items()):
+            if work.over:
+                del self._overdue[work]
+            elif self._wanted() or worker.awaited:  # as by what was sent there ahead
+                del self._overdue[work]
+                self._meter().killed += 1
+                worker.end_abandoned()
+
+    def _begin(self, work: Work[Reply], worker: Worker) -> None:
+        if not work.over and self._seconds is not None:
+            loop = asyncio.get_running_loop()
+            work.timers.append(loop.call_later(self._seconds, self._due, work, worker))
+
+    def _due(self, work: Work[Reply], worker: Worker) -> None:
+        self._overdue[work] = worker
+        self.enforce()
