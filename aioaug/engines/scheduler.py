@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
 from ..errors import ClosedError
-from .work import Work
+from .assignment import Assignment
 
 W = TypeVar("W")
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Scheduler(Generic[W]):
         self._numbers = itertools.count()
         self._waiting_for_room: _Queue = []
         self._waiting: _Queue = []
-        self._work: set[Work[Any]] = set()
+        self._work: set[Assignment[Any]] = set()
         self._calls = 0
         self._changed = asyncio.Event()
         self._closed = False
@@ -155,16 +155,16 @@ class Scheduler(Generic[W]):
 
     def begin(
         self, turn: Turn, worker: W, unwanted: Callable[[T | None], object] = lambda _: None
-    ) -> Work[T]:
+    ) -> Assignment[T]:
         """The work that a call's worker is given; when it is done, the worker is handed on."""
 
-        def ended(work: Work[T]) -> None:
+        def ended(work: Assignment[T]) -> None:
             self._work.discard(work)
             self.release(turn, worker)
             if not self._work:
                 self._changed.set()
 
-        work = Work(ended, unwanted)
+        work = Assignment(ended, unwanted)
         self._work.add(work)
         return work
 

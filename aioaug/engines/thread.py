@@ -12,9 +12,9 @@ from .._aio.tasks import end_in_thread, finish, in_thread
 from .._base.results import Outcome, attempt
 from .._base.threads import DaemonExecutor
 from ..errors import ClosedError
+from .assignment import Assignment
 from .base import Engine, State
 from .scheduler import Caller, Scheduler, Turn
-from .work import Work
 
 
 class ThreadEngine(Engine):
@@ -83,7 +83,7 @@ class ThreadEngine(Engine):
         except BaseException:
             self._scheduler.release(turn, state)
             raise
-        work: Work[Outcome[Any]] = self._scheduler.begin(turn, state)
+        work: Assignment[Outcome[Any]] = self._scheduler.begin(turn, state)
         doing.add_done_callback(partial(_end, work))
         outcome = await work.wait()
         self.meter.since(sent, "worker")
@@ -106,7 +106,7 @@ class ThreadEngine(Engine):
         return [self._state.clone() for _ in range(self.workers)]
 
 
-def _end(work: Work[Outcome[Any]], doing: asyncio.Future[Outcome[Any]]) -> None:
+def _end(work: Assignment[Outcome[Any]], doing: asyncio.Future[Outcome[Any]]) -> None:
     if doing.cancelled():
         work.fail(ClosedError("the engine was closed"))
     else:

@@ -17,7 +17,7 @@ import pytest
 import transport_testing as transport
 from aioaug import AsyncPool
 from aioaug.engines import ProcessEngine
-from aioaug.engines.work import Work
+from aioaug.engines.assignment import Assignment
 from transport_testing import (
     KB,
     MB,
@@ -138,13 +138,13 @@ async def test_cancelling_in_the_moment_of_the_answer(monkeypatch):
     """The answer is there, and the task that waits for it is cancelled before it goes on."""
     array = numbered(1, 100 * KB)
     async with ProcessEngine(transport.State(), workers=1) as engine:
-        calls, succeed = [], Work.succeed
+        calls, succeed = [], Assignment.succeed
 
         def succeed_and_cancel(*args):
             succeed(*args)
             calls[-1].cancel()
 
-        monkeypatch.setattr(Work, "succeed", succeed_and_cancel)
+        monkeypatch.setattr(Assignment, "succeed", succeed_and_cancel)
         for _ in range(20):
             calls.append(asyncio.create_task(engine.submit(transport.echo, array)))
             with pytest.raises(asyncio.CancelledError):

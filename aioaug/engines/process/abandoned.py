@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..._transport.messages import Reply
 from ...stats import Meter
-from ..work import Work
+from ..assignment import Assignment
 from .worker import Worker
 
 
@@ -24,10 +24,10 @@ class AbandonedWork:
         self._seconds = seconds
         self._meter = meter
         self._wanted = wanted
-        self._overdue: dict[Work[Reply], Worker] = {}
-        self._not_begun: dict[Work[Reply], Worker] = {}  # sent ahead to a worker that is busy
+        self._overdue: dict[Assignment[Reply], Worker] = {}
+        self._not_begun: dict[Assignment[Reply], Worker] = {}  # sent ahead to a worker that is busy
 
-    def note(self, work: Work[Reply], worker: Worker) -> None:
+    def note(self, work: Assignment[Reply], worker: Worker) -> None:
         """Nobody waits for this any more."""
         self._meter().abandoned += 1
         if self._seconds is None:
@@ -51,11 +51,11 @@ class AbandonedWork:
                 self._meter().killed += 1
                 worker.end_abandoned()
 
-    def _begin(self, work: Work[Reply], worker: Worker) -> None:
+    def _begin(self, work: Assignment[Reply], worker: Worker) -> None:
         if not work.over and self._seconds is not None:
             loop = asyncio.get_running_loop()
             work.timers.append(loop.call_later(self._seconds, self._due, work, worker))
 
-    def _due(self, work: Work[Reply], worker: Worker) -> None:
+    def _due(self, work: Assignment[Reply], worker: Worker) -> None:
         self._overdue[work] = worker
         self.enforce()

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..._transport.messages import Messages, Reply, Request, framed
-from ..work import Work
+from ..assignment import Assignment
 from .link import Link
 
 
@@ -24,12 +24,14 @@ class Connection:
     """Sends messages and pairs each with the reply; replies come in the order of questions."""
 
     def __init__(self, connection: socket.socket, exit_fd: int | None) -> None:
-        self._pending: deque[Work[Reply]] = deque()
+        self._pending: deque[Assignment[Reply]] = deque()
         self._messages = Messages(Reply)
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
-    def send(self, work: Work[Reply], request: Request, descriptors: Sequence[int] = ()) -> None:
+    def send(
+        self, work: Assignment[Reply], request: Request, descriptors: Sequence[int] = ()
+    ) -> None:
         """Send a request; the work gets the reply, or `ConnectionLost` if the worker is gone.
 
         Descriptors go along with it, and must stay open until then.
@@ -43,7 +45,7 @@ class Connection:
             descriptors = ()
 
     @property
-    def pending(self) -> tuple[Work[Reply], ...]:
+    def pending(self) -> tuple[Assignment[Reply], ...]:
         """What has no reply yet; the other side is busy with the first of it."""
         return tuple(self._pending)
 

@@ -15,7 +15,7 @@ from ..._base.results import Failure
 from ..._transport import serialization
 from ..._transport.messages import Reply, Request
 from ...errors import BatchTimeout, ClosedError, WorkerDied
-from ..work import Work
+from ..assignment import Assignment
 from .connection import Connection, ConnectionLost, NotBegun
 from .worker_process import WorkerProcess
 
@@ -54,7 +54,7 @@ class Worker:
         return self._ready and self._connection is not None and not self._connection.lost.done()
 
     @property
-    def working_on(self) -> Work[Reply] | None:
+    def working_on(self) -> Assignment[Reply] | None:
         """What it is busy with."""
         return next(iter(self._pending()), None)
 
@@ -77,7 +77,7 @@ class Worker:
 
     def send(
         self,
-        work: Work[Reply],
+        work: Assignment[Reply],
         request: Request,
         descriptors: Sequence[int] = (),
         timeout: float | None = None,
@@ -140,7 +140,7 @@ class Worker:
 
     async def _send_state(self) -> None:
         try:
-            work: Work[Reply] = Work()
+            work: Assignment[Reply] = Assignment()
             state = Request(self._config.state)
             self.send(work, state, self._config.descriptors, self._config.start_limit)
             reply = await work.wait()
@@ -162,7 +162,7 @@ class Worker:
         self._overdue = limit
         self.end_abandoned()
 
-    def _pending(self) -> tuple[Work[Reply], ...]:
+    def _pending(self) -> tuple[Assignment[Reply], ...]:
         return () if self._connection is None else self._connection.pending
 
     async def _end(self) -> None:

@@ -13,7 +13,7 @@ def _nothing(*_: Any) -> None:
     pass
 
 
-class Work(Generic[T]):
+class Assignment(Generic[T]):
     """Work that goes on whether or not somebody waits for it any more.
 
     `ended` is called when the worker is done with it, before anybody hears of that. `unwanted` then
@@ -22,7 +22,7 @@ class Work(Generic[T]):
 
     def __init__(
         self,
-        ended: Callable[[Work[T]], object] = _nothing,
+        ended: Callable[[Assignment[T]], object] = _nothing,
         unwanted: Callable[[T | None], object] = _nothing,
     ) -> None:
         self.timers: list[asyncio.TimerHandle] = []  # cancelled at the end
