@@ -5,16 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any
 
 from ..errors import LimitError
 from .tasks import AsyncResource, begin_in_thread, warn_of_drop
-
-# `close` raises where a coroutine awaits something in its clean-up, which then has not ended yet.
-_MOST_CLOSES = 10
 
 
 class LoopOwner:
@@ -128,20 +123,3 @@ def check_process(name: str, pid: int) -> None:
             f"this {name} belongs to process {pid}; a process that was forked from it has to build "
             "one of its own"
         )
-
-
-def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
-    """Drop tasks of a closed loop, so that asyncio does not warn of them.
-
-    Not to be called where a loop runs. The tasks cannot take another step, so their clean-up runs
-    here, as far as it awaits nothing.
-    """
-    for task in tasks:
-        if not isinstance(task, asyncio.Task) or task.done():
-            continue
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        coroutine: Any = task.get_coro()
-        for _ in range(_MOST_CLOSES):
-            with suppress(BaseException):
-                coroutine.close()
-                break

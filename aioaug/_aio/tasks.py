@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import warnings
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,6 +18,9 @@ from .._base.threads import DaemonExecutor
 from ..errors import LimitError
 
 T = TypeVar("T")
+
+# `close` raises where a coroutine awaits something in its clean-up, which then has not ended yet.
+_MOST_CLOSES = 10
 
 _principal: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar(
     "aioaug-principal", default=None
@@ -55,8 +58,13 @@ def deputy(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     the current task, which may be a deputy.
     """
     context = contextvars.copy_context()
-    context.run(_principal.set, acting())
-    return asyncio.get_running_loop().create_task(work, context=context)
+    try:
+        context.run(_principal.set, acting())
+        return asyncio.get_running_loop().create_task(work, context=context)
+    except RuntimeError:
+        # The clean-up of what a closed loop left behind gets here, and no loop takes this any more.
+        work.close()
+        raise
 
 
 async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
@@ -66,12 +74,13 @@ async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None)
     `patience` is how many seconds a cancelled caller waits for it, before `work` is cancelled too.
     """
     task = deputy(work)
-    try:
-        await asyncio.wait((task,))
-    except asyncio.CancelledError as error:
-        await _persist(task, patience)
-        failure = task.exception() if task.done() and not task.cancelled() else None
-        raise error from failure
+    with dropped_with_their_loop(task):
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            await _persist(task, patience)
+            failure = task.exception() if task.done() and not task.cancelled() else None
+            raise error from failure
     return task.result()
 
 
@@ -90,16 +99,47 @@ async def _persist(task: asyncio.Task[Any], patience: float | None) -> None:
                 await asyncio.wait((task,), timeout=left)
 
 
+@contextmanager
+def dropped_with_their_loop(*tasks: asyncio.Task[Any]) -> Iterator[None]:
+    """Drop tasks along with the coroutine that waits for them in the block.
+
+    That one is closed where it stands when its loop was closed before it had ended.
+    """
+    try:
+        yield
+    except GeneratorExit:
+        drop_tasks(task for task in tasks if task.get_loop().is_closed())
+        raise
+
+
+def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
+    """Drop tasks of a closed loop, so that asyncio does not warn of them.
+
+    Not to be called where a loop runs. The tasks cannot take another step, so their clean-up runs
+    here, as far as it awaits nothing.
+    """
+    for task in tasks:
+        if not isinstance(task, asyncio.Task) or task.done():
+            continue
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine: Any = task.get_coro()
+        for _ in range(_MOST_CLOSES):
+            with suppress(BaseException):
+                coroutine.close()
+                break
+
+
 async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
     """Run all at once. If one fails, or the caller is cancelled, end the others before going on."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await finish(_settled(tasks))
-        raise
+    tasks = [deputy(each) for each in work]
+    with dropped_with_their_loop(*tasks):
+        try:
+            await asyncio.gather(*tasks)
+        except (Exception, asyncio.CancelledError):
+            for task in tasks:
+                task.cancel()
+            await finish(_settled(tasks))
+            raise
 
 
 async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -9,8 +9,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from .._aio.loops import drop_tasks
-from .._aio.tasks import acting
+from .._aio.tasks import acting, drop_tasks
 from .._base.results import BatchResult, Failure
 from ..engines.limits import MOST_PER_PULL
 from ..stats import Meter

@@ -9,8 +9,8 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from .._aio.loops import LoopOwner, drop_tasks
-from .._aio.tasks import acting, deputy, finish, warn_of_drop
+from .._aio.loops import LoopOwner
+from .._aio.tasks import acting, deputy, drop_tasks, finish, together, warn_of_drop
 from ..engines import Engine
 from ..errors import ClosedError
 from .core import StreamCore
@@ -103,7 +103,7 @@ class PoolLife:
             for work in self._all_streams()
         ]
         try:
-            await asyncio.gather(*map(deputy, ends))
+            await together(ends)
             await self.engine.aclose()
         except BaseException:
             await self.terminate()

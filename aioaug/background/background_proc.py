@@ -8,8 +8,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-from .._aio.loops import LoopResource, drop_tasks
-from .._aio.tasks import ended, finish, in_thread
+from .._aio.loops import LoopResource
+from .._aio.tasks import drop_tasks, ended, finish, in_thread
 from .._base.arguments import whole
 from .._base.seeding import IndexAllocator, batch_seeds, check_seed, seed_generators
 from .._imgaug import Portable

@@ -10,8 +10,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-from .._aio.loops import LoopResource, drop_tasks
-from .._aio.tasks import ended, finish
+from .._aio.loops import LoopResource
+from .._aio.tasks import drop_tasks, ended, finish
 from .._base.arguments import whole
 from .._base.system import available
 from .._transport.shared_pickle import SharedPickle

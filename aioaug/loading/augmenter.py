@@ -9,8 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from functools import partial
 from typing import Any, Protocol, Self
 
-from .._aio.loops import drop_tasks
-from .._aio.tasks import end_in_thread, ended, finish
+from .._aio.tasks import drop_tasks, end_in_thread, ended, finish
 from .._base.arguments import whole
 from .._base.system import worker_count
 from ..augmenters import batch_forms

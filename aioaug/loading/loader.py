@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from .._aio.loops import drop_tasks
-from .._aio.tasks import acting, ended, finish, together
+from .._aio.tasks import acting, drop_tasks, ended, finish, together
 from .._base.arguments import whole
 from .._base.results import Failure, Success
 from .._base.seeding import check_seed

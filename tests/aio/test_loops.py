@@ -19,7 +19,7 @@ import background_testing as bg
 import numpy as np
 import pytest
 from aioaug import AsyncPool, ClosedError, batch, blocking
-from aioaug._aio.loops import drop_tasks
+from aioaug._aio.tasks import drop_tasks
 from aioaug.images import ParallelImageDataGenerator
 
 FACTORIES = [asyncio.new_event_loop]
@@ -143,12 +143,13 @@ def test_ends_from_a_later_loop(run, engine, end, busy):
     run(finish())
 
 
-def test_an_end_that_a_loop_took_with_it(run):
+@pytest.mark.parametrize("later", [0, 0.001, 0.01, 0.02, 0.03, 0.2])  # the worker starts
+def test_an_end_that_a_loop_took_with_it(run, later):
     pool = AsyncPool(aug.sleep_for, processes=1)
 
     async def begin():
         pool.map_batches_async([60.0])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(later)
         closing = asyncio.ensure_future(pool.close())
         await asyncio.sleep(0)
         return closing

@@ -9,8 +9,7 @@ from inspect import signature
 from time import perf_counter
 from typing import Any
 
-from ..._aio.loops import drop_tasks
-from ..._aio.tasks import end_in_thread, finish, in_thread, together
+from ..._aio.tasks import drop_tasks, end_in_thread, finish, in_thread, together
 from ..._base import system
 from ..._base.threads import DaemonExecutor, refuse_at_exit
 from ..._transport import serialization
@@ -247,11 +246,9 @@ class ProcessEngine(Engine):
 
     async def _end_workers(self, kill: bool) -> None:
         busy = self._scheduler.busy
-        await asyncio.gather(
-            *(
-                supervisor.kill() if kill or supervisor in busy else supervisor.close()
-                for supervisor in self._supervisors
-            )
+        await together(
+            supervisor.kill() if kill or supervisor in busy else supervisor.close()
+            for supervisor in self._supervisors
         )
         await self._scheduler.drain()
         await end_in_thread(self._threads.shutdown)

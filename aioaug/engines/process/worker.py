@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
-from ..._aio.tasks import begin_in_thread, end_in_thread, ended, finish
+from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, finish
 from ..._base.limits import named
 from ..._base.results import Failure
 from ..._transport import serialization
@@ -102,6 +102,7 @@ class Worker:
         """Begin to end it at once, its event loop being closed; `bury` has to follow."""
         self._closed = True
         self._ready = False
+        drop_tasks((self._connecting, self._killing))
         if self._connection is not None:
             self._connection.abandon()
         self._process.kill()
@@ -114,7 +115,7 @@ class Worker:
         spawning = begin_in_thread(self._process.spawn)
         try:
             sock = await asyncio.wrap_future(spawning)
-        except asyncio.CancelledError:  # as at the end of the event loop
+        except BaseException:  # it was cancelled, or dropped with its event loop
             spawning.add_done_callback(_hang_up)
             raise
         if self._closed:
