@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import ParallelError
 from .calls import Call, Steps, Task, Work, check_limits, check_target
-from .components import rows, stack
-from .values import BatchRandom, ItemDraws, P, evaluate
+from .components import rows
+from .values import BatchRandom, P, draw, evaluate, of_items
 
 # The arguments of a call: positional ones, and those by name.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -40,7 +40,7 @@ def apply_steps(
     func, args, kwargs = evaluate((func, args, kwargs), batch)
     if not callable(func):
         raise TypeError(f"func must be callable, got {func!r}")
-    draws = ItemDraws.of(batch, p, requires_rng, evaluate(rng_seeds, batch))
+    p, seeds = draw(batch, p, requires_rng, evaluate(rng_seeds, batch))
     if post is None or post is False:
         post = batch.apply_defaults.get("post") or "_assemble"
     post = _named(batch, "post", post)
@@ -50,9 +50,9 @@ def apply_steps(
     for src, dst in pairs:
         given = {"src": src, "dst": dst}
         task = Task(func, {name: given[name] for name in given if _accepts(func, name)}, *path)
-        passed = {**given, "p": draws.chosen, "target": target, **kwargs}
+        passed = {**given, "p": p, "target": target, **kwargs}
         elements = _elements(batch, init, src, passed)
-        calls, passthrough = _calls(elements, args, kwargs, draws)
+        calls, passthrough = _calls(elements, args, kwargs, p, seeds)
         results = yield Work(task, calls, target, limits, passthrough, labels=batch.indices)
         result = post(results, **given, **kwargs)
     return batch if several else result
@@ -89,49 +89,6 @@ def inbatch_steps(
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
     return batch
-
-
-def assemble(batch: Any, results: Sequence[Any], src: Any, dst: Any) -> Any:
-    """Put results into components: one for each name of `dst`, or else of `src`."""
-    raise_failures(results, "Could not assemble the batch")
-    dst = src if dst is None else dst
-    if dst is None and batch.components is None and batch.data is not None:
-        batch.data_setter = stack(results)
-        return batch
-    if dst is None:
-        if any(result is not None for result in results):
-            raise ValueError("dst must say where the results go, since there is no src")
-        return batch
-    names = [dst] if isinstance(dst, str) else list(dst)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError("dst must say where the results go: src names no components")
-    columns = [list(results)]
-    if len(names) > 1:
-        for position, result in enumerate(results):
-            if not isinstance(result, tuple | list) or len(result) != len(names):
-                raise ValueError(f"func returned no {len(names)} values for item {position}")
-        columns = [[result[n] for result in results] for n in range(len(names))]
-    fill(batch, dict(zip(names, columns, strict=True)), src)
-    return batch
-
-
-def fill(batch: Any, columns: dict[str, Sequence[Any]], src: Any) -> None:
-    """Set components to columns of results."""
-    batch._fill(
-        {
-            name: batch._assemble_component(list(column), component=name, src=src)
-            for name, column in columns.items()
-        }
-    )
-
-
-def assemble_component(batch: Any, column: Sequence[Any], component: str, src: Any) -> Any:
-    """The column of a component made of one result for each item: (N,...), or objects (N,)."""
-    before = None
-    if not column:  # then the shape and dtype of the items are those there were before
-        before = batch.data if batch.components is None else getattr(batch.data, component, None)
-        before = getattr(batch, src) if before is None and isinstance(src, str) else before
-    return stack(column) if before is None else before[:0]
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:
@@ -204,7 +161,8 @@ def _calls(
     elements: Sequence[Arguments],
     args: Iterable[Any],
     kwargs: dict[str, Any],
-    draws: ItemDraws | None = None,
+    p: Any = None,
+    seeds: Any = None,
 ) -> tuple[list[Call], dict[int, Any]]:
     """A call for each element, with further arguments; those of `P` give each call its own.
 
@@ -213,16 +171,16 @@ def _calls(
     count = len(elements)
     each_args = [_spread(f"argument {n}", value, count) for n, value in enumerate(args)]
     each_kwargs = {name: _spread(name, value, count) for name, value in kwargs.items()}
-    draws = draws or ItemDraws(None, None)
-    draws.check(count)
+    chosen, seeds = of_items("p", 1 if p is None else p, count), of_items("rng_seeds", seeds, count)
     calls, passthrough = [], {}
     for position, (first, own) in enumerate(elements):
-        if not draws.applies(position):
+        if chosen[position]:
+            all_args = first + tuple(values[position] for values in each_args)
+            all_kwargs = own | {name: values[position] for name, values in each_kwargs.items()}
+            seed = seeds[position]
+            calls.append(Call(position, all_args, all_kwargs, None if seed is None else int(seed)))
+        else:
             passthrough[position] = first[0] if first else None
-            continue
-        all_args = first + tuple(values[position] for values in each_args)
-        all_kwargs = own | {name: values[position] for name, values in each_kwargs.items()}
-        calls.append(Call(position, all_args, all_kwargs, draws.seed(position)))
     return calls, passthrough
 
 

@@ -99,22 +99,16 @@ class _Piece:
 def _through(augment: Callable[[Any], Any], parts: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     from imgaug.augmentables.batches import UnnormalizedBatch
 
-    shapes = _shapes(parts)
-    columns = {column: _for_imgaug(column, value, shapes) for column, value in parts.values()}
+    given = dict(parts.values())
+    # Points need the size of their picture, or else of its mask or heatmap.
+    pictures = next((given[column] for column in _PICTURES if column in given), None)
+    shapes = None if pictures is None else [each.shape for each in pictures]
+    columns = {column: _for_imgaug(column, value, shapes) for column, value in given.items()}
     found = augment(UnnormalizedBatch(**columns))
     return {
         name: _as_before(value, getattr(found, f"{column}_aug"), column)
         for name, (column, value) in parts.items()
     }
-
-
-def _shapes(parts: dict[str, tuple[str, Any]]) -> list[tuple[int, ...]] | None:
-    """The shape of each item's picture, or else of its mask or heatmap; `None` if it has none."""
-    found = dict(parts.values())
-    for column in _PICTURES:
-        if column in found:
-            return [each.shape for each in found[column]]
-    return None
 
 
 def _for_imgaug(column: str, value: Any, shapes: list[tuple[int, ...]] | None) -> Any:

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from .._aio.tasks import in_thread
 from . import augmenting, decorators, files
-from .applying import apply_steps, assemble, assemble_component
+from .applying import apply_steps, raise_failures
 from .calls import Steps
-from .components import Components, LabelledRows
+from .components import Components, LabelledRows, stack
 from .data import BatchData
 from .decorators import action, with_twin
 from .index import DatasetIndex
@@ -116,13 +116,39 @@ class Batch(BatchData):
         return apply_steps(self, func, init, post, src, dst, *args, p=p, **options)
 
     def _assemble(self, results: Sequence[Any], *, src: Any, dst: Any, **kwargs: Any) -> Self:
-        """Put results into components; the `post` of calls that have none."""
-        assemble(self, results, src, dst)
+        """Put results into components: one for each name of `dst`, or else of `src`."""
+        raise_failures(results, "Could not assemble the batch")
+        dst = src if dst is None else dst
+        if dst is None:
+            if self.components is None and self.data is not None:
+                self.data_setter = stack(results)
+            elif any(result is not None for result in results):
+                raise ValueError("dst must say where the results go, since there is no src")
+            return self
+        names = [dst] if isinstance(dst, str) else list(dst)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("dst must say where the results go: src names no components")
+        columns = [list(results)]
+        if len(names) > 1:
+            for position, result in enumerate(results):
+                if not isinstance(result, tuple | list) or len(result) != len(names):
+                    raise ValueError(f"func returned no {len(names)} values for item {position}")
+            columns = [[result[n] for result in results] for n in range(len(names))]
+        self._fill(
+            {
+                name: self._assemble_component(column, component=name, src=src)
+                for name, column in zip(names, columns, strict=True)
+            }
+        )
         return self
 
     def _assemble_component(self, column: Sequence[Any], *, component: str, src: Any) -> Any:
-        """The column of a component out of results; to be overridden for other kinds."""
-        return assemble_component(self, column, component, src)
+        """The column of a component made of one result for each item: (N,...), or objects (N,)."""
+        before = None
+        if not column:  # then the shape and dtype of the items are those there were before
+            before = self.data if self.components is None else getattr(self.data, component, None)
+            before = getattr(self, src) if before is None and isinstance(src, str) else before
+        return stack(column) if before is None else before[:0]
 
     def get_errors(self, all_res: Sequence[Any]) -> list[Exception] | None:
         """The exceptions among the results of a parallel call, `None` if there are none."""

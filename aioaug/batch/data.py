@@ -15,8 +15,8 @@ from .components import (
     columns_from,
     crop,
     crop_raw,
+    each_column,
     named,
-    raw_item,
     rows,
 )
 from .decorators import action, finish_class
@@ -54,6 +54,8 @@ class BatchData:
         *args: Any,
         **kwargs: Any,
     ) -> None:
+        import numpy as np
+
         if self.components is not None:
             if not isinstance(self.components, tuple):
                 raise TypeError(f"components must be a tuple of names, got {self.components!r}")
@@ -62,7 +64,9 @@ class BatchData:
                     raise ValueError(f"component {name!r} has the name of an attribute")
         if isinstance(preloaded, Components):
             self.components = preloaded._names  # of a batch that may have added some
-        self.index = index if hasattr(index, "indices") else _as_index(index)
+        self.index = index if hasattr(index, "indices") else np.asarray(index)
+        if self.indices.ndim != 1:
+            raise TypeError(f"index must be one-dimensional, got {index!r}")
         self.pipeline = pipeline
         self.iteration: int | None = None
         self._dataset = dataset
@@ -168,24 +172,24 @@ class BatchData:
             return
         self._load_pending()
         if isinstance(dst, str):
-            found = {dst: crop(src, self.indices)}
+            found = {dst: None if src is None else crop(src, self.indices)}
         else:
             names = named(dst, ())
             found = columns_from(src, names, self._labels)
             if missing := [name for name in names if name not in found]:
                 raise KeyError(f"the source has no {', '.join(map(repr, missing))}")
-        self._fill(copy.deepcopy(found) if self._copy else found)
+        self._fill(self._copied(found))
 
     def _put(self, source: Any, labels: Labels | None) -> None:
-        found = source
-        if self.components is not None:
+        """Make `source` the data, or the rows of it that go by labels."""
+        if self.components is None:
+            self._data = self._copied(source if labels is None else crop_raw(source, labels))
+        else:
             found = {} if source is None else columns_from(source, self.components, labels)
-        elif labels is not None:
-            found = crop_raw(source, labels)
-        found = copy.deepcopy(found) if self._copy else found
-        if self.components is not None:
-            found = Components(self.components, found, self._labels)
-        self._data = found
+            self._data = Components(self.components, self._copied(found), self._labels)
+
+    def _copied(self, data: Any) -> Any:
+        return copy.deepcopy(data) if self._copy else data
 
     def _fill(self, columns: dict[str, Any]) -> None:
         """Set components, those that are new after those that are there."""
@@ -213,8 +217,9 @@ class BatchData:
             columns = [None] * len(names) if init is None else list(init)
         if len(columns) != len(names):
             raise ValueError(f"init has {len(columns)} columns for {len(names)} components")
+        own = self.components or ()
         for name in names:
-            if name in (self.components or ()):
+            if name in own:
                 raise ValueError(f"a component {name!r} exists already")
             if names.count(name) > 1 or hasattr(type(self), name) or name in vars(self):
                 raise ValueError(f"an attribute {name!r} exists already")
@@ -224,9 +229,9 @@ class BatchData:
         kept = self._data._columns if isinstance(self._data, Components) else {}
         if self.components is None and self._data is not None:
             warnings.warn("All batch data is erased: it had no names", stacklevel=2)
-        self.components = (self.components or ()) + names
-        added = dict(zip(names, columns, strict=True))
-        self._data = Components(self.components, kept | added, self._labels)
+        self.components = own + names
+        columns_by_name = kept | dict(zip(names, columns, strict=True))
+        self._data = Components(self.components, columns_by_name, self._labels)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -256,9 +261,10 @@ class BatchData:
 
     def __getitem__(self, item: Any) -> Any:
         data = self.data
-        if isinstance(data, Components) or data is None:
-            return None if data is None else data[item]
-        return raw_item(data, self._labels, item)
+        if isinstance(data, Components):
+            return data[item]
+        where = None if data is None else self._labels.find(item)
+        return each_column(data, lambda column: rows(column, where))
 
     def __iter__(self) -> Iterator[Any]:
         return (self[label] for label in self.indices)
@@ -292,15 +298,14 @@ class BatchData:
         object.__setattr__(twin, "pipeline", self.pipeline)
         return twin
 
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)
-
     def deepcopy(self) -> Self:
         """A copy that shares nothing but the dataset and the pipeline, and draws the same numbers.
 
         `copy.copy` makes the same.
         """
         return copy.deepcopy(self)
+
+    __copy__ = deepcopy
 
     # -- out of data, and out of other batches --
 
@@ -355,8 +360,8 @@ class BatchData:
         size = sum(map(len, batches))
         limit, rest = size if batch_size is None else min(batch_size, size), None
         if limit < size:
-            rest = _new(kind, size - limit, _cut(first, slice(limit, None)))
-            first = _cut(first, slice(limit))
+            rest = _new(kind, size - limit, each_column(first, lambda column: column[limit:]))
+            first = each_column(first, lambda column: column[:limit])
         return _new(kind, limit, first), rest
 
     @classmethod
@@ -381,10 +386,6 @@ def _merged(cls: type[BatchData], batches: Sequence[BatchData], name: str | None
     return None if all(empty) else cls.merge_component(name, column)
 
 
-def _cut(columns: dict[Any, Any], where: slice) -> dict[Any, Any]:
-    return {n: None if column is None else rows(column, where) for n, column in columns.items()}
-
-
 def _new(kind: type[BatchData], size: int, columns: dict[Any, Any]) -> Any:
     """A batch of these columns, or of the one without a name."""
     if not size:
@@ -394,12 +395,3 @@ def _new(kind: type[BatchData], size: int, columns: dict[Any, Any]) -> Any:
         batch.components = tuple(columns)
     batch.data_setter = columns.get(None, columns)
     return batch
-
-
-def _as_index(index: Any) -> NDArray[Any]:
-    import numpy as np
-
-    found: NDArray[Any] = np.asarray(index)
-    if found.ndim != 1:
-        raise TypeError(f"index must be one-dimensional, got {index!r}")
-    return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import formats
 from .._base.optional import need
-from .applying import apply_steps, fill
+from .applying import apply_steps
 from .calls import drive
 from .components import Labels, named, stack
 from .data import BatchData
@@ -127,11 +127,12 @@ def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -
     paths = _paths(batch, src)
     own: dict[str, Any] = {"names": names, "options": options}
     values = drive(apply_steps(batch, _read_item, paths, _unwrapped, target="t", **own))
-    if not names:
-        batch.data_setter = stack([value for (value,) in values])
-        return
-    columns = zip(*values, strict=True) if values else [()] * len(names)
-    fill(batch, dict(zip(names, columns, strict=True)), None)
+    if len(names) < 2:
+        values = [value for (value,) in values]
+    if names:
+        batch._assemble(values, src=None, dst=names)
+    else:
+        batch.data_setter = stack(values)
 
 
 def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[str, Any]) -> None:

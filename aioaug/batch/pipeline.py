@@ -153,11 +153,10 @@ class Pipeline:
         `prefetch` batches are worked on while the caller uses one. The other arguments are those
         of `DatasetIndex.next_batch`.
         """
+        limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
         if whole("prefetch", prefetch, low=0):
-            limits = (n_iters, n_epochs, drop_last, prefetch)
-            return _blocking(self.gen_batch_async(batch_size, shuffle, *limits))
-        n_epochs = _epochs(n_iters, n_epochs)
-        return self._in_turn(batch_size, shuffle, n_iters, n_epochs, drop_last)
+            return _blocking(self.gen_batch_async(batch_size, shuffle, *limits, prefetch))
+        return self._in_turn(batch_size, shuffle, *limits)
 
     def gen_batch_async(
         self,
@@ -169,9 +168,9 @@ class Pipeline:
         prefetch: int = 0,
     ) -> BatchStream:
         """`gen_batch` for coroutines: a stream for `async for`, that ends with `async with`."""
-        prefetch = whole("prefetch", prefetch, low=0)
-        n_epochs = _epochs(n_iters, n_epochs)
-        source, seeds = self._source(batch_size, shuffle, n_iters, n_epochs, drop_last)
+        limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
+        source, seeds = self._source(batch_size, shuffle, *limits)
+        at_once = whole("prefetch", prefetch, low=0) + 1
 
         async def call(chunk: Sequence[tuple[int, Any]]) -> list[Outcome[Any]]:
             ((number, batch),) = chunk
@@ -185,9 +184,9 @@ class Pipeline:
                 call,
                 open_source(source),
                 DeliveryTracker(IndexAllocator()),
-                window=prefetch + 1,
+                window=at_once,
                 chunksize=1,
-                flying=prefetch + 1,
+                flying=at_once,
                 ordered=True,
                 meter=Meter(),
             )
@@ -216,12 +215,7 @@ class Pipeline:
         return (self.execute_for(batch, n + 1, seeds(n)) for n, batch in enumerate(source))
 
     def _source(
-        self,
-        batch_size: int,
-        shuffle: Any,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
+        self, batch_size: int, shuffle: Any, *limits: Any, **named: Any
     ) -> tuple[Iterator[Any], Callable[[int], Any]]:
         """The batches before any action, and the seed of each by its number."""
         import numpy as np
@@ -234,9 +228,7 @@ class Pipeline:
         # The second child is for what concerns no batch, the third for the batches.
         order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
         in_order = shuffle is False or (shuffle is not True and shuffle < 0)
-        batches = self.dataset.gen_batch(
-            batch_size, False if in_order else order, n_iters, n_epochs, drop_last
-        )
+        batches = self.dataset.gen_batch(batch_size, False if in_order else order, *limits, **named)
         entropy, key = execution.entropy, execution.spawn_key
         return batches, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.random import Generator, SeedSequence
@@ -34,19 +33,17 @@ def seed_sequence(seed: Any = None) -> SeedSequence:
     """
     import numpy as np
 
+    seed = seed.bit_generator if isinstance(seed, np.random.Generator) else seed
+    if isinstance(seed, np.random.BitGenerator):
+        origin = seed.seed_seq  # of another kind where it was made of words of its own
+        seed = origin if isinstance(origin, np.random.SeedSequence) else None
     if seed is None or isinstance(seed, np.random.SeedSequence):
         return np.random.SeedSequence() if seed is None else seed
-    if isinstance(seed, np.random.Generator):
-        seed = seed.bit_generator
-    if isinstance(seed, np.random.BitGenerator):
-        origin = seed.seed_seq
-        return origin if isinstance(origin, np.random.SeedSequence) else np.random.SeedSequence()
     try:
         number = operator.index(seed)
     except TypeError:
-        raise TypeError(
-            f"a seed must be an int, a SeedSequence or a Generator, got {seed!r}"
-        ) from None
+        kinds = "an int, a SeedSequence or a Generator"
+        raise TypeError(f"a seed must be {kinds}, got {seed!r}") from None
     if number < 0:
         raise ValueError(f"a seed must not be negative, got {number}")
     return np.random.SeedSequence(number)
@@ -248,56 +245,35 @@ def evaluate(value: Any, batch: Any) -> Any:
     """
     if isinstance(value, Expression):
         return value.get(batch)
-    if type(value) in (list, tuple):
-        found = [evaluate(each, batch) for each in value]
-        return value if _all_same(found, value) else type(value)(found)
-    if type(value) is dict:
-        found = [evaluate(each, batch) for each in value.values()]
-        same = _all_same(found, value.values())
-        return value if same else dict(zip(value, found, strict=True))
-    return value
+    if type(value) not in (list, tuple, dict):
+        return value
+    before = list(value.values() if type(value) is dict else value)
+    after = [evaluate(each, batch) for each in before]
+    if all(one is other for one, other in zip(after, before, strict=True)):
+        return value
+    return dict(zip(value, after, strict=True)) if type(value) is dict else type(value)(after)
 
 
-def _all_same(found: Iterable[Any], before: Iterable[Any]) -> bool:
-    return all(one is other for one, other in zip(found, before, strict=True))
+def draw(batch: Any, p: Any, requires_rng: bool, seeds: Any) -> tuple[Any, Any]:
+    """Which items are worked on, and the seeds of their generators; both may be for all alike.
 
-
-@dataclass
-class ItemDraws:
-    """What is drawn for the items of one call: the same for every pair of `src` and `dst`."""
-
-    chosen: Any  # whether the function is applied to an item; None is to all
-    seeds: Any  # of the items' generators; None without
-
-    @classmethod
-    def of(cls, batch: Any, p: Any, requires_rng: bool, seeds: Any) -> Self:
-        """Draw for every item of the batch, the choice first."""
-        if isinstance(p, float) or (p is not None and not isinstance(p, P | int)):
-            p = float(p)
-            if not 0 <= p <= 1:
-                raise ValueError(f"p must be from 0 to 1, got {p}")
-            p = P(batch.random.binomial(1, p, size=len(batch)))
-        elif p not in (None, 0, 1) and not isinstance(p, P):
+    It is the same for every pair of `src` and `dst` of a call, so it is drawn once, before them.
+    """
+    if not (p is None or isinstance(p, P)):
+        if not 0 <= p <= 1:
             raise ValueError(f"p must be from 0 to 1, got {p}")
-        if seeds is None and requires_rng:
-            seeds = batch.random.integers(0, 2**63 - 1, size=len(batch))
-        return cls(p, seeds.values if isinstance(seeds, P) else seeds)
+        if not isinstance(p, int):
+            p = P(batch.random.binomial(1, float(p), size=len(batch)))
+    if seeds is None and requires_rng:
+        seeds = batch.random.integers(0, 2**63 - 1, size=len(batch))
+    return p, seeds
 
-    def check(self, count: int) -> None:
-        """Raise `ValueError` if something was drawn or given for fewer than `count` items."""
-        for name, drawn in (("p", self.chosen), ("rng_seeds", self.seeds)):
-            values: Any = drawn.values if isinstance(drawn, P) else drawn
-            if hasattr(values, "__len__") and len(values) < count:
-                raise ValueError(f"{name} has {len(values)} values for {count} items")
 
-    def applies(self, position: int) -> bool:
-        """Whether the function is applied to an item."""
-        if isinstance(self.chosen, P):
-            return bool(self.chosen.values[position])
-        return self.chosen is None or bool(self.chosen)
-
-    def seed(self, position: int) -> int | None:
-        """The seed of an item's `rng`, if it gets one."""
-        if self.seeds is None:
-            return None
-        return int(self.seeds[position] if hasattr(self.seeds, "__len__") else self.seeds)
+def of_items(name: str, value: Any, count: int) -> Sequence[Any]:
+    """The value for each item out of a `P`, a sequence, or one value for all; none may lack one."""
+    values = value.values if isinstance(value, P) else value
+    if not hasattr(values, "__len__"):
+        return [values] * count
+    if len(values) < count:
+        raise ValueError(f"{name} has {len(values)} values for {count} items")
+    return values  # type: ignore[no-any-return]

@@ -185,9 +185,7 @@ async def shutdown_async() -> None:
 
 def _the_shared() -> _SharedEngine:
     shared = _shared
-    if shared is None or shared.pid != os.getpid():
-        shared = undisturbed(_renewed)
-    return shared
+    return shared if shared and shared.pid == os.getpid() else undisturbed(_renewed)
 
 
 def _renewed() -> _SharedEngine:
