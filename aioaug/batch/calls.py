@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -43,6 +44,9 @@ _TARGETS = {
     "a": "a",
     "async": "a",
 }
+# Whoever waits for a call would take these for the end of its own iteration or task.
+_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
+_EXITS = (SystemExit, KeyboardInterrupt)
 # Threads mostly wait, for files or for each other's turn with the interpreter.
 _THREADS_PER_CPU = 4
 
@@ -161,7 +165,7 @@ def drive(steps: Steps) -> Any:
     while not over:
         if isinstance(found, Work):
             found = found.results(_run(found))
-        elif inspect.isawaitable(found := found()):
+        elif inspect.isawaitable(found := _plainly(found)):
             found = workers.call(_awaited, found)
         over, found = _next(steps, found)
     return found
@@ -175,16 +179,18 @@ async def drive_async(steps: Steps) -> Any:
     rest is abandoned.
     """
 
-    def step(found: Any) -> Any:
-        return in_thread(contextvars.copy_context().run, _next, steps, found)
+    def aside(fn: Callable[..., Any], *args: Any) -> Any:
+        # In a thread of ours, exits and interrupts are nobody else's either.
+        context = contextvars.copy_context()
+        return in_thread(context.run, _plainly, partial(fn, *args), (*_ENDS, *_EXITS))
 
-    over, found = await finish(step(None))
+    over, found = await finish(aside(_next, steps, None))
     while not over:
         if isinstance(found, Work):
             found = found.results(await _run_async(found))
-        elif inspect.isawaitable(found := await in_thread(found)):
-            found = await found
-        over, found = await finish(step(found))
+        elif inspect.isawaitable(found := await aside(found)):
+            found = await _awaited(found)
+        over, found = await finish(aside(_next, steps, found))
     return found
 
 
@@ -196,8 +202,18 @@ def _next(steps: Steps, found: Any) -> tuple[bool, Any]:
         return True, end.value
 
 
+def _plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = _ENDS) -> Any:
+    try:
+        return fn()
+    except ends as error:
+        raise RuntimeError(f"{type(error).__name__} was raised: {error}") from error
+
+
 async def _awaited(found: Awaitable[Any]) -> Any:
-    return await found
+    try:
+        return await found
+    except StopAsyncIteration as error:
+        raise RuntimeError(f"StopAsyncIteration was raised: {error}") from error
 
 
 def _run(work: Work) -> Found:
