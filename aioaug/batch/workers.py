@@ -52,6 +52,7 @@ class _SharedEngine:
         self.pid = os.getpid()
         self.portal_ref = PortalRef()
         self._engine: Engine | None = None
+        self._abandoned: Engine | None = None
         self._started: asyncio.Future[None] | None = None
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
@@ -67,12 +68,19 @@ class _SharedEngine:
         finally:
             task.cancel()
 
+    def abandon(self) -> None:
+        """Have the next call get new workers; from any thread.
+
+        Whoever stops waiting says so at once: the call is cancelled only later, on the loop.
+        """
+        self._abandoned = self._engine
+
     async def close(self) -> None:
         """End all workers when their calls are done."""
         while self._runs:
             await asyncio.wait(self._runs)
         self._closed = True
-        self._retire()
+        self._retire(self._engine)
         if self._ending:
             await asyncio.wait(self._ending)
 
@@ -92,7 +100,7 @@ class _SharedEngine:
                 await together(map(one, range(0, len(items), size)))
         except TimeoutError:
             # Workers may be stuck in what nobody waits for any more.
-            self._retire()
+            self._retire(self._engine)
         return found
 
     async def _piece(self, workers: int, fn: Function, items: Items) -> list[Outcome[Any]]:
@@ -121,8 +129,9 @@ class _SharedEngine:
     def _get(self, workers: int) -> tuple[Engine, asyncio.Future[None]]:
         if self._closed:
             raise ClosedError("the workers were shut down")
+        self._retire(self._abandoned)
         if self._engine is None or self._started is None or self._engine.workers < workers:
-            self._retire()
+            self._retire(self._engine)
             self._engine = ProcessEngine(SharedPickle(None), workers=workers)
             self._started = asyncio.ensure_future(self._engine.start())
             self._started.add_done_callback(self._note_start)
@@ -132,10 +141,10 @@ class _SharedEngine:
         if (started.cancelled() or started.exception()) and started is self._started:
             self._engine = self._started = None  # the next call tries again
 
-    def _retire(self) -> None:
+    def _retire(self, engine: Engine | None) -> None:
         """Give the engine no more calls; it ends when nobody awaits any of it any more."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
+        if engine is not None and engine is self._engine:
+            self._engine = self._abandoned = None
             ending = asyncio.create_task(engine.aclose())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
@@ -152,14 +161,22 @@ def run(fn: Function, items: Items, limits: Limits) -> Found:
     """Call `fn` for each item in worker processes."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return shared.portal_ref.call(shared.run, fn, items, limits)
+    try:
+        return shared.portal_ref.call(shared.run, fn, items, limits)
+    except KeyboardInterrupt:
+        shared.abandon()
+        raise
 
 
 async def run_async(fn: Function, items: Items, limits: Limits) -> Found:
     """`run`, without blocking the event loop; cancelled, it abandons the calls."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return await shared.portal_ref.call_async(shared.run, fn, items, limits)
+    try:
+        return await shared.portal_ref.call_async(shared.run, fn, items, limits)
+    except asyncio.CancelledError:
+        shared.abandon()
+        raise
 
 
 def call(fn: Callable[..., Awaitable[T]], *args: Any) -> T:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import subprocess
 import sys
 import threading
@@ -501,6 +502,30 @@ async def test_cancelling():
     await asyncio.sleep(0.1)
     assert len(done) <= count + 2
     assert (await make().apply_parallel_async(double, src="images", target="m")).images[0] == 4
+
+
+SLOW = {"init": [20] * 4, "dst": "out", "target": "mpc", "n_workers": 2}
+
+
+async def test_cancelled_work_is_not_waited_for():
+    """The next call gets workers of its own, as after a timeout."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await make().apply_parallel_async(sleeps, **SLOW)
+    async with asyncio.timeout(10):
+        made = await make().apply_parallel_async(double, src="images", target="mpc", n_workers=2)
+    assert made.images.tolist() == [4, 6, 8, 10]
+
+
+def test_interrupted_work_is_not_waited_for():
+    thread, number = threading.get_ident(), signal.SIGINT
+    timer = threading.Timer(1, signal.pthread_kill, (thread, number))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        make().apply_parallel(sleeps, **SLOW)
+    timer.join()
+    made = make().apply_parallel(double, src="images", target="mpc", n_workers=2, timeout=10)
+    assert made.images.tolist() == [4, 6, 8, 10]
 
 
 def test_shutdown_and_anew():
