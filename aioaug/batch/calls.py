@@ -95,6 +95,11 @@ class Task:
         finally:
             ITEM.set(before)
 
+    def perform_alone(self, call: Call) -> Any:
+        """`perform` where nothing else runs: `random` and `numpy.random` are the item's, too."""
+        ItemRandom(self.root, (*self.path, call.position)).seed_globals()
+        return self.perform(call)
+
 
 @dataclass(frozen=True)
 class Work:
@@ -226,7 +231,7 @@ def _run(work: Work) -> Found:
             concurrent.futures.wait(threads, work.limits.timeout)
         return dict(found)
     if work.place == "m":
-        return workers.run(work.task.perform, work.calls, work.limits)
+        return workers.run(work.task.perform_alone, work.calls, work.limits)
     return workers.call(_on_loop, work)
 
 
@@ -244,7 +249,7 @@ async def _run_async(work: Work) -> Found:
             await asyncio.wait(map(asyncio.wrap_future, threads), timeout=work.limits.timeout)
         return dict(found)
     if work.place == "m":
-        return await workers.run_async(work.task.perform, work.calls, work.limits)
+        return await workers.run_async(work.task.perform_alone, work.calls, work.limits)
     return await _on_loop(work)
 
 

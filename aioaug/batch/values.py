@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from .._base.seeding import SEED_LIMIT, Seeds, seed_generators
+
 if TYPE_CHECKING:
     from numpy.random import Generator, SeedSequence
 
@@ -73,17 +75,25 @@ class ItemRandom:
     @property
     def generator(self) -> Generator:
         """The item's generator, made when it is first asked for."""
-        import numpy as np
-
         if self._generator is None:
-            entropy, path = self.root
-            self._generator = make_rng(np.random.SeedSequence(entropy, spawn_key=path + self.path))
+            self._generator = make_rng(self._seed())
         return self._generator
+
+    def seed_globals(self) -> None:
+        """Have the generators that all code of this interpreter shares draw for this item."""
+        numbers = self._seed(0).generate_state(2).tolist()
+        seed_generators(Seeds(*(number % SEED_LIMIT for number in numbers)))
 
     def next_path(self) -> tuple[int, ...]:
         """The path of a call that the item's own function makes."""
         self._calls += 1
         return (*self.path, self._calls - 1)
+
+    def _seed(self, *more: int) -> SeedSequence:
+        import numpy as np
+
+        entropy, path = self.root
+        return np.random.SeedSequence(entropy, spawn_key=(*path, *self.path, *more))
 
 
 # The item that this thread, task or worker works on.

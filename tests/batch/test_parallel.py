@@ -24,6 +24,7 @@ from batch_testing import (
     dies_on_two,
     double,
     fails_on_two,
+    global_noise,
     nested,
     nested_processes,
     pid,
@@ -121,6 +122,20 @@ def test_an_item_draws_from_a_stream_of_its_own(target):
     noise = found - np.arange(2, 6)
     assert len(set(noise)) == 4
     assert (first.twice - found != noise).all()  # the second call has other streams
+
+
+def test_global_generators_of_workers_are_seeded_for_each_item():
+    """Workers that are forks, or seeded alike, would draw the same for different items."""
+    found = [
+        make(8, seed).apply_parallel(
+            global_noise, src="images", dst="out", target="mpc", n_workers=workers
+        )
+        for seed, workers in ((7, 2), (7, 4), (8, 4))
+    ]
+    first, again, other = (made.out for made in found)
+    assert len(set(first.ravel())) == 16
+    np.testing.assert_array_equal(first, again)
+    assert not set(first.ravel()) & set(other.ravel())
 
 
 @every_target
