@@ -232,7 +232,7 @@ def _run(work: Work) -> Found:
         return dict(found)
     if work.place == "m":
         return workers.run(work.task.perform_alone, work.calls, work.limits)
-    return workers.call(_on_loop, work)
+    return workers.call(partial(_on_loop, work, shared=True))
 
 
 async def _run_async(work: Work) -> Found:
@@ -250,7 +250,7 @@ async def _run_async(work: Work) -> Found:
         return dict(found)
     if work.place == "m":
         return await workers.run_async(work.task.perform_alone, work.calls, work.limits)
-    return await _on_loop(work)
+    return await _on_loop(work, shared=False)
 
 
 def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
@@ -296,16 +296,29 @@ def _in_threads(work: Work, *, join: bool) -> Iterator[tuple[Found, list[Future[
         executor.shutdown(wait=join and all(thread.done() for thread in threads))
 
 
-async def _on_loop(work: Work) -> Found:
-    """Calls as tasks of the running loop; functions that are no coroutines go one by one."""
+async def _on_loop(work: Work, *, shared: bool) -> Found:
+    """Calls as tasks of the running loop; functions that are no coroutines go one by one.
+
+    On the loop that others share these go into threads, for they would hold up everybody.
+    """
     found: Found = {}
     turns = asyncio.Semaphore(work.limits.workers or len(work.calls))
+    aside = asyncio.Lock() if shared and not work.task.is_async else None
     tasks: list[asyncio.Task[None]] = []
+
+    async def begin(call: Call) -> Any:
+        if aside is None:
+            return work.task.begin(call)
+        context = contextvars.copy_context()
+        async with aside:
+            value = await in_thread(context.run, _plainly, partial(work.task.begin, call))
+        ITEM.set(context[ITEM])
+        return value
 
     async def one(place: int, call: Call) -> None:
         async with turns:
             try:
-                value = work.task.begin(call)
+                value = await begin(call)
                 found[place] = Success(await value if inspect.isawaitable(value) else value)
             except Exception as error:
                 found[place] = Failure(error)

@@ -543,6 +543,43 @@ def test_interrupted_work_is_not_waited_for():
     assert made.images.tolist() == [4, 6, 8, 10]
 
 
+def test_plain_functions_do_not_hold_the_loop_of_others():
+    """Blocking calls share a loop: what stands still on it holds up everybody."""
+    begun, free = threading.Event(), threading.Event()
+
+    def holding(item):
+        begun.set()
+        assert free.wait(20)
+        return item
+
+    held = threading.Thread(
+        target=make().apply_parallel, args=(holding,), kwargs={"src": "images", "target": "async"}
+    )
+    held.start()
+    assert begun.wait(10)
+    other = threading.Thread(
+        target=make().apply_parallel, args=(scaled_async,), kwargs={"src": "images"}
+    )
+    other.start()
+    other.join(10)
+    stuck = other.is_alive()
+    free.set()
+    held.join(20)
+    other.join(20)
+    assert not stuck
+
+
+def test_plain_functions_may_return_coroutines():
+    made = make(kind=Pictures)
+
+    async def noisy(item):
+        return item + made.random.random()
+
+    found = made.apply_parallel(lambda item: noisy(item), src="images", dst="out", target="async")
+    expected = make(kind=Pictures).noisy(src="images", target="for")
+    np.testing.assert_array_equal(found.out, expected.images)
+
+
 def test_shutdown_and_anew():
     batch.shutdown()
     batch.shutdown()
