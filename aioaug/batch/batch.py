@@ -97,8 +97,8 @@ class Batch(BatchData):
             src: a component; a list of components, each done on its own, with the same choice of
                 items and the same generators; a tuple, whose rows go into `func` as one tuple; or
                 the items themselves.
-            dst: as `src`, which it is by default; a tuple takes apart the tuples that `func`
-                returns. Components that do not exist are added.
+            dst: as `src`, which it is by default; a tuple takes apart the tuples, lists or
+                arrays that `func` returns. Components that do not exist are added.
             p: the probability that an item is worked on; others go into `dst` as they are.
             target: "for", "threads", "mpc" (processes: what travels must pickle) or "async" (on
                 an event loop, the running one if there is one), or the first letter.
@@ -131,7 +131,8 @@ class Batch(BatchData):
         columns = [list(results)]
         if len(names) > 1:
             for position, result in enumerate(results):
-                if not isinstance(result, tuple | list) or len(result) != len(names):
+                several = isinstance(result, tuple | list) or getattr(result, "ndim", False)
+                if not several or len(result) != len(names):
                     raise ValueError(f"func returned no {len(names)} values for item {position}")
             columns = [[result[n] for result in results] for n in range(len(names))]
         self._fill(

@@ -18,6 +18,7 @@ from .components import (
     each_column,
     named,
     rows,
+    stack,
 )
 from .decorators import action, finish_class
 from .index import DatasetIndex
@@ -33,6 +34,9 @@ class BatchData:
     """Named columns of the same items, known by the labels of an index."""
 
     components: tuple[str, ...] | None = None
+    index: Any = None
+    pipeline: Any = None
+    iteration: int | None = None
     apply_defaults: dict[str, Any] = {  # noqa: RUF012 - as subclasses are written
         "target": "threads",
         "post": "_assemble",
@@ -68,7 +72,6 @@ class BatchData:
         if self.indices.ndim != 1:
             raise TypeError(f"index must be one-dimensional, got {index!r}")
         self.pipeline = pipeline
-        self.iteration: int | None = None
         self._dataset = dataset
         self._copy = copy
         self._labels = index if isinstance(index, Labels) else Labels(self.indices)
@@ -209,11 +212,8 @@ class BatchData:
             ValueError: a component or an attribute has the name already, or there is not one
                 column for each name.
         """
-        if isinstance(components, str):
-            names: tuple[str, ...] = (components,)
-            columns = [init]
-        else:
-            names = tuple(components)
+        names, columns = named(components, ()), [init]
+        if not isinstance(components, str):
             columns = [None] * len(names) if init is None else list(init)
         if len(columns) != len(names):
             raise ValueError(f"init has {len(columns)} columns for {len(names)} components")
@@ -313,15 +313,16 @@ class BatchData:
     def from_data(cls, index: Any = None, data: Any = None) -> Self:
         """A batch of this data; without an index, its items are numbered.
 
-        A data frame's items keep their labels. With components, and in a tuple or a dict, data
-        is of columns, and the number of items is that of the first one's rows.
+        A data frame's items keep their labels. A tuple, a dict and, with components, a list are
+        of columns, and the number of items is that of the first one's rows. Without components,
+        a list is of items.
         """
         import numpy as np
 
-        column = data
-        if isinstance(data, dict):
-            column = next(iter(data.values()), ())
-        elif isinstance(data, tuple) or (isinstance(data, list) and cls.components is not None):
+        if isinstance(data, list) and cls.components is None:
+            data = stack(data)
+        column = next(iter(data.values()), ()) if isinstance(data, dict) else data
+        if isinstance(data, tuple | list):
             column = next((column for column in data if column is not None), ())
         if index is None:
             index = data.index.to_numpy() if hasattr(data, "iloc") else np.arange(len(column))

@@ -46,8 +46,9 @@ def test_components_must_be_a_tuple_and_free():
     for wrong in ("images", ["images"]):
         with pytest.raises(TypeError, match="components"):
             type("Wrong", (Batch,), {"components": wrong})([1])
-    with pytest.raises(ValueError, match="'size'"):
-        type("Wrong", (Batch,), {"components": ("images", "size")})([1])
+    for name in ("size", "index", "pipeline", "iteration", "dataset"):
+        with pytest.raises(ValueError, match=f"{name!r} has the name of an attribute"):
+            type("Wrong", (Batch,), {"components": ("images", name)})([1])
     with pytest.raises(TypeError, match="one-dimensional"):
         Batch(np.zeros((2, 2)))
 
@@ -262,6 +263,13 @@ def test_from_data():
     assert Two.from_data(data={"masks": np.arange(10)}).size == 10
     frame = frames.DataFrame({"images": [1, 2]}, index=["a", "b"])
     assert Two.from_data(data=frame)["b"].images == 2
+
+
+def test_a_list_without_components_is_of_items():
+    pictures = [np.zeros((5, 5)), np.ones((7, 5))]
+    made = Batch.from_data(data=pictures)
+    assert [made[0].shape, made[1].shape] == [(5, 5), (7, 5)]
+    assert Batch.from_data(data=[1, 2, 3]).data.tolist() == [1, 2, 3]
 
 
 def test_as_dataset():

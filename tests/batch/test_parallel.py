@@ -300,6 +300,11 @@ def test_an_empty_batch():
     assert len(made.a) == 0
 
 
+def test_several_values_may_be_an_array():
+    made = make().apply_parallel(lambda item: np.array([item, -item]), src="images", dst=("a", "b"))
+    assert (made.a.tolist(), made.b.tolist()) == ([2, 3, 4, 5], [-2, -3, -4, -5])
+
+
 def test_several_values_need_several_names():
     with pytest.raises(ValueError, match="2 values for item 0"):
         make().apply_parallel(double, src="images", dst=("a", "b"))
