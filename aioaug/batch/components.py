@@ -11,25 +11,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# What NaN is looked up by: nobody has such a label, and it is equal to itself in any process.
+_NAN = (float,)
+
+
 class Labels:
     """An array of labels (N,), and the position of each; the first one's if they repeat."""
 
     def __init__(self, indices: NDArray[Any]) -> None:
         self.indices = indices
+        self._need_keys = indices.dtype.kind in "mMfO"
 
     def __len__(self) -> int:
         return len(self.indices)
 
     @cached_property
     def _positions(self) -> dict[Any, int]:
-        labels = self.indices.tolist()
-        return dict(zip(reversed(labels), range(len(labels) - 1, -1, -1), strict=True))
+        keys = self.indices.tolist()
+        keys = [self._key(label) for label in keys] if self._need_keys else keys
+        return dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+
+    def _key(self, label: Any) -> Any:
+        """What a label is looked up by: NaN equals nothing, and times come in many units."""
+        import numpy as np
+
+        if self.indices.dtype.kind in "mM":
+            return np.asarray(label).astype(self.indices.dtype).item()
+        return _NAN if isinstance(label, float | np.floating) and label != label else label
 
     def position(self, label: Any) -> int:
         """Where the row with this label is; `KeyError` if there is none."""
         try:
-            return self._positions[label]
-        except TypeError:
+            return self._positions[self._key(label) if self._need_keys else label]
+        except (TypeError, ValueError):
             raise KeyError(label) from None
 
     def positions(self, labels: Iterable[Any]) -> NDArray[np.intp]:
@@ -44,9 +58,9 @@ class Labels:
 
         if isinstance(wanted, slice):
             return self._between(wanted)
-        if isinstance(wanted, list) or np.ndim(wanted):
-            return self.positions(wanted)
-        return self.position(wanted)
+        if self.indices.dtype.hasobject and isinstance(wanted, tuple):
+            return self.position(wanted)
+        return self.positions(wanted) if np.ndim(wanted) else self.position(wanted)
 
     def _between(self, bounds: slice) -> NDArray[np.intp]:
         """As in `range`: from the first label up to the second, which is not in it.

@@ -87,10 +87,10 @@ def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[st
     frame = formats.format_named(fmt).read(src, **options)
     if formats.LABELS in frame.columns:
         frame = frame.set_index(formats.LABELS)
-    try:
-        frame = frame.loc[batch.indices]
-    except KeyError as error:
-        raise KeyError(f"{src} lacks labels of this batch: {error}") from error
+    labels = frame.index.to_numpy()
+    if batch.indices.dtype.kind in "mM":  # which may have been written as texts
+        labels = labels.astype(batch.indices.dtype)
+    frame = frame.iloc[_rows_of(batch, labels, src)]
     if callable(post):
         frame = post(frame, src=src, fmt=fmt, dst=dst, **given)
     if not hasattr(frame, "iloc") or (dst is None and batch.components is None):
@@ -106,14 +106,18 @@ def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) 
     found = formats.format_named("npz").read(src, **options)
     if formats.LABELS not in found:
         raise ValueError(f"{src} was not written by dump: it has no labels")
-    labels = Labels(found.pop(formats.LABELS))
-    try:
-        where = labels.find(batch.indices)
-    except KeyError as error:
-        raise KeyError(f"{src} lacks label {error} of this batch") from error
+    where = _rows_of(batch, found.pop(formats.LABELS), src)
     names = named(dst, batch.components or tuple(found))
     columns = {name: found[name][where] for name in names if name in found}
     _fill_all(batch, columns, names, src)
+
+
+def _rows_of(batch: BatchData, labels: NDArray[Any], src: Any) -> NDArray[Any]:
+    """Where the rows of a batch are in a file that has these labels."""
+    try:
+        return Labels(labels).positions(batch.indices)
+    except KeyError as error:
+        raise KeyError(f"{src} lacks label {error} of this batch") from error
 
 
 def _fill_all(batch: BatchData, columns: dict[str, Any], names: Sequence[str], src: Any) -> None:

@@ -65,9 +65,8 @@ class DatasetIndex(Labels):
 
     def get_pos(self, index: Any) -> Any:
         """The position of a label, or the positions of several."""
-        if isinstance(index, Iterable) and not isinstance(index, str | bytes):
-            return self.positions(index)
-        return self.find(index)
+        several = isinstance(index, Iterable) and not isinstance(index, str | bytes | tuple)
+        return self.positions(index) if several else self.find(index)
 
     def subset_by_pos(self, pos: Any) -> Array:
         """The labels at some positions."""

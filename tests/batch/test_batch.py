@@ -129,6 +129,42 @@ def test_items():
         made[3].nothing = 1
 
 
+def tuples(*labels):
+    found = np.empty(len(labels), object)
+    found[:] = labels
+    return found
+
+
+ODD_LABELS = {
+    "days": np.array(["2024-02-28", "2024-02-29"], "M8[D]"),
+    "nanoseconds": np.array(["2024-02-28", "2024-02-29"], "M8[ns]"),
+    "durations": np.array([1, 2], "m8[s]"),
+    "nan": np.array([0.5, np.nan]),
+    "tuples": tuples(("a", 1), ("b", 2)),
+}
+odd_labels = pytest.mark.parametrize("labels", ODD_LABELS.values(), ids=ODD_LABELS)
+
+
+@odd_labels
+def test_labels_of_any_kind(labels):
+    made = Two(labels).add_components("more", np.array([5, 6]))
+    assert [item.more for item in made] == [5, 6]
+    assert made[labels[1]].more == 6
+    assert made[labels[::-1]].more.tolist() == [6, 5]
+    assert made.apply_parallel(double, src="more").more.tolist() == [10, 12]
+    dataset = made.as_dataset(Dataset)
+    assert [batch.more.tolist() for batch in dataset.gen_batch(1, n_epochs=1)] == [[10], [12]]
+    assert DatasetIndex(labels).get_pos(labels[1]) == 1
+
+
+@odd_labels
+def test_labels_of_data_frames(labels):
+    frames = pytest.importorskip("pandas")
+    made = Two.from_data(data=frames.DataFrame({"images": [1, 2]}, index=frames.Index(labels)))
+    assert made.images.tolist() == [1, 2]
+    assert [item.images for item in made] == [1, 2]
+
+
 def test_assigning():
     made = Two([1, 2], preloaded=(IMAGES, None))
     made.images = "anything"

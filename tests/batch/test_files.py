@@ -96,6 +96,18 @@ def test_round_trip(fmt, made, tmp_path):
         np.testing.assert_array_equal(getattr(part, name), getattr(made, name)[::-1][:2])
 
 
+@pytest.mark.parametrize("fmt", ["csv", "feather", "hdf5", "npz"])
+@pytest.mark.parametrize(
+    "labels",
+    [np.array(["2024-02-28", "2024-02-29"], "M8[ns]"), np.array([0.5, np.nan])],
+    ids=["dates", "nan"],
+)
+def test_labels_of_other_kinds(fmt, labels, tmp_path):
+    path = str(tmp_path / "file")
+    make(labels, x=np.arange(2)).dump(dst=path, fmt=fmt)
+    assert Batch(labels[::-1]).load(src=path, fmt=fmt, dst=("x",)).x.tolist() == [1, 0]
+
+
 @every_format
 async def test_in_a_thread(fmt, tmp_path):
     made, path = make(x=np.array([1.5, 2.5])), str(tmp_path / "file")
