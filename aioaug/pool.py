@@ -48,7 +48,8 @@ class AsyncPool(AsyncResource):
     of a closed loop raise `ClosedError`.
 
     Args:
-        augseq: an imgaug augmenter, or a callable; both must pickle for `engine="process"`.
+        augseq: an imgaug augmenter, or a callable. For `engine="process"` it is pickled; lambdas,
+            closures and what a notebook defines go by value.
         processes: the number of workers; `None` is one for each CPU that this process may use
             (affinity and cgroup quota), a negative number that many fewer, at least one.
         maxtasksperchild: replace a worker process after so many chunks; `None` is never.

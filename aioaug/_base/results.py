@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from ..errors import RemoteError, RemoteTraceback
+from . import pickling
 
 T = TypeVar("T")
 
@@ -49,9 +50,9 @@ class Failure:
         finally:
             del self  # the traceback has this frame, and would keep the exception alive
 
-    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
+    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[bytes, str]]:
         text = "".join(traceback.format_exception(self.error))
-        return _from_afar, (_portable(self.error), text)
+        return _from_afar, (_pickled(self.error), text)
 
 
 class Skipped:
@@ -95,19 +96,20 @@ def _plain(error: BaseException) -> RemoteError:
     return stand_in
 
 
-def _portable(error: BaseException) -> Exception:
+def _pickled(error: BaseException) -> bytes:
     """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
     try:
         # An exception may pickle and then fail to unpickle, which kills executors of every kind.
-        copy = pickle.loads(pickle.dumps(error))
-        if isinstance(error, Exception) and type(copy) is type(error):
-            return error
+        data = pickling.dumps(error)
+        if isinstance(error, Exception) and type(pickle.loads(data)) is type(error):
+            return data
     except BaseException:  # it may have been made to raise anything
         pass
     text = "".join(traceback.format_exception(error))
-    return RemoteError(type(error).__qualname__, str(error), text)
+    return pickling.dumps(RemoteError(type(error).__qualname__, str(error), text))
 
 
-def _from_afar(error: Exception, text: str) -> Failure:
+def _from_afar(data: bytes, text: str) -> Failure:
+    error = pickle.loads(data)
     error.__cause__ = RemoteTraceback(text)
     return Failure(error)

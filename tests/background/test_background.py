@@ -12,6 +12,7 @@ import signal
 import time
 
 import aioaug
+import aioaug_testing as aug
 import background_testing as bg
 import numpy as np
 import pytest
@@ -353,7 +354,7 @@ async def test_wrong_arguments(way, arguments, error, message):
 
 async def test_a_target_that_does_not_pickle(way):
     with pytest.raises(aioaug.TransportError, match="cannot be pickled"):
-        proc = await do(way.BackgroundProc, lambda: np.zeros(1))
+        proc = await do(way.BackgroundProc, aug.Locked())
         await do(proc.get)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from ..._aio.at_exit import killed_at_exit
 from ..._base.descriptors import process_descriptor, socket_pair
+from ..._base.pickling import main_program
 from ..._transport import messages
 from ..._worker import main as worker_main
 from ...errors import ClosedError
-from . import helper_processes, process_launch, start_conditions
+from . import helper_processes, start_conditions
 from .watched_process import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
@@ -71,7 +72,7 @@ class WorkerProcess:
             1,
             mp_context=context,
             initializer=worker_main.serve,
-            initargs=(connection, process_launch.main_program()),
+            initargs=(connection, main_program()),
         )
         try:
             executor.submit(worker_main.leave)
