@@ -14,6 +14,7 @@ The packages and modules, from the ground up; each imports only from those above
 from __future__ import annotations
 
 from ._imgaug import install as _install_imgaug
+from .augmenters.batch_forms import register_form
 from .background import BackgroundProc, SharedArray, SharedMem, SharedQ
 from .engines import Engine
 from .errors import (
@@ -56,6 +57,7 @@ __all__ = [
     "WorkerDied",
     "augment_batches",
     "augmenter_pool",
+    "register_form",
     "run",
 ]
 

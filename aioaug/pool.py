@@ -36,7 +36,9 @@ class AsyncPool(AsyncResource):
 
     Batches are imgaug's `Batch` and `UnnormalizedBatch` with any of their columns, or plain
     images, in the same form out: an array (N,H,W,C) or (N,H,W), or a list of arrays (H,W,C) or
-    (H,W), of any dtype that the augmenter takes. What is passed in stays unchanged. A callable
+    (H,W), of any dtype that the augmenter takes. A tuple `(images, ...)`, and a mapping, named
+    tuple or dataclass with imgaug's names of columns, come back with these augmented and the rest
+    as it was; see `register_form` for other classes. What is passed in stays unchanged. A callable
     `batch -> batch` in the place of an imgaug augmenter may take anything that pickles.
 
     The output depends on the seed and the batch's index alone: not on the number of workers,

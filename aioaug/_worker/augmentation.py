@@ -36,7 +36,11 @@ class Augmentation(Portable):
         """A copy for one more worker in this interpreter: augmenters are not thread-safe."""
         return copy.deepcopy(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "forms": batch_forms.registered_forms()}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
+        batch_forms.adopt_forms(state.pop("forms"))
         vars(self).update(state)
         if self._is_imgaug:
             self.localize(self.augmenter)

@@ -2,27 +2,61 @@
 
 `Batch` and `UnnormalizedBatch` pass as they are. An array (N,H,W,C) or (N,H,W), a list of
 arrays (H,W,C) or (H,W), or a list of one of imgaug's `...OnImage` objects goes in as a column
-of its own and comes back in the same form. A class with `__augment__(augment_batch)` does this
-itself: it makes an imgaug batch, calls the function with it, and returns a copy with the results.
+of its own and comes back in the same form. So do batches of several parts, see `compound`.
+A class with `__augment__(augment_batch)` does this itself: it makes an imgaug batch, calls the
+function with it, and returns a copy with the results. `register_form` teaches other classes.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+from . import compound
 
-_COLUMNS = {
-    "HeatmapsOnImage": "heatmaps",
-    "SegmentationMapsOnImage": "segmentation_maps",
-    "KeypointsOnImage": "keypoints",
-    "BoundingBoxesOnImage": "bounding_boxes",
-    "PolygonsOnImage": "polygons",
-    "LineStringsOnImage": "line_strings",
-}
+
+class RegisteredForm(NamedTuple):
+    """How objects of a class become a batch that is known, and back."""
+
+    to_batch: Callable[[Any], Any]
+    from_batch: Callable[[Any, Any], Any]
+
+
+_registered: dict[type, RegisteredForm] = {}
+
+
+def register_form(
+    kind: type, to_batch: Callable[[Any], Any], from_batch: Callable[[Any, Any], Any]
+) -> None:
+    """Have pools take objects of a class as batches, and of its subclasses.
+
+    `to_batch(value)` returns a batch of any other form, `from_batch(value, batch)` what takes the
+    place of `value`, given the augmented batch. Both run in the workers, and must not change
+    `value`. It counts for pools that are built afterwards; another call for the same class replaces
+    the first. Callables in the place of an imgaug augmenter get objects as they are.
+
+    Raises:
+        TypeError: `kind` is not a class, or one of the others not callable.
+    """
+    if not isinstance(kind, type):
+        raise TypeError(f"type must be a class, got {kind!r}")
+    for name, function in (("to_batch", to_batch), ("from_batch", from_batch)):
+        if not callable(function):
+            raise TypeError(f"{name} must be callable, got {function!r}")
+    _registered[kind] = RegisteredForm(to_batch, from_batch)
+
+
+def registered_forms() -> dict[type, RegisteredForm]:
+    """All that was registered, to be taken to workers."""
+    return dict(_registered)
+
+
+def adopt_forms(forms: Mapping[type, RegisteredForm]) -> None:
+    """Register in a worker what its parent had registered."""
+    _registered.update(forms)
 
 
 def is_batch(value: Any) -> bool:
@@ -32,27 +66,70 @@ def is_batch(value: Any) -> bool:
 
 def check(batch: Any) -> None:
     """Raise `TypeError` or `ValueError` if an imgaug augmenter cannot take `batch`."""
-    if _knows_how(batch):
+    if _knows_how(batch) or _registered_form(batch) is not None:
         return
     if _is_imgaugs(batch):
         used = [name for name in _augmented(batch) if getattr(batch, name) is not None]
         if used and type(batch).__name__ == "UnnormalizedBatch":
             raise ValueError(f"the batch was augmented already: {', '.join(used)} is set")
+    elif compound.is_compound(batch):
+        _compound_columns(batch)
     else:
         _column(batch)
 
 
 def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
-    """Run imgaug's `augment_batch_` over a batch of any form; `batch` itself stays as it is."""
+    """Run `augment_batch` of an imgaug batch over one of any form, which stays as it is."""
+    form = _registered_form(batch)
+    if form is not None:
+        return form.from_batch(batch, augment(form.to_batch(batch), augment_batch))
     check(batch)
     if _knows_how(batch):
         return batch.__augment__(augment_batch)
     if _is_imgaugs(batch):
         return augment_batch(copy.copy(batch))
+    if compound.is_compound(batch):
+        return _augment_compound(batch, augment_batch)
     if isinstance(batch, list) and not batch:
         return []
     column = _column(batch)
-    return getattr(augment_batch(_as_batch(column, batch)), f"{column}_aug")
+    return _augmented_columns({column: batch}, augment_batch)[column]
+
+
+def _augment_compound(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
+    paths = compound.columns_of(batch)
+    if not paths:  # all columns are empty
+        return copy.copy(batch)
+    columns = {name: compound.part_at(batch, path) for name, path in paths.items()}
+    augmented = _augmented_columns(columns, augment_batch)
+    return compound.with_parts(batch, {paths[name]: augmented[name] for name in paths})
+
+
+def _augmented_columns(
+    columns: dict[str, Any], augment_batch: Callable[[Any], Any]
+) -> dict[str, Any]:
+    import numpy as np
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    # imgaug takes one array of the points or boxes of several images, but fails to give it back.
+    arrays = [
+        name
+        for name, value in columns.items()
+        if name != "images" and isinstance(value, np.ndarray) and value.ndim == 3
+    ]
+    lists = {name: list(columns[name]) for name in arrays}
+    done = augment_batch(UnnormalizedBatch(**{**columns, **lists}))
+    augmented = {name: getattr(done, f"{name}_aug") for name in columns}
+    for name in arrays:
+        if len({item.shape for item in augmented[name]}) == 1:
+            augmented[name] = np.stack(augmented[name])
+    return augmented
+
+
+def _registered_form(value: Any) -> RegisteredForm | None:
+    if not _registered:
+        return None
+    return next((_registered[base] for base in type(value).__mro__ if base in _registered), None)
 
 
 def _knows_how(value: Any) -> bool:
@@ -65,14 +142,28 @@ def _is_imgaugs(value: Any) -> bool:
     return isinstance(value, (Batch, UnnormalizedBatch))
 
 
-def _as_batch(column: str, value: Any) -> Batch | UnnormalizedBatch:
-    from imgaug.augmentables.batches import UnnormalizedBatch
-
-    return UnnormalizedBatch(**{column: value})
-
-
 def _augmented(batch: Any) -> list[str]:
     return [name for name in vars(batch) if name.endswith("_aug")]
+
+
+def _compound_columns(batch: Any) -> None:
+    paths = compound.columns_of(batch)
+    if not paths and not _is_empty(batch):
+        raise TypeError(
+            f"a {type(batch).__name__} must have some of {', '.join(sorted(compound.NAMES))}, "
+            f"got {', '.join(map(str, batch)) if isinstance(batch, Mapping) else batch!r}"
+        )
+    if "images" in paths:
+        images = compound.part_at(batch, paths["images"])
+        if _column(images) != "images":
+            raise TypeError(f"images must be arrays, got {type(images[0]).__name__}")
+
+
+def _is_empty(batch: Any) -> bool:
+    """Whether a batch of parts has columns, but nothing in them."""
+    if isinstance(batch, Mapping):
+        return not compound.NAMES.isdisjoint(batch)
+    return isinstance(batch, (tuple, list)) or any(hasattr(batch, name) for name in compound.NAMES)
 
 
 def _column(batch: Any) -> str:
@@ -82,24 +173,44 @@ def _column(batch: Any) -> str:
     if isinstance(batch, np.ndarray):
         if batch.ndim not in (3, 4):
             raise ValueError(f"an array must be (N,H,W) or (N,H,W,C), got shape {batch.shape}")
+        _check_layout(batch.shape, "N,")
         return "images"
     if not isinstance(batch, list):
         raise TypeError(
             "a batch must be an imgaug Batch or UnnormalizedBatch, an array or a list of arrays, "
-            f"got {type(batch).__name__}"
+            "a tuple, mapping or dataclass of columns, or of a class that register_form was told "
+            f"of, got {type(batch).__name__}"
         )
     if not batch:
         return "images"
     names = {_member(item, np.ndarray) for item in batch}
     if len(names) > 1:
         raise TypeError(f"a list must hold items of one kind, got {', '.join(sorted(names))}")
+    if names == {"images"}:
+        _check_layout(batch[0].shape)
     return names.pop()
 
 
 def _member(item: Any, array: type) -> str:
     if isinstance(item, array):
         return "images"
-    for base in type(item).__mro__:
-        if base.__name__ in _COLUMNS:
-            return _COLUMNS[base.__name__]
-    raise TypeError(f"a list must hold images or imgaug's ...OnImage, got {type(item).__name__}")
+    kind = compound.kind_of(item)
+    if kind is None:
+        raise TypeError(
+            f"a list must hold images or imgaug's ...OnImage, got {type(item).__name__}"
+        )
+    return kind
+
+
+def _check_layout(shape: tuple[int, ...], many: str = "") -> None:
+    if len(shape) == len(many) // 2 + 3 and shape[-3] in (1, 3, 4) and min(shape[-2:]) > 4:
+        _warn_of_layout(shape, many)
+
+
+@cache  # it says so once, and not for each batch
+def _warn_of_layout(shape: tuple[int, ...], many: str) -> None:
+    warnings.warn(
+        f"images of the shape {shape} look like ({many}C,H,W), but augmenters take "
+        f"({many}H,W,C); np.moveaxis(images, -3, -1) makes them so",
+        stacklevel=4,
+    )

@@ -34,7 +34,7 @@ def test_forms_come_back_as_they_went_in():
     ("batch", "error", "message"),
     [
         ("picture", TypeError, "got str"),
-        ({"images": []}, TypeError, "got dict"),
+        ({"picture": []}, TypeError, "must have some of .*, got 'picture'"),
         (np.zeros((4, 4)), ValueError, r"got shape \(4, 4\)"),
         ([1, 2], TypeError, "got int"),
         ([np.zeros((2, 2, 3)), "x"], TypeError, "got str"),

@@ -9,10 +9,10 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import time
 
 import aioaug
-import aioaug_testing as aug
 import background_testing as bg
 import numpy as np
 import pytest
@@ -353,8 +353,9 @@ async def test_wrong_arguments(way, arguments, error, message):
 
 
 async def test_a_target_that_does_not_pickle(way):
-    with pytest.raises(aioaug.TransportError, match="cannot be pickled"):
-        proc = await do(way.BackgroundProc, aug.Locked())
+    lock = threading.Lock()
+    with pytest.raises(aioaug.TransportError, match="a lock that a function holds"):
+        proc = await do(way.BackgroundProc, lambda: np.zeros(lock.locked()))
         await do(proc.get)
 
 

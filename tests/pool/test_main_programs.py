@@ -121,7 +121,7 @@ def test_what_no_worker_can_import_is_sent(tmp_path, command, method):
 def test_the_prompt_of_asyncio(tmp_path):
     text = HEAD + "\nawait main(Twice(), picture, None)\n"
     lines, _ = ended(["-i", "-m", "asyncio"], tmp_path, text)
-    assert lines[-1].split()[-1:] == ["96"]
+    assert "96" in " ".join(lines).split()
 
 
 CODE = """
