@@ -21,7 +21,7 @@ from ._streaming.state import DeliveryTracker, StreamState
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
-from .augmenters.kinds import check_augmenter, is_imgaug
+from .augmenters.kinds import check_augmenter, takes_forms
 from .engines import Engine, EngineFactory, engine_class
 from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
 from .stats import Stats
@@ -291,7 +291,7 @@ class AsyncPool(AsyncResource):
                 f"batches must be a list, got {type(batches).__name__}; "
                 "imap_batches takes generators and other iterables"
             )
-        if is_imgaug(self.augseq):
+        if takes_forms(self.augseq):
             for batch in batches:
                 batch_forms.check(batch)
         if chunksize is None:

@@ -96,6 +96,28 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     return _augmented_columns({column: batch}, augment_batch)[column]
 
 
+def as_input(batch: Any) -> Any:
+    """A batch as the next augmenter takes it: of imgaug's batches, what was augmented so far."""
+    if not _is_imgaugs(batch):
+        return batch
+    done = [name for name in _augmented(batch) if getattr(batch, name) is not None]
+    following = copy.copy(batch)
+    for name in done:
+        setattr(following, name.replace("_aug", "_unaug"), getattr(batch, name))
+        setattr(following, name, None)
+    return following
+
+
+def with_originals(batch: Any, original: Any) -> Any:
+    """A batch that `as_input` was used for, with what there was before the first augmenter."""
+    if not _is_imgaugs(batch) or not _is_imgaugs(original):
+        return batch
+    whole = copy.copy(batch)
+    for name in (name for name in vars(original) if name.endswith("_unaug")):
+        setattr(whole, name, getattr(original, name))
+    return whole
+
+
 def _augment_compound(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     paths = compound.columns_of(batch)
     if not paths:  # all columns are empty
@@ -149,10 +171,9 @@ def _augmented(batch: Any) -> list[str]:
 def _compound_columns(batch: Any) -> None:
     paths = compound.columns_of(batch)
     if not paths and not _is_empty(batch):
-        raise TypeError(
-            f"a {type(batch).__name__} must have some of {', '.join(sorted(compound.NAMES))}, "
-            f"got {', '.join(map(str, batch)) if isinstance(batch, Mapping) else batch!r}"
-        )
+        got = ", ".join(map(repr, batch)) if isinstance(batch, Mapping) else repr(batch)
+        names = ", ".join(sorted(compound.NAMES))
+        raise TypeError(f"a {type(batch).__name__} must have some of {names}, got {got}")
     if "images" in paths:
         images = compound.part_at(batch, paths["images"])
         if _column(images) != "images":

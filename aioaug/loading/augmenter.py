@@ -13,7 +13,7 @@ from .._aio.tasks import drop_tasks, end_in_thread, ended, finish
 from .._base.arguments import whole
 from .._base.system import worker_count
 from ..augmenters import batch_forms
-from ..augmenters.kinds import is_imgaug
+from ..augmenters.kinds import adapted, is_imgaug
 from ..pool import AsyncPool
 from .base import BackgroundIterator
 from .loaded_queue import LoadedQueue
@@ -268,7 +268,7 @@ def load_then_augment(load: Callable[[Any], Any], augmenter: Any, names: Any) ->
     if not callable(load):
         raise TypeError(f"load must be callable, got {load!r}")
     if not is_imgaug(augmenter):
-        return LoadThenAugment(load, augmenter), names
+        return LoadThenAugment(load, adapted(augmenter)), names
     in_batches = _named_async(names) if isinstance(names, AsyncIterable) else _named(names)
     return LoadThenImgaug(load, augmenter), in_batches
 

@@ -85,7 +85,7 @@ def test_columns_that_are_empty():
         (("a", "b"), TypeError, "got str"),
         ((IMAGES, POINTS, POINTS), ValueError, "keypoints once"),
         ((IMAGES[0, 0], 3), ValueError, r"got shape \(6, 3\)"),
-        (forms.Empty(1), TypeError, "a Empty must have some of"),
+        (forms.Empty(1), TypeError, "Empty must have some of"),
     ],
 )
 def test_what_is_no_batch(batch, error, message):
