@@ -15,12 +15,14 @@ from .tasks import AsyncResource, begin_in_thread, warn_of_drop
 class LoopOwner:
     """Remembers the event loop that something was first used on, until that loop is closed.
 
-    `name` is what error messages call it. The methods may be called from any thread.
+    The process belongs to it, too: what a server builds before it forks its workers is used in
+    each of them, and belongs to none before. `name` is what error messages call it. The methods may
+    be called from any thread.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._pid = os.getpid()
+        self._pid: int | None = None  # of the process that first used it
         self.loop: asyncio.AbstractEventLoop | None = None  # on which it is in use
         self._lock = threading.Lock()
         self._burial: Future[None] | None = None
@@ -32,11 +34,11 @@ class LoopOwner:
 
     @property
     def ours(self) -> bool:
-        """Whether this is the process that made it, and not one that was forked from that."""
-        return self._pid == os.getpid()
+        """Whether no other process uses it, from which this one was forked."""
+        return self._pid in (None, os.getpid())
 
     def check_process(self) -> None:
-        """Raise `RuntimeError` in a process that was forked from the one that made the thing."""
+        """Raise `RuntimeError` in a process that was forked from the one that uses the thing."""
         check_process(self._name, self._pid)
 
     def claim(self) -> bool:
@@ -47,7 +49,7 @@ class LoopOwner:
         `RuntimeError` if it is in use on another loop that is not closed, or in another process.
         """
         loop = asyncio.get_running_loop()
-        if loop is self.loop and self.ours:
+        if loop is self.loop and self._pid == os.getpid():
             return False
         self.check_process()
         with self._lock:
@@ -58,7 +60,7 @@ class LoopOwner:
                     "or close it on its own loop first, or use its twin in aioaug.blocking, which "
                     "works from everywhere"
                 )
-            self.loop = loop
+            self.loop, self._pid = loop, os.getpid()
         return last is not None
 
     def release(self) -> None:
@@ -116,9 +118,9 @@ class LoopResource(AsyncResource):
             warn_of_drop(self)
 
 
-def check_process(name: str, pid: int) -> None:
-    """Raise `RuntimeError` unless the thing of this name was made here, in process `pid`."""
-    if pid != os.getpid():
+def check_process(name: str, pid: int | None) -> None:
+    """Raise `RuntimeError` if the thing of this name is used by another process, `pid`."""
+    if pid not in (None, os.getpid()):
         raise RuntimeError(
             f"this {name} belongs to process {pid}; a process that was forked from it has to build "
             "one of its own"

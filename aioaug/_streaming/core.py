@@ -149,13 +149,19 @@ class StreamCore:
         if self.phase is StreamPhase.CLOSED:
             raise self._end or StopAsyncIteration
         if self._feeder.ended:
-            error = self._feeder.error
-            if error is None and not self.tracker.complete:
-                error = ClosedError("the stream's work was cancelled from outside")
+            complete = self.tracker.complete
             await self.close()
-            raise error or StopAsyncIteration
+            raise self._take_end(complete)
         self._news.clear()
         await self._news.wait()
+
+    def _take_end(self, complete: bool) -> BaseException:
+        # By its traceback an error refers to the stream and its pool; kept here or in a variable of
+        # whoever raises it, it would keep them alive.
+        error, self._feeder.error = self._feeder.error, None
+        if error is None and not complete:
+            return ClosedError("the stream's work was cancelled from outside")
+        return error or StopAsyncIteration()
 
     def _start(self) -> None:
         self._begin()

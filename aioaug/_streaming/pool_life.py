@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Any
 
 from .._aio.loops import LoopOwner
-from .._aio.tasks import acting, deputy, drop_tasks, finish, together, warn_of_drop
+from .._aio.tasks import (
+    acting,
+    deputy,
+    drop_tasks,
+    end_aside,
+    finish,
+    together,
+    warn_of_drop,
+)
 from ..engines import Engine
 from ..errors import ClosedError
 from .core import StreamCore
@@ -32,8 +41,8 @@ class PoolLife:
     `streams` end when the pool is closed; `lists` are waited for, `futures` being the tasks that
     wait for some of them. All live on one event loop; when that is closed and the pool is used on
     another one, it goes on there with a new engine from `make_engine`. What it refers to does not
-    refer to the pool, but streams keep this alive: it warns if it is dropped open, under the `name`
-    of the pool's class.
+    refer to it, but streams and the pool do. When they have all been dropped while it was open, it
+    warns, under the `name` of the pool's class, and has the engine ended.
     """
 
     def __init__(self, name: str, make_engine: Callable[[], Engine]) -> None:
@@ -134,6 +143,9 @@ class PoolLife:
 
     def __del__(self) -> None:
         if getattr(self, "phase", None) is PoolPhase.OPEN and self._home.ours:
+            # At the end of the program no thread can be had, and workers are killed anyway.
+            with suppress(RuntimeError):
+                end_aside(self.engine.abandon)
             warn_of_drop(self, "'async with' or close()", name=self.name)
 
     def _stop_all(self) -> None:

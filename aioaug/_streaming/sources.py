@@ -175,7 +175,7 @@ class _ThreadSource:
         return batches
 
     async def aclose(self) -> None:
-        self._over = self._over or StopAsyncIteration()
+        self._over = StopAsyncIteration()  # one that was raised refers to the stream
         if not self._begun:
             return  # there is neither a generator to close nor a thread to do it
         closing = asyncio.wrap_future(self._thread.submit(self._close))
@@ -192,7 +192,7 @@ class _ThreadSource:
         )
 
     def abandon(self) -> None:
-        self._over = self._over or StopAsyncIteration()
+        self._over = StopAsyncIteration()  # one that was raised refers to the stream
         if self._begun:
             with suppress(RuntimeError):  # it was closed already
                 self._thread.submit(self._close)

@@ -25,7 +25,8 @@ class Connection:
     def __init__(self, connection: socket.socket, exit_fd: int | None) -> None:
         self._pending: deque[asyncio.Future[Reply]] = deque()
         self._messages = Messages(Reply)
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
     def send(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
@@ -49,8 +50,11 @@ class Connection:
         self._ended()
 
     def abandon(self) -> None:
-        """The same when the event loop is closed, on which nobody can be told of it."""
-        self._link.close()
+        """`close` from another thread; if the event loop is closed, nobody is told of it."""
+        try:
+            self._loop.call_soon_threadsafe(self.close)
+        except RuntimeError:
+            self._link.close()
 
     def _received(self, data: bytes) -> None:
         self._messages.add(data)

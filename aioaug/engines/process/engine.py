@@ -180,16 +180,18 @@ class ProcessEngine(Engine):
             self._transport.lose(packed)
             if isinstance(loss, NotBegun):
                 raise
-            error = await worker.post_mortem("working")
-            if self._closed:
-                raise ClosedError("the engine was closed") from None
-            raise error from None
+            # In a variable the error would keep itself alive by its traceback, and the pool with it.
+            raise await self._loss_of(worker) from None
         if not reply.refused:
             self.small_calls.note_reply(supervisor, reply.seconds)
             supervisor.note_memory(reply.memory)
             self.meter.seconds["worker"] += reply.seconds
             self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
         return reply
+
+    async def _loss_of(self, worker: Worker) -> Exception:
+        error = await worker.post_mortem("working")
+        return ClosedError("the engine was closed") if self._closed else error
 
     async def _send(
         self, packed: PackedCall, ahead: bool, limit: float | None

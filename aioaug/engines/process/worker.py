@@ -99,7 +99,7 @@ class Worker:
         await self.close()
 
     def hang_up(self) -> None:
-        """Begin to end it at once, its event loop being closed; `bury` has to follow."""
+        """Begin to end it at once, in a thread; `bury` has to follow."""
         self._closed = True
         self._ready = False
         drop_tasks((self._connecting, self._killing))
