@@ -223,9 +223,13 @@ class AsyncPool(AsyncResource):
             self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=False)
         )
 
-    def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
+    def owned_stream(
+        self, batches: Any, output_buffer_size: int, *, ordered: bool = True
+    ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self._life)
+        core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
+        self._life.name = None  # if they are dropped, it is the stream that warns
+        return BatchStream(core, self._life)
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 
 from ..errors import LimitError
-from .tasks import AsyncResource, begin_in_thread, warn_of_drop
+from .tasks import AsyncResource, begin_in_thread, end_aside, warn_of_drop
 
 
 class LoopOwner:
@@ -82,6 +83,21 @@ class LoopOwner:
         except LimitError:
             work()  # the running loop stands still for it, but no process is left behind
 
+    def end_dropped(
+        self, stop: Callable[[], object], abandon: Callable[[], Iterable[Callable[[], object]]]
+    ) -> None:
+        """Begin to end the thing, from its `__del__`: have its loop call `stop` in a moment.
+
+        If that is closed, what `abandon` returns is called in a thread. At the end of the program
+        no thread can be had, and workers are killed anyway.
+        """
+        if self.loop is not None and self.ours:
+            with suppress(RuntimeError):
+                if self.loop.is_closed():
+                    self.bury(*abandon())
+                else:
+                    self.loop.call_soon_threadsafe(stop)
+
     async def buried(self) -> None:
         """Wait until all ends have been called; the first to wait gets what one of them raised."""
         burial = self._burial
@@ -112,9 +128,22 @@ class LoopResource(AsyncResource):
         """Whether something would be left behind if it were dropped now."""
         return False
 
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        """What ends, in a thread, all that is at work: its event loop is closed, or it is dropped.
+
+        What belongs to a loop is made anew.
+        """
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        """Begin to end what is at work, from `__del__`."""
+        with suppress(RuntimeError):  # at the end of the program there is no thread
+            end_aside(lambda ends: [end() for end in ends], tuple(self._abandon()))
+
     def __del__(self) -> None:
         # `__init__` of a subclass that raised may not have come to ours.
-        if not getattr(self, "_over", True) and self._at_work():
+        if not getattr(self, "_over", True) and self._home.ours and self._at_work():
+            self._drop()
             warn_of_drop(self)
 
 

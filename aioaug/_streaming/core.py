@@ -116,13 +116,13 @@ class StreamCore:
         self._settle()
         return left
 
-    def bury(self) -> None:
-        """`abandon` it, and begin what that leaves to do."""
-        self.home.bury(*self.abandon())
+    def drop(self) -> None:
+        """Begin to close it, from the `__del__` of what users hold."""
+        self.home.end_dropped(self.stop, self.abandon)
 
     def _come(self) -> None:
         if not self.ended.is_set() and self.home.claim():
-            self.bury()
+            self.home.bury(*self.abandon())
 
     async def _next_result(self) -> BatchResult:
         if self._held:

@@ -45,6 +45,11 @@ class Engine(AsyncResource, ABC):
         state.owns_interpreter = self.owns_interpreter
 
     @property
+    def started(self) -> bool:
+        """Whether there are workers, or have been some."""
+        return self._started
+
+    @property
     def segments(self) -> tuple[int, int]:
         """How many pieces of shared memory are in use, and how many there may be."""
         return 0, 0

@@ -73,9 +73,7 @@ class BackgroundAugmenter(BackgroundIterator):
         if load is not None:
             augseq, batches = load_then_augment(load, augseq, batches)
         self._pool = AsyncPool(augseq, self.nb_workers, **options)
-        self._stream = self._pool.imap_batches_unordered(
-            batches, output_buffer_size=self.queue_size
-        )
+        self._stream = self._pool.owned_stream(batches, self.queue_size, ordered=False)
         self._next: asyncio.Task[Any] | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
@@ -144,10 +142,15 @@ class BackgroundAugmenter(BackgroundIterator):
             yield partial(drop_tasks, (self._next,))
         self._next = None
 
+    def _drop(self) -> None:
+        self._stream.drop()
+        super()._drop()
+
     def _ask(self) -> None:
         # The stream starts with the first request, and the batch that it returned takes one of the
         # places until the next one. So a request is always under way.
         self._next = asyncio.create_task(self._stream.__anext__())
+        self._next.add_done_callback(_look_at)
 
     async def _end(self) -> None:
         if isinstance(self._input, QueueIterator):
@@ -155,10 +158,14 @@ class BackgroundAugmenter(BackgroundIterator):
         await self._pool.terminate()
         if self._next is not None:
             await ended((self._next,))
-            if not self._next.cancelled():
-                self._next.exception()  # looked at, so that asyncio does not report it
         await self._home.buried()
         self._home.release()
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Look at an exception, so that asyncio does not report it if nobody asks for it."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Queue(Protocol):

@@ -110,6 +110,8 @@ class Worker:
     def bury(self) -> None:
         """Wait, in a thread, until it is gone."""
         self._process.abort()
+        if self._connection is not None:
+            self._connection.abandon()  # the loop may have been closed before it could hang up
 
     async def _connect(self) -> None:
         spawning = begin_in_thread(self._process.spawn)
