@@ -21,6 +21,7 @@ import pytest
 from aioaug import AsyncPool, ClosedError, batch, blocking
 from aioaug._aio.tasks import drop_tasks
 from aioaug.images import ParallelImageDataGenerator
+from programs_testing import environment
 
 FACTORIES = [asyncio.new_event_loop]
 try:
@@ -548,3 +549,45 @@ def test_views_that_have_a_loop_each(run):
     run(pool.close())
     twin.close()
     assert children() == set()
+
+
+FORKS_BEFORE_USE = """
+import os, sys
+import aioaug, aioaug_testing as aug
+from aioaug import blocking
+
+pool = aioaug.AsyncPool(aug.nothing, processes=1, seed=1)
+stream = pool.imap_batches([1, 2])
+background = aioaug.BackgroundAugmenter([3], aug.nothing, nb_workers=1)
+twin = blocking.Pool(aug.nothing, processes=1)
+
+async def use():
+    async with pool:
+        batches = [batch async for batch in stream]
+        async with background:
+            return await pool.map_batches([batches, await background.get_batch()])
+
+if __name__ == "__main__":
+    for _ in range(2):
+        if not os.fork():
+            print(aioaug.run(use()), twin.map_batches([4]), flush=True)
+            twin.close()
+            sys.exit()
+        os.wait()
+    print(aioaug.run(use()), twin.map_batches([4]), flush=True)
+    twin.close()
+"""
+
+
+def test_what_is_built_before_a_fork_belongs_to_who_uses_it(tmp_path):
+    """As by a server that imports its app and forks its workers then."""
+    (tmp_path / "script.py").write_text(FORKS_BEFORE_USE)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["[[1, 2], 3] [4]"] * 3

@@ -6,15 +6,16 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
-from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, finish
+from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, finish, in_thread
 from ..._base.limits import named
 from ..._base.results import Failure
 from ..._transport import serialization
 from ..._transport.messages import Reply, Request
-from ...errors import BatchTimeout, ClosedError, WorkerDied
+from ...errors import BatchTimeout, ClosedError, LimitError, WorkerDied
 from .connection import Connection, ConnectionLost
 from .worker_process import WorkerProcess
 
@@ -141,6 +142,9 @@ class Worker:
         if isinstance(started, Failure):
             started.unwrap()
         self._ready = True
+        # Without a thread they are unlinked at the end; this is no reason to do without the worker.
+        with suppress(LimitError):
+            await in_thread(self._process.unlink_semaphores)
 
     def _kill_overdue(self, limit: float) -> None:
         self._overdue, self._ready = limit, False

@@ -8,6 +8,7 @@ import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import SemLock
 from typing import Any
 
 from ..._aio.at_exit import killed_at_exit
@@ -15,7 +16,7 @@ from ..._base.descriptors import process_descriptor, socket_pair
 from ..._transport import messages
 from ..._worker import main as worker_main
 from ...errors import ClosedError
-from . import helper_processes, process_launch, start_conditions
+from . import helper_processes, process_launch, semaphores, start_conditions
 from .watched_process import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
@@ -36,6 +37,7 @@ class WorkerProcess:
         self._context = context
         self._executor: ProcessPoolExecutor | None = None
         self._process: WatchedProcess | None = None
+        self._semaphores: list[SemLock] = []
         self._process_lock = threading.Lock()
         self._stop_lock = threading.Lock()
         self._killed = False
@@ -83,6 +85,12 @@ class WorkerProcess:
             executor.shutdown(wait=False)
             raise
         self._executor, self._process = executor, context.process
+        self._semaphores = semaphores.semaphores_of(executor)
+
+    def unlink_semaphores(self) -> None:
+        """Leave no names of semaphores in the system; the worker must have answered already."""
+        named, self._semaphores = self._semaphores, []
+        semaphores.unlink(named)
 
     def abort(self) -> None:
         """End the worker at once, whatever it does, and start no other."""
