@@ -189,8 +189,9 @@ class AsyncPool(AsyncResource):
         """Augment the batches of a source as they are asked for; the order is kept.
 
         Args:
-            batches: a list, or any iterable, iterator or generator of either kind, sync ones
-                being read in a thread of their own.
+            batches: a list; any iterable, iterator or generator of either kind; or a queue: of
+                `asyncio`, `queue` or `multiprocessing`, in which `None` or `shutdown()` is the end,
+                or a memory stream of anyio. What would block is read in a thread of its own.
             chunksize: the number of batches that go to a worker at once; `None` is 1. A chunk is
                 cut short where the buffer leaves no room for more.
             output_buffer_size: the number of batches that may exist at once between the source

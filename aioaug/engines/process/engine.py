@@ -180,7 +180,7 @@ class ProcessEngine(Engine):
             self._transport.lose(packed)
             if isinstance(loss, NotBegun):
                 raise
-            # In a variable the error would keep itself alive by its traceback, and the pool with it.
+            # In a variable the error would keep itself and the pool alive, by its traceback.
             raise await self._loss_of(worker) from None
         if not reply.refused:
             self.small_calls.note_reply(supervisor, reply.seconds)

@@ -88,7 +88,7 @@ class WorkerProcess:
         self._semaphores = semaphores.semaphores_of(executor)
 
     def unlink_semaphores(self) -> None:
-        """Leave no names of semaphores in the system; the worker must have answered already."""
+        """Leave no names of semaphores; the worker must have answered already, or be gone."""
         named, self._semaphores = self._semaphores, []
         semaphores.unlink(named)
 
@@ -110,6 +110,7 @@ class WorkerProcess:
                 executor.shutdown(wait=True, cancel_futures=True)
         with self._process_lock:
             process, self._process = self._process, None
+            self.unlink_semaphores()
             if process is not None:
                 # Read only now: of two who wait for a process, the later one reads nonsense.
                 process.end()
