@@ -132,9 +132,9 @@ def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
                 break
 
 
-async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+async def together(work: Iterable[Coroutine[Any, Any, Any] | asyncio.Task[Any]]) -> None:
     """Run all at once. If one fails, or the caller is cancelled, end the others before going on."""
-    tasks = [deputy(each) for each in work]
+    tasks = [asyncio.ensure_future(each) for each in work]
     with dropped_with_their_loop(*tasks):
         try:
             await asyncio.gather(*tasks)

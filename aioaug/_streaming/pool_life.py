@@ -111,7 +111,7 @@ class PoolLife:
             for work in self._all_streams()
         ]
         try:
-            await together(ends)
+            await together(map(deputy, ends))
             await self.engine.aclose()
         except BaseException:
             await self.terminate()
