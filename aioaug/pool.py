@@ -121,6 +121,7 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
+        self._check_layout = batch_forms.LayoutCheck() if is_imgaug(augseq) else None
         state = Augmentation(augseq, options.seed)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
 
@@ -317,7 +318,7 @@ class AsyncPool(AsyncResource):
         ordered: bool,
     ) -> StreamCore:
         life = self._life
-        call = RetryingCaller(life, self._options, ordered=ordered)
+        call = RetryingCaller(life, self._options, ordered=ordered, look=self._check_layout)
         feeder = Feeder(
             call,
             source,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import aioaug
+import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug.augmenters import batch_forms
@@ -64,3 +68,72 @@ async def test_a_batch_that_was_augmented_already():
         (done,) = await pool.map_batches([UnnormalizedBatch(images=np.zeros((1, 2, 2, 3), "u1"))])
         with pytest.raises(ValueError, match="images_aug is set"):
             await pool.map_batches([done])
+
+
+def warnings_of(batches):
+    """What is said of them, and with which category."""
+    look = batch_forms.LayoutCheck()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for batch in batches:
+            look(batch)
+    return [(one.category, str(one.message)) for one in caught]
+
+
+def image(*shape):
+    return np.zeros(shape, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("batch", "says"),
+    [
+        (image(8, 9, 3), r"\(8, 9, 3\) is .* 8 images of shape \(9, 3\).* use augment_image"),
+        (image(8, 9, 1), r"looks like one image \(H,W,C\)"),
+        (image(2, 3, 8, 9), r"9 channels.* \(N,C,H,W\).* numpy.moveaxis\(images, 1, -1\)"),
+        (image(2, 1, 8, 9), r"\(N,C,H,W\)"),
+        ([image(3, 8, 9)], r"\(C,H,W\).* numpy.moveaxis\(image, 0, -1\)"),
+    ],
+)
+def test_images_that_look_as_if_they_had_another_layout(batch, says):
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+    from imgaug.augmenters.base import SuspiciousMultiImageShapeWarning
+
+    for form in (batch, Batch(images=batch), UnnormalizedBatch(images=batch)):
+        ((category, text),) = warnings_of([form, form])
+        assert category is SuspiciousMultiImageShapeWarning
+        assert re.search(says, text)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        image(8, 9, 10),
+        image(2, 8, 9, 3),
+        image(2, 8, 9, 1),
+        image(2, 8, 9, 4),
+        image(2, 3, 3, 3),
+        image(1, 1, 1, 8),
+        [image(8, 9, 3), image(7, 9, 3)],
+        [image(8, 9)],
+        [image(3, 3, 3)],
+        [],
+        ["x"],
+        None,
+    ],
+)
+def test_images_of_which_nothing_is_said(batch):
+    assert warnings_of([batch]) == []
+
+
+async def test_a_pool_warns_once():
+    import imgaug.augmenters as iaa
+    from imgaug.augmenters.base import SuspiciousMultiImageShapeWarning
+
+    async with aioaug.AsyncPool(iaa.Fliplr(1.0), processes=1) as pool:
+        with pytest.warns(SuspiciousMultiImageShapeWarning) as caught:
+            await pool.map_batches([image(8, 9, 3)] * 3)
+            async for _ in pool.imap_batches([image(8, 9, 3)] * 3):
+                pass
+        assert len(caught) == 1
+    async with aioaug.AsyncPool(aug.nothing, processes=1) as pool:
+        await pool.map_batches([image(8, 9, 3)])  # what a callable takes is its own affair
