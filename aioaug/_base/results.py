@@ -89,6 +89,15 @@ def unwrap(result: T | Failure) -> T:
         del result  # as there
 
 
+def survives(value: object) -> bool:
+    """Whether a value can be pickled, and then unpickled, which many exceptions cannot be."""
+    try:
+        copy = pickle.loads(pickle.dumps(value))
+    except BaseException:  # it may have been made to raise anything
+        return False
+    return type(copy) is type(value)
+
+
 def _plain(error: BaseException) -> RemoteError:
     stand_in = RemoteError(type(error).__qualname__, str(error))
     stand_in.__cause__ = error
@@ -97,13 +106,8 @@ def _plain(error: BaseException) -> RemoteError:
 
 def _portable(error: BaseException) -> Exception:
     """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
-    try:
-        # An exception may pickle and then fail to unpickle, which kills executors of every kind.
-        copy = pickle.loads(pickle.dumps(error))
-        if isinstance(error, Exception) and type(copy) is type(error):
-            return error
-    except BaseException:  # it may have been made to raise anything
-        pass
+    if isinstance(error, Exception) and survives(error):
+        return error
     text = "".join(traceback.format_exception(error))
     return RemoteError(type(error).__qualname__, str(error), text)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,15 +71,21 @@ class LayoutCheck:
 
 def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     """Run imgaug's `augment_batch_` over a batch of any form; `batch` itself stays as it is."""
+
+    def augmented(columns: Any) -> Any:
+        for name in ("images_unaug", "heatmaps_unaug"):
+            setattr(columns, name, _native(getattr(columns, name)))
+        return augment_batch(columns)
+
     check(batch)
     if _knows_how(batch):
-        return batch.__augment__(augment_batch)
+        return batch.__augment__(augmented)
     if _is_imgaugs(batch):
-        return augment_batch(copy.copy(batch))
+        return augmented(copy.copy(batch))
     if isinstance(batch, list) and not batch:
         return []
     column = _column(batch)
-    return getattr(augment_batch(_as_batch(column, batch)), f"{column}_aug")
+    return getattr(augmented(_as_batch(column, batch)), f"{column}_aug")
 
 
 def _doubt_about_array(shape: tuple[int, ...]) -> str | None:
@@ -125,6 +132,25 @@ def _as_batch(column: str, value: Any) -> Batch | UnnormalizedBatch:
     from imgaug.augmentables.batches import UnnormalizedBatch
 
     return UnnormalizedBatch(**{column: value})
+
+
+def _native(value: Any) -> Any:
+    """The same pixels in the byte order of this machine.
+
+    imgaug, and OpenCV below it, take other ones for native, and then every value is another one.
+    """
+    if isinstance(value, (list, tuple)):
+        items = [_native(item) for item in value]
+        return value if all(map(is_, items, value)) else items
+    pixels = getattr(value, "arr_0to1", value)  # of a heatmap
+    if getattr(getattr(pixels, "dtype", None), "isnative", True):
+        return value
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    if not hasattr(value, "arr_0to1"):
+        return pixels
+    heatmap = copy.copy(value)
+    heatmap.arr_0to1 = pixels
+    return heatmap
 
 
 def _augmented(batch: Any) -> list[str]:

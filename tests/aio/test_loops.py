@@ -31,16 +31,14 @@ except ImportError:
 else:
     FACTORIES.append(uvloop.new_event_loop)
 
-SOON = 20.0  # seconds that nothing here may take; what hangs would take for ever
-
 
 @pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__module__.split(".")[0])
 def run(request):
-    """`asyncio.run` on either loop, in no more than `SOON`."""
+    """`asyncio.run` on either loop, in no more than `aug.SOON`."""
 
     def run(work):
         async def bounded():
-            async with asyncio.timeout(SOON):
+            async with asyncio.timeout(aug.SOON):
                 return await work
 
         with asyncio.Runner(loop_factory=request.param) as runner:
@@ -63,7 +61,7 @@ def elsewhere(run):
     thread.start()
 
     def there(work):
-        return asyncio.run_coroutine_threadsafe(work, loop).result(SOON)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(aug.SOON)
 
     yield there
     loop.call_soon_threadsafe(loop.stop)
@@ -211,7 +209,7 @@ def test_a_stream_that_was_refused_elsewhere_is_dropped_on_its_own_loop(run, els
     with pytest.warns(ResourceWarning, match="BatchStream was dropped while it was open"):
         del stream
         gc.collect()
-    assert closed.wait(SOON)
+    assert closed.wait(aug.SOON)
     elsewhere(pool.close())
 
 

@@ -137,3 +137,65 @@ async def test_a_pool_warns_once():
         assert len(caught) == 1
     async with aioaug.AsyncPool(aug.nothing, processes=1) as pool:
         await pool.map_batches([image(8, 9, 3)])  # what a callable takes is its own affair
+
+
+@pytest.mark.parametrize("kind", [">u2", ">i2", ">i4", ">f4", ">f8"])
+@pytest.mark.parametrize("name", ["Fliplr", "Pad", "AverageBlur"])
+def test_pixels_in_another_byte_order(kind, name):
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+    augmenter = {
+        "Fliplr": iaa.Fliplr(1.0),
+        "Pad": iaa.Pad(px=1, keep_size=False),
+        "AverageBlur": iaa.AverageBlur(3),
+    }[name]
+    foreign = np.arange(2 * 6 * 6 * 3).astype(kind).reshape(2, 6, 6, 3)
+    native = foreign.astype(foreign.dtype.newbyteorder("="))
+    try:
+        right = augmenter(images=native)
+    except ValueError:
+        pytest.skip("imgaug cannot do this with such numbers")
+
+    def run(batch):
+        return batch_forms.augment(batch, augmenter.augment_batch_)
+
+    for images in (
+        run(foreign),
+        run(list(foreign)),
+        run(UnnormalizedBatch(images=foreign)).images_aug,
+        run(UnnormalizedBatch(images=tuple(foreign))).images_aug,
+        run(Batch(images=foreign)).images_aug,
+    ):
+        assert np.array_equal(images, right)
+    assert foreign.dtype == kind
+    assert np.array_equal(foreign, native)
+
+
+def test_heatmaps_in_another_byte_order():
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables import HeatmapsOnImage
+
+    values = np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6, 1)
+    padded = iaa.Pad(px=1, keep_size=False)
+    native, foreign = (HeatmapsOnImage(values, (6, 6, 3)) for _ in range(2))
+    foreign.arr_0to1 = values.astype(">f4")
+    [done] = batch_forms.augment([foreign], padded.augment_batch_)
+    assert np.array_equal(done.arr_0to1, padded.augment_heatmaps([native])[0].arr_0to1)
+    assert foreign.arr_0to1.dtype == ">f4"
+
+
+async def test_boxes_have_what_imgaugs_boxes_have():
+    """imgaug makes new boxes, without what a program added to them; the pool does not add it."""
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables import BoundingBox, BoundingBoxesOnImage
+
+    box = BoundingBox(0, 0, 2, 2, label="a label stays")
+    box.added = "and this does not"
+    boxes = BoundingBoxesOnImage([box], (4, 4, 3))
+    flip = iaa.Fliplr(1.0)
+    async with aioaug.AsyncPool(flip, processes=1) as pool:
+        [[ours]] = await pool.map_batches([[boxes]])
+    [theirs] = flip.augment_bounding_boxes([boxes])
+    assert vars(ours.bounding_boxes[0]) == vars(theirs.bounding_boxes[0])
+    assert vars(ours.bounding_boxes[0])["label"] == "a label stays"

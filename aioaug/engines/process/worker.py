@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing.context import BaseContext
@@ -14,7 +14,8 @@ from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, fin
 from ..._base.limits import named
 from ..._base.results import Failure
 from ..._transport import serialization
-from ..._transport.messages import Reply, Request
+from ..._transport.messages import Reply, Report, Request
+from ..._worker import coverage
 from ...errors import BatchTimeout, ClosedError, LimitError, WorkerDied
 from .connection import Connection, ConnectionLost
 from .worker_process import WorkerProcess
@@ -29,6 +30,7 @@ class WorkerConfig(NamedTuple):
     context: BaseContext
     state: bytes
     descriptors: tuple[int, ...]  # go along with the state
+    reported: Callable[[Report], object]  # is called with each report of a worker
     start_limit: float | None = None  # seconds to unpickle the state
 
 
@@ -125,7 +127,7 @@ class Worker:
             sock.close()
             raise ClosedError("the engine was closed")
         with named("a worker process"):
-            self._connection = Connection(sock, self._process.exit_fd)
+            self._connection = Connection(sock, self._process.exit_fd, self._config.reported)
 
     async def _send_state(self) -> None:
         try:
@@ -156,13 +158,16 @@ class Worker:
             await ended(each for each in (self._connecting, self._killing) if each is not None)
             connection, self._connection = self._connection, None
             if connection is not None:
-                connection.close()
-            impatience = asyncio.get_running_loop().call_later(_GRACE, self._process.kill)
+                connection.hang_up()
+            grace = coverage.SAVING if coverage.wanted() else _GRACE
+            impatience = asyncio.get_running_loop().call_later(grace, self._process.kill)
             try:
                 # On the event loop there is no patience: its timer could not end it.
                 await end_in_thread(self._process.stop, here=self._process.abort)
             finally:
                 impatience.cancel()
+                if connection is not None:
+                    connection.close()
 
 
 def _hang_up(spawning: Future[socket.socket]) -> None:
