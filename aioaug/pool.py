@@ -22,6 +22,7 @@ from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, takes_forms
+from .augmenters.layout import LayoutCheck
 from .engines import Engine, EngineFactory, engine_class
 from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
 from .stats import Stats
@@ -124,6 +125,7 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
+        self._check_layout = LayoutCheck() if takes_forms(augseq) else None
         state = Augmentation(augseq, options.seed)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
 
@@ -192,8 +194,9 @@ class AsyncPool(AsyncResource):
         """Augment the batches of a source as they are asked for; the order is kept.
 
         Args:
-            batches: a list, or any iterable, iterator or generator of either kind, sync ones
-                being read in a thread of their own.
+            batches: a list; any iterable, iterator or generator of either kind; or a queue: of
+                `asyncio`, `queue` or `multiprocessing`, in which `None` or `shutdown()` is the end,
+                or a memory stream of anyio. What would block is read in a thread of its own.
             chunksize: the number of batches that go to a worker at once; `None` is 1. A chunk is
                 cut short where the buffer leaves no room for more.
             output_buffer_size: the number of batches that may exist at once between the source
@@ -226,9 +229,13 @@ class AsyncPool(AsyncResource):
             self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=False)
         )
 
-    def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
+    def owned_stream(
+        self, batches: Any, output_buffer_size: int, *, ordered: bool = True
+    ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self._life)
+        core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
+        self._life.name = None  # if they are dropped, it is the stream that warns
+        return BatchStream(core, self._life)
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.
@@ -315,7 +322,7 @@ class AsyncPool(AsyncResource):
         ordered: bool,
     ) -> StreamCore:
         life = self._life
-        call = RetryingCaller(life, self._options, ordered=ordered)
+        call = RetryingCaller(life, self._options, ordered=ordered, look=self._check_layout)
         feeder = Feeder(
             call,
             source,

@@ -35,7 +35,7 @@ class BlockingBridge:
 
     The first call starts the loop, if it does not run, and `end` or `release` lets go of it. An
     interrupt (Ctrl-C) cancels the call that it comes to, and the object stays usable. In a process
-    that was forked from the one that built this, calls raise `RuntimeError`.
+    that was forked from the one that made the first call, calls raise `RuntimeError`.
 
     Args:
         name: what error messages call the object.

@@ -113,13 +113,16 @@ def dropped_with_their_loop(*tasks: asyncio.Task[Any]) -> Iterator[None]:
 
 
 def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
-    """Drop tasks of a closed loop, so that asyncio does not warn of them.
+    """Drop tasks of a closed loop, so that asyncio does not warn of them, and cancel all others.
 
-    Not to be called where a loop runs. The tasks cannot take another step, so their clean-up runs
-    here, as far as it awaits nothing.
+    Not to be called where a loop runs. Tasks of a closed one cannot take another step, so their
+    clean-up runs here, as far as it awaits nothing.
     """
     for task in tasks:
         if not isinstance(task, asyncio.Task) or task.done():
+            continue
+        with suppress(RuntimeError):  # it is closed
+            task.get_loop().call_soon_threadsafe(task.cancel)
             continue
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine: Any = task.get_coro()

@@ -90,6 +90,19 @@ def unwrap(result: T | Failure) -> T:
         del result  # as there
 
 
+def survives(value: object) -> bool:
+    """Whether a value can be pickled, and then unpickled, which many exceptions cannot be."""
+    return _surviving(value) is not None
+
+
+def _surviving(value: object) -> bytes | None:
+    try:
+        data = pickling.dumps(value)
+        return data if type(pickle.loads(data)) is type(value) else None
+    except BaseException:  # it may have been made to raise anything
+        return None
+
+
 def _plain(error: BaseException) -> RemoteError:
     stand_in = RemoteError(type(error).__qualname__, str(error))
     stand_in.__cause__ = error
@@ -98,13 +111,9 @@ def _plain(error: BaseException) -> RemoteError:
 
 def _pickled(error: BaseException) -> bytes:
     """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
-    try:
-        # An exception may pickle and then fail to unpickle, which kills executors of every kind.
-        data = pickling.dumps(error)
-        if isinstance(error, Exception) and type(pickle.loads(data)) is type(error):
-            return data
-    except BaseException:  # it may have been made to raise anything
-        pass
+    data = _surviving(error) if isinstance(error, Exception) else None
+    if data is not None:
+        return data
     text = "".join(traceback.format_exception(error))
     return pickling.dumps(RemoteError(type(error).__qualname__, str(error), text))
 

@@ -116,13 +116,13 @@ class StreamCore:
         self._settle()
         return left
 
-    def bury(self) -> None:
-        """`abandon` it, and begin what that leaves to do."""
-        self.home.bury(*self.abandon())
+    def drop(self) -> None:
+        """Begin to close it, from the `__del__` of what users hold."""
+        self.home.end_dropped(self.stop, self.abandon)
 
     def _come(self) -> None:
         if not self.ended.is_set() and self.home.claim():
-            self.bury()
+            self.home.bury(*self.abandon())
 
     async def _next_result(self) -> BatchResult:
         if self._held:
@@ -149,13 +149,19 @@ class StreamCore:
         if self.phase is StreamPhase.CLOSED:
             raise self._end or StopAsyncIteration
         if self._feeder.ended:
-            error = self._feeder.error
-            if error is None and not self.tracker.complete:
-                error = ClosedError("the stream's work was cancelled from outside")
+            complete = self.tracker.complete
             await self.close()
-            raise error or StopAsyncIteration
+            raise self._take_end(complete)
         self._news.clear()
         await self._news.wait()
+
+    def _take_end(self, complete: bool) -> BaseException:
+        # By its traceback an error refers to the stream and its pool; kept here or in a variable of
+        # whoever raises it, it would keep them alive.
+        error, self._feeder.error = self._feeder.error, None
+        if error is None and not complete:
+            return ClosedError("the stream's work was cancelled from outside")
+        return error or StopAsyncIteration()
 
     def _start(self) -> None:
         self._begin()

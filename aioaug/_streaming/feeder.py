@@ -186,6 +186,7 @@ class Feeder:
     def _reader_ended(self, reader: asyncio.Task[None]) -> None:
         if not reader.cancelled():
             self.closing_error = reader.exception()
+        self._reader = None  # the error that it was cancelled with refers to this
         self._tell()
 
     def _tell(self) -> None:

@@ -24,7 +24,8 @@ from .._base.threads import start_thread
 from .._transport import messages, segments, serialization
 from .._transport.messages import Reply, Request
 from ..errors import TransportError
-from . import main_program
+from . import coverage, main_program, reports
+from .reports import ReportLevels
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
 _THREAD_VARIABLES = (
@@ -46,17 +47,19 @@ _LEAVE = 10
 _connection: socket.socket | None = None
 
 
-def serve(connection: socket.socket, main: Mapping[str, str]) -> None:
+def serve(connection: socket.socket, main: Mapping[str, str], wanted: ReportLevels) -> None:
     """Make this process a worker, and answer requests until the parent hangs up.
 
-    The first request brings the state. `main` tells where the parent's main program is.
+    The first request brings the state. `main` tells where the parent's main program is, and
+    `wanted` which log records and warnings it wants to have.
     """
     global _connection
     _connection = connection
+    coverage.start_if_wanted()
     main_program.import_when_needed(main)
     set_up = attempt(_set_up, connection)
     try:
-        _answer_all(messages.MessageReader(connection), set_up)
+        _answer_all(messages.WorkerConnection(connection), set_up, wanted)
     except (EOFError, ConnectionError):
         return
     finally:
@@ -91,19 +94,25 @@ def leave() -> None:
     """Do nothing: an executor starts its process for a call, and this comes after `serve`."""
 
 
-def _answer_all(inbox: messages.MessageReader, set_up: Outcome[None]) -> NoReturn:
+def _answer_all(
+    parent: messages.WorkerConnection, set_up: Outcome[None], wanted: ReportLevels
+) -> NoReturn:
     handler = _RequestHandler()
-    state = inbox.receive().head
+    reports.forward(parent)
+    wanted.set_levels()
+    state = parent.receive().head
     # If the setup failed, this is the first answer that the parent waits for, so it says so.
     held = set_up if isinstance(set_up, Failure) else attempt(handler.load_state, state)
-    inbox.reply(Reply(_head(held)))
+    wanted.set_levels()  # modules set some when they are imported, which the program changed later
+    wanted.set_filters()
+    parent.send(Reply(_head(held)))
     del state, set_up, held
     while True:
-        request = inbox.receive()
+        request = parent.receive()
         begun = time.perf_counter()
         reply = handler.handle(request)
         memory = own_memory() if request.report_memory else 0
-        inbox.reply(reply._replace(seconds=time.perf_counter() - begun, memory=memory))
+        parent.send(reply._replace(seconds=time.perf_counter() - begun, memory=memory))
         del request, reply
 
 

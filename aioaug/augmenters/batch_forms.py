@@ -10,9 +10,8 @@ function with it, and returns a copy with the results. `register_form` teaches o
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
+from operator import is_
 from typing import Any, NamedTuple
 
 from . import compound
@@ -83,17 +82,23 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     form = _registered_form(batch)
     if form is not None:
         return form.from_batch(batch, augment(form.to_batch(batch), augment_batch))
+
+    def augmented(columns: Any) -> Any:
+        for name in ("images_unaug", "heatmaps_unaug"):
+            setattr(columns, name, _native(getattr(columns, name)))
+        return augment_batch(columns)
+
     check(batch)
     if _knows_how(batch):
-        return batch.__augment__(augment_batch)
+        return batch.__augment__(augmented)
     if _is_imgaugs(batch):
-        return augment_batch(copy.copy(batch))
+        return augmented(copy.copy(batch))
     if compound.is_compound(batch):
-        return _augment_compound(batch, augment_batch)
+        return _augment_compound(batch, augmented)
     if isinstance(batch, list) and not batch:
         return []
     column = _column(batch)
-    return _augmented_columns({column: batch}, augment_batch)[column]
+    return _augmented_columns({column: batch}, augmented)[column]
 
 
 def as_input(batch: Any) -> Any:
@@ -164,6 +169,25 @@ def _is_imgaugs(value: Any) -> bool:
     return isinstance(value, (Batch, UnnormalizedBatch))
 
 
+def _native(value: Any) -> Any:
+    """The same pixels in the byte order of this machine.
+
+    imgaug, and OpenCV below it, take other ones for native, and then every value is another one.
+    """
+    if isinstance(value, (list, tuple)):
+        items = [_native(item) for item in value]
+        return value if all(map(is_, items, value)) else items
+    pixels = getattr(value, "arr_0to1", value)  # of a heatmap
+    if getattr(getattr(pixels, "dtype", None), "isnative", True):
+        return value
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    if not hasattr(value, "arr_0to1"):
+        return pixels
+    heatmap = copy.copy(value)
+    heatmap.arr_0to1 = pixels
+    return heatmap
+
+
 def _augmented(batch: Any) -> list[str]:
     return [name for name in vars(batch) if name.endswith("_aug")]
 
@@ -194,7 +218,6 @@ def _column(batch: Any) -> str:
     if isinstance(batch, np.ndarray):
         if batch.ndim not in (3, 4):
             raise ValueError(f"an array must be (N,H,W) or (N,H,W,C), got shape {batch.shape}")
-        _check_layout(batch.shape, "N,")
         return "images"
     if not isinstance(batch, list):
         raise TypeError(
@@ -207,8 +230,6 @@ def _column(batch: Any) -> str:
     names = {_member(item, np.ndarray) for item in batch}
     if len(names) > 1:
         raise TypeError(f"a list must hold items of one kind, got {', '.join(sorted(names))}")
-    if names == {"images"}:
-        _check_layout(batch[0].shape)
     return names.pop()
 
 
@@ -221,17 +242,3 @@ def _member(item: Any, array: type) -> str:
             f"a list must hold images or imgaug's ...OnImage, got {type(item).__name__}"
         )
     return kind
-
-
-def _check_layout(shape: tuple[int, ...], many: str = "") -> None:
-    if len(shape) == len(many) // 2 + 3 and shape[-3] in (1, 3, 4) and min(shape[-2:]) > 4:
-        _warn_of_layout(shape, many)
-
-
-@cache  # it says so once, and not for each batch
-def _warn_of_layout(shape: tuple[int, ...], many: str) -> None:
-    warnings.warn(
-        f"images of the shape {shape} look like ({many}C,H,W), but augmenters take "
-        f"({many}H,W,C); np.moveaxis(images, -3, -1) makes them so",
-        stacklevel=4,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -180,11 +180,16 @@ class BackgroundProc(SharedMem, LoopResource):
     def _claim(self) -> None:
         """Belong to the running loop; if the loop before is closed, begin anew on this one."""
         if self._home.claim():
-            if self._engine is not None:
-                self._home.bury(partial(drop_tasks, self._running), self._engine.abandon)
-            if self._shared is not None:
-                self._home.bury(self._shared.release)
-            self._set_up()
+            self._home.bury(*self._abandon())
+
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        ends: list[Callable[[], object]] = [partial(drop_tasks, self._running)]
+        if self._engine is not None:
+            ends.append(self._engine.abandon)
+        if self._shared is not None:
+            ends.append(self._shared.release)
+        self._set_up()
+        return ends
 
     async def _start(self) -> None:
         await self._home.buried()

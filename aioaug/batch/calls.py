@@ -17,9 +17,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -28,9 +28,10 @@ from .._aio.tasks import ended, finish, in_thread
 from .._base import system
 from .._base.arguments import whole_or_none
 from .._base.results import Failure, Outcome, Success, attempt
+from .._base.seeding import batch_seeds, seed_generators
 from .._base.threads import DaemonExecutor
 from . import workers
-from .values import ITEM, ItemRandom, Key, make_rng
+from .values import ITEM, ItemRandom, Key, make_rng, seed_at
 from .workers import Found, Limits
 
 _TARGETS = {
@@ -97,8 +98,12 @@ class Task:
 
     def perform_alone(self, call: Call) -> Any:
         """`perform` where nothing else runs: `random` and `numpy.random` are the item's, too."""
-        ItemRandom(self.root, (*self.path, call.position)).seed_globals()
+        seed_generators(batch_seeds(self._seed, call.position))
         return self.perform(call)
+
+    @cached_property
+    def _seed(self) -> int:
+        return int(seed_at(self.root, self.path).generate_state(1)[0])
 
 
 @dataclass(frozen=True)
@@ -227,8 +232,10 @@ def _run(work: Work) -> Found:
     if work.place == "f":
         return dict(_in_line(work))
     if work.place == "t":
+        deadline = work.limits.deadline()
         with _in_threads(work, join=True) as (found, threads):
-            concurrent.futures.wait(threads, work.limits.timeout)
+            for thread in threads:
+                concurrent.futures.wait([thread], _left(deadline))
         return dict(found)
     if work.place == "m":
         return workers.run(work.task.perform_alone, work.calls, work.limits)
@@ -245,12 +252,19 @@ async def _run_async(work: Work) -> Found:
             await checkpoint()
         return found
     if work.place == "t":
+        deadline = work.limits.deadline()
         with _in_threads(work, join=False) as (found, threads):
-            await asyncio.wait(map(asyncio.wrap_future, threads), timeout=work.limits.timeout)
+            for thread in threads:
+                await asyncio.wait([asyncio.wrap_future(thread)], timeout=_left(deadline))
         return dict(found)
     if work.place == "m":
         return await workers.run_async(work.task.perform_alone, work.calls, work.limits)
     return await _on_loop(work, shared=False)
+
+
+def _left(deadline: float) -> float | None:
+    """The seconds until then; `None` for an infinite time."""
+    return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
 
 
 def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
@@ -270,13 +284,20 @@ def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
 def _in_threads(work: Work, *, join: bool) -> Iterator[tuple[Found, list[Future[None]]]]:
     """Threads that each make the next call that is left, and none after the block is left.
 
-    Where calls are quick, a few threads make them all before the others have started. `join` has
-    threads that are done end first, which blocks for a moment.
+    Each starts the next one before its own first call, for as long as there are calls: quick ones
+    are made before many threads have started. So the list grows while it is waited for. `join`
+    has threads that are done end first, which blocks for a moment.
     """
     found: Found = {}
     left = deque(enumerate(work.calls))
 
+    def start() -> None:
+        if left and len(threads) < count:
+            threads.append(executor.submit(contextvars.copy_context().run, serve))
+
     def serve() -> None:
+        with suppress(RuntimeError):  # it was shut down in this moment
+            start()
         while left:
             try:
                 place, call = left.popleft()
@@ -288,8 +309,7 @@ def _in_threads(work: Work, *, join: bool) -> Iterator[tuple[Found, list[Future[
     executor = DaemonExecutor(count, "aioaug-batch")
     threads: list[Future[None]] = []
     try:
-        while left and len(threads) < count:
-            threads.append(executor.submit(contextvars.copy_context().run, serve))
+        start()
         yield found, threads
     finally:
         left.clear()
@@ -330,8 +350,7 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
             await checkpoint()  # calls that compute before they wait begin in turns of their own
             if time.monotonic() > deadline:
                 break
-        left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
-        await asyncio.wait(tasks, timeout=left)
+        await asyncio.wait(tasks, timeout=_left(deadline))
     finally:
         for task in tasks:
             task.cancel()

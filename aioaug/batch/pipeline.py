@@ -176,13 +176,9 @@ class Pipeline:
             ((number, batch),) = chunk
             return [await self.execute_for_async(batch, number + 1, seeds(number))]
 
+        tracker = DeliveryTracker(IndexAllocator())
         feeder = Feeder(
-            call,
-            open_source(source),
-            DeliveryTracker(IndexAllocator()),
-            Meter(),
-            window=at_once,
-            at_once=at_once,
+            call, open_source(source), tracker, Meter(), window=at_once, at_once=at_once
         )
         return BatchStream(StreamCore(feeder, ordered=True))
 

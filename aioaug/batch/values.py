@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .._base.seeding import SEED_LIMIT, Seeds, seed_generators
-
 if TYPE_CHECKING:
     from numpy.random import Generator, SeedSequence
 
@@ -59,6 +57,13 @@ def key_of(seed: SeedSequence) -> Key:
     return seed.entropy, tuple(seed.spawn_key)
 
 
+def seed_at(root: Key, path: tuple[int, ...]) -> SeedSequence:
+    """The seed that belongs to a path below the seed of this key."""
+    import numpy as np
+
+    return np.random.SeedSequence(root[0], spawn_key=root[1] + path)
+
+
 class ItemRandom:
     """What `batch.random` is while one item is worked on: a stream of the item's own.
 
@@ -76,24 +81,13 @@ class ItemRandom:
     def generator(self) -> Generator:
         """The item's generator, made when it is first asked for."""
         if self._generator is None:
-            self._generator = make_rng(self._seed())
+            self._generator = make_rng(seed_at(self.root, self.path))
         return self._generator
-
-    def seed_globals(self) -> None:
-        """Have the generators that all code of this interpreter shares draw for this item."""
-        numbers = self._seed(0).generate_state(2).tolist()
-        seed_generators(Seeds(*(number % SEED_LIMIT for number in numbers)))
 
     def next_path(self) -> tuple[int, ...]:
         """The path of a call that the item's own function makes."""
         self._calls += 1
         return (*self.path, self._calls - 1)
-
-    def _seed(self, *more: int) -> SeedSequence:
-        import numpy as np
-
-        entropy, path = self.root
-        return np.random.SeedSequence(entropy, spawn_key=(*path, *self.path, *more))
 
 
 # The item that this thread, task or worker works on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from .._aio.loops import LoopResource
@@ -63,7 +62,3 @@ class BackgroundIterator(LoopResource):
         self._claim()
         if self._lost:
             raise ClosedError(LOST)
-
-    def _abandon(self) -> Iterable[Callable[[], object]]:
-        """Make anew what belongs to a loop. Returns what ends the work under way there, if any."""
-        raise NotImplementedError

@@ -95,16 +95,6 @@ def test_what_is_no_batch(batch, error, message):
         flip(batch)
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 3, 8, 9), "u1"), [np.zeros((3, 8, 9), "u1")]])
-def test_a_layout_that_imgaug_does_not_take_is_named_once(images):
-    batch_forms._warn_of_layout.cache_clear()
-    with pytest.warns(UserWarning, match=r"look like \((N,)?C,H,W\).*np.moveaxis"):
-        batch_forms.check(images)
-    batch_forms.check(images)
-    for fine in (np.zeros((2, 3, 4, 3)), np.zeros((3, 8, 9)), [np.zeros((8, 9))]):
-        batch_forms.check(fine)
-
-
 def test_wrong_forms_to_register():
     with pytest.raises(TypeError, match="type must be a class"):
         aioaug.register_form(3, len, len)

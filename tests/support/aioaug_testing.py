@@ -10,6 +10,10 @@ import time
 
 import numpy as np
 
+# Seconds within which something has to be done on a machine with more to do than this. What waits
+# for the wrong thing takes longer than that in the tests, or hangs.
+SOON = 20.0
+
 
 def nothing(batch):
     return batch
