@@ -26,11 +26,14 @@ _known_classes: weakref.WeakSet[type] = weakref.WeakSet()
 
 def dumps(value: Any) -> bytes:
     """Pickle `value` whole."""
-    return flatten(value, sys.maxsize)[0]
+    return flatten(value, None)[0]
 
 
-def flatten(value: Any, small: int) -> tuple[bytes, list[memoryview]]:
-    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
+def flatten(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied.
+
+    `None` pickles it whole.
+    """
     buffers: list[memoryview] = []
     try:
         data = pickle.dumps(value, protocol=5, buffer_callback=_collector(buffers, small))
@@ -51,7 +54,12 @@ def main_program() -> dict[str, str]:
     return {key: data[key] for key in MAIN_KEYS if key in data}
 
 
-def _collector(buffers: list[memoryview], small: int) -> Callable[[pickle.PickleBuffer], bool]:
+def _collector(
+    buffers: list[memoryview], small: int | None
+) -> Callable[[pickle.PickleBuffer], bool] | None:
+    if small is None:
+        return None
+
     def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
         if raw.nbytes < small:
@@ -67,7 +75,7 @@ def _is_importable(main: ModuleType | None) -> bool:
     return bool(main_program())
 
 
-def _flatten_by_value(value: Any, small: int) -> tuple[bytes, list[memoryview]]:
+def _flatten_by_value(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
     buffers: list[memoryview] = []
     file = io.BytesIO()
     _pickler_class()(file, protocol=5, buffer_callback=_collector(buffers, small)).dump(value)

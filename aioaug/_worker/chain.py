@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .._base.seeding import SEED_LIMIT, batch_seeds
@@ -10,7 +11,7 @@ from ..augmenters.kinds import check_augmenter
 from .augmentation import Augmentation
 
 
-def chain(*augmenters: Any) -> Chain:
+def chain(*augmenters: Any) -> Callable[..., Any]:
     """One augmenter for pools that runs several, each on what the one before returned.
 
     They may be of any kind that a pool takes: imgaug's, pipelines of Albumentations, callables

@@ -13,7 +13,7 @@ from .._base.signatures import accepts
 from . import batch_forms
 
 
-def per_image(function: Callable[..., Any]) -> PerImage:
+def per_image(function: Callable[..., Any]) -> Callable[..., Any]:
     """An augmenter for pools out of a function of one image: `image -> image`.
 
     With a parameter `rng` it gets a `numpy.random.Generator` for each image, otherwise it finds
