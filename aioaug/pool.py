@@ -198,8 +198,8 @@ class AsyncPool(AsyncResource):
                 cut short where the buffer leaves no room for more.
             output_buffer_size: the number of batches that may exist at once between the source
                 and the consumer, counting the one that the consumer holds; `None` and 0 are no
-                limit. `"auto"` is ten for each worker, or fewer if together they would have more
-                than 256 MB, but at least two for each worker, and one more.
+                limit. `"auto"` is a hundred for each worker, or as many as have 32 MB for each
+                worker, but at least two for each worker and one for the consumer.
             state: go on where a stream was when its `state()` was taken, in this program or another
                 one. The source has to begin anew; what was delivered is read, but not augmented.
             shard: `(rank, world_size)`, for programs that work side by side on one source: this

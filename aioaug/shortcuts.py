@@ -31,8 +31,8 @@ def augment_batches(
     """Augment one batch or a source of them with a pool made for it; iterate over the result.
 
     With `background` it uses worker processes on all cores, otherwise one thread. Order is kept,
-    and at most ten batches a worker exist at once, or fewer large ones, as with
-    `output_buffer_size="auto"`. The pool ends with the stream. `options` are those of `AsyncPool`.
+    and memory is bounded as by `output_buffer_size="auto"` of `AsyncPool.imap_batches`. The pool
+    ends with the stream. `options` are those of `AsyncPool`.
 
     Example::
 

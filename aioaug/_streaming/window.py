@@ -53,6 +53,7 @@ class AutoWindow(Window):
         super().__init__(self._least)
         self.size = "auto"
         self._limit = self._least
+        self._bytes = AUTO_BYTES * workers
         self._mean = 0.0
         self._surplus = 0  # permits to be taken back when they are released
 
@@ -65,7 +66,7 @@ class AutoWindow(Window):
     def note(self, result: Any) -> None:
         size = bytes_in(result)
         self._mean = size if not self._mean else self._mean + _WEIGHT * (size - self._mean)
-        fitting = int(AUTO_BYTES / max(self._mean, 1.0))
+        fitting = int(self._bytes / max(self._mean, 1.0))
         limit = min(max(fitting, self._least), self._most)
         self._surplus += max(0, self._limit - limit)
         for _ in range(limit - self._limit):
