@@ -22,7 +22,8 @@ from ._streaming.window import BufferSize, Window, open_window
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
-from .augmenters.kinds import check_augmenter, is_imgaug
+from .augmenters.kinds import check_augmenter, takes_forms
+from .augmenters.layout import LayoutCheck
 from .engines import Engine, EngineFactory, engine_class
 from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
 from .stats import Stats
@@ -37,7 +38,9 @@ class AsyncPool(AsyncResource):
 
     Batches are imgaug's `Batch` and `UnnormalizedBatch` with any of their columns, or plain
     images, in the same form out: an array (N,H,W,C) or (N,H,W), or a list of arrays (H,W,C) or
-    (H,W), of any dtype that the augmenter takes. What is passed in stays unchanged. A callable
+    (H,W), of any dtype that the augmenter takes. A tuple `(images, ...)`, and a mapping, named
+    tuple or dataclass with imgaug's names of columns, come back with these augmented and the rest
+    as it was; see `register_form` for other classes. What is passed in stays unchanged. A callable
     `batch -> batch` in the place of an imgaug augmenter may take anything that pickles.
 
     The output depends on the seed and the batch's index alone: not on the number of workers,
@@ -49,7 +52,8 @@ class AsyncPool(AsyncResource):
     of a closed loop raise `ClosedError`.
 
     Args:
-        augseq: an imgaug augmenter, or a callable; both must pickle for `engine="process"`.
+        augseq: an imgaug augmenter, or a callable. For `engine="process"` it is pickled; lambdas,
+            closures and what a notebook defines go by value.
         processes: the number of workers; `None` is one for each CPU that this process may use
             (affinity and cgroup quota), a negative number that many fewer, at least one.
         maxtasksperchild: replace a worker process after so many chunks; `None` is never.
@@ -122,7 +126,7 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
-        self._check_layout = batch_forms.LayoutCheck() if is_imgaug(augseq) else None
+        self._check_layout = LayoutCheck() if takes_forms(augseq) else None
         state = Augmentation(augseq, options.seed)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
 
@@ -296,7 +300,7 @@ class AsyncPool(AsyncResource):
                 f"batches must be a list, got {type(batches).__name__}; "
                 "imap_batches takes generators and other iterables"
             )
-        if is_imgaug(self.augseq):
+        if takes_forms(self.augseq):
             for batch in batches:
                 batch_forms.check(batch)
         if chunksize is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from ..errors import RemoteError, RemoteTraceback
+from . import pickling
 
 T = TypeVar("T")
 
@@ -49,9 +50,9 @@ class Failure:
         finally:
             del self  # the traceback has this frame, and would keep the exception alive
 
-    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
+    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[bytes, str]]:
         text = "".join(traceback.format_exception(self.error))
-        return _from_afar, (_portable(self.error), text)
+        return _from_afar, (_pickled(self.error), text)
 
 
 class Skipped:
@@ -91,11 +92,15 @@ def unwrap(result: T | Failure) -> T:
 
 def survives(value: object) -> bool:
     """Whether a value can be pickled, and then unpickled, which many exceptions cannot be."""
+    return _surviving(value) is not None
+
+
+def _surviving(value: object) -> bytes | None:
     try:
-        copy = pickle.loads(pickle.dumps(value))
+        data = pickling.dumps(value)
+        return data if type(pickle.loads(data)) is type(value) else None
     except BaseException:  # it may have been made to raise anything
-        return False
-    return type(copy) is type(value)
+        return None
 
 
 def _plain(error: BaseException) -> RemoteError:
@@ -104,14 +109,16 @@ def _plain(error: BaseException) -> RemoteError:
     return stand_in
 
 
-def _portable(error: BaseException) -> Exception:
+def _pickled(error: BaseException) -> bytes:
     """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
-    if isinstance(error, Exception) and survives(error):
-        return error
+    data = _surviving(error) if isinstance(error, Exception) else None
+    if data is not None:
+        return data
     text = "".join(traceback.format_exception(error))
-    return RemoteError(type(error).__qualname__, str(error), text)
+    return pickling.dumps(RemoteError(type(error).__qualname__, str(error), text))
 
 
-def _from_afar(error: Exception, text: str) -> Failure:
+def _from_afar(data: bytes, text: str) -> Failure:
+    error = pickle.loads(data)
     error.__cause__ = RemoteTraceback(text)
     return Failure(error)

@@ -79,6 +79,8 @@ def _set_up(connection: socket.socket) -> None:
         # The parent first sends a byte with a descriptor. Unread, it would spoil the first message.
         _, parent = messages.received(connection, 1)
     use_one_native_thread()
+    # Each worker would ask PyPI for news when it imports Albumentations, and may wait for seconds.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     keep_memory()
     if hasattr(os, "nice"):
         os.nice(_NICE)

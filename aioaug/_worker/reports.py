@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import pickle
 import re
 import sys
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, TextIO
 
+from .._base import pickling
 from .._base.results import survives
 from .._transport import serialization
 from .._transport.messages import Report, WorkerConnection
@@ -196,7 +196,7 @@ def _portable(record: logging.LogRecord) -> logging.LogRecord:
 
 def _send(connection: WorkerConnection, report: ForwardedRecord | ForwardedWarning) -> None:
     with suppress(OSError):  # the parent is gone, and so is this process in a moment
-        connection.send(Report(pickle.dumps(report, protocol=5)))
+        connection.send(Report(pickling.dumps(report)))
 
 
 def _setter(call_handlers: Any, show: Any) -> Callable[[], None]:

@@ -14,7 +14,7 @@ from .._base.arguments import whole
 from .._base.system import worker_count
 from .._streaming.queues import QueueIterator, UntilNone
 from ..augmenters import batch_forms
-from ..augmenters.kinds import is_imgaug
+from ..augmenters.kinds import adapted, is_imgaug
 from ..pool import AsyncPool
 from .base import BackgroundIterator
 from .loader import BatchLoader
@@ -232,7 +232,7 @@ def load_then_augment(load: Callable[[Any], Any], augmenter: Any, names: Any) ->
     if not callable(load):
         raise TypeError(f"load must be callable, got {load!r}")
     if not is_imgaug(augmenter):
-        return LoadThenAugment(load, augmenter), names
+        return LoadThenAugment(load, adapted(augmenter)), names
     loader = LoadThenImgaug(load, augmenter)
     if isinstance(names, PickledQueueIterator):
         names.convert = _batch_of

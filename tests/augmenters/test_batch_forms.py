@@ -10,6 +10,8 @@ import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug.augmenters import batch_forms
+from aioaug.augmenters.layout import LayoutCheck
+from forms_testing import Pair
 
 
 def _noop(batch):
@@ -38,7 +40,7 @@ def test_forms_come_back_as_they_went_in():
     ("batch", "error", "message"),
     [
         ("picture", TypeError, "got str"),
-        ({"images": []}, TypeError, "got dict"),
+        ({"picture": []}, TypeError, "must have some of .*, got 'picture'"),
         (np.zeros((4, 4)), ValueError, r"got shape \(4, 4\)"),
         ([1, 2], TypeError, "got int"),
         ([np.zeros((2, 2, 3)), "x"], TypeError, "got str"),
@@ -72,7 +74,7 @@ async def test_a_batch_that_was_augmented_already():
 
 def warnings_of(batches):
     """What is said of them, and with which category."""
-    look = batch_forms.LayoutCheck()
+    look = LayoutCheck()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for batch in batches:
@@ -98,7 +100,8 @@ def test_images_that_look_as_if_they_had_another_layout(batch, says):
     from imgaug.augmentables.batches import Batch, UnnormalizedBatch
     from imgaug.augmenters.base import SuspiciousMultiImageShapeWarning
 
-    for form in (batch, Batch(images=batch), UnnormalizedBatch(images=batch)):
+    classes = Batch(images=batch), UnnormalizedBatch(images=batch)
+    for form in (batch, *classes, (batch, "label"), {"images": batch}, Pair("label", batch)):
         ((category, text),) = warnings_of([form, form])
         assert category is SuspiciousMultiImageShapeWarning
         assert re.search(says, text)

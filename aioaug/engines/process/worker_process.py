@@ -13,11 +13,12 @@ from typing import Any
 
 from ..._aio.at_exit import killed_at_exit
 from ..._base.descriptors import process_descriptor, socket_pair
+from ..._base.pickling import main_program
 from ..._transport import messages
 from ..._worker import main as worker_main
 from ..._worker.reports import ReportLevels
 from ...errors import ClosedError
-from . import helper_processes, process_launch, semaphores, start_conditions
+from . import helper_processes, semaphores, start_conditions
 from .watched_process import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
@@ -74,7 +75,7 @@ class WorkerProcess:
             1,
             mp_context=context,
             initializer=worker_main.serve,
-            initargs=(connection, process_launch.main_program(), ReportLevels.of_this_process()),
+            initargs=(connection, main_program(), ReportLevels.of_this_process()),
         )
         try:
             executor.submit(worker_main.leave)
