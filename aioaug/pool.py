@@ -18,6 +18,7 @@ from ._streaming.pool_life import PoolLife
 from ._streaming.retries import RetryingCaller
 from ._streaming.sources import BatchSource, open_source
 from ._streaming.state import DeliveryTracker, StreamState
+from ._streaming.window import BufferSize, Window, open_window
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
@@ -186,7 +187,7 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None = 1,
-        output_buffer_size: int | None = None,
+        output_buffer_size: BufferSize = None,
         *,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
@@ -201,7 +202,8 @@ class AsyncPool(AsyncResource):
                 cut short where the buffer leaves no room for more.
             output_buffer_size: the number of batches that may exist at once between the source
                 and the consumer, counting the one that the consumer holds; `None` and 0 are no
-                limit.
+                limit. `"auto"` is a hundred for each worker, or as many as have 32 MB for each
+                worker, but at least two for each worker and one for the consumer.
             state: go on where a stream was when its `state()` was taken, in this program or another
                 one. The source has to begin anew; what was delivered is read, but not augmented.
             shard: `(rank, world_size)`, for programs that work side by side on one source: this
@@ -219,7 +221,7 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None = 1,
-        output_buffer_size: int | None = None,
+        output_buffer_size: BufferSize = None,
         *,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
@@ -230,7 +232,7 @@ class AsyncPool(AsyncResource):
         )
 
     def owned_stream(
-        self, batches: Any, output_buffer_size: int, *, ordered: bool = True
+        self, batches: Any, output_buffer_size: BufferSize, *, ordered: bool = True
     ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
         core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
@@ -273,15 +275,15 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None,
-        output_buffer_size: int | None,
+        output_buffer_size: BufferSize,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
         *,
         ordered: bool,
     ) -> StreamCore:
         self._life.check_open()
-        window = whole_or_none("output_buffer_size", output_buffer_size, low=0) or None
         chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
+        window = open_window(output_buffer_size, self._life.engine.workers, chunksize)
         shard = shard_or_default("shard", shard)
         source = open_source(batches, shard)
         start = None if state is None else StreamState.load(state)
@@ -308,7 +310,7 @@ class AsyncPool(AsyncResource):
         # The indices of the whole list are taken now: what comes after does not depend on how
         # far this call gets.
         tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
-        core = self._core(open_source(batches), tracker, chunksize, None, ordered=True)
+        core = self._core(open_source(batches), tracker, chunksize, Window(None), ordered=True)
         self._life.lists.add(core)
         return core
 
@@ -317,7 +319,7 @@ class AsyncPool(AsyncResource):
         source: BatchSource,
         tracker: DeliveryTracker,
         chunksize: int,
-        window: int | None,
+        window: Window,
         *,
         ordered: bool,
     ) -> StreamCore:
