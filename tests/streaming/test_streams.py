@@ -370,10 +370,11 @@ async def test_an_endless_source_that_never_waits_lets_the_loop_breathe(pool):
 
 
 async def test_a_busy_loader_does_not_hold_up_the_end(pool):
-    may_go_on = threading.Event()
+    is_busy, may_go_on = threading.Event(), threading.Event()
 
     def loader():
         yield 1
+        is_busy.set()
         may_go_on.wait()
         yield 2
 
@@ -381,6 +382,9 @@ async def test_a_busy_loader_does_not_hold_up_the_end(pool):
         with pytest.warns(ResourceWarning, match="still busy"):
             async with pool.imap_batches(loader(), output_buffer_size=3) as stream:
                 assert await anext(stream) == 1
+                async with asyncio.timeout(aug.SOON):
+                    while not is_busy.is_set():
+                        await asyncio.sleep(0.01)
     may_go_on.set()
 
 

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 log = logging.getLogger("reporting")
+talking = []
 
 
 class OwnWarning(UserWarning):
@@ -40,14 +41,16 @@ def logs_the_unpicklable(batch):
 
 
 def logs_in_threads(batch):
-    """Logs from many threads, while large results are sent that do not lie in shared memory."""
+    """Logs from many threads, up to the next batch, while large results are sent by the socket."""
 
     def talk(number):
         for each in range(20):
             log.warning("%d %d %d", batch, number, each)
 
-    threads = [threading.Thread(target=talk, args=(number,)) for number in range(5)]
-    for thread in threads:
+    while talking:
+        talking.pop().join()
+    talking.extend(threading.Thread(target=talk, args=(number,)) for number in range(5))
+    for thread in talking:
         thread.start()
     return str(batch) * 1_000_000
 
