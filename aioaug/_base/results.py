@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
-from ..errors import RemoteError, RemoteTraceback
+from ..errors import RemoteError, RemoteTraceback, TransportError
 
 T = TypeVar("T")
 
@@ -50,7 +50,8 @@ class Failure:
             del self  # the traceback has this frame, and would keep the exception alive
 
     def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
-        text = "".join(traceback.format_exception(self.error))
+        plain = isinstance(self.error, TransportError) and self.error.without_traceback
+        text = "" if plain else "".join(traceback.format_exception(self.error))
         return _from_afar, (_portable(self.error), text)
 
 
@@ -109,5 +110,6 @@ def _portable(error: BaseException) -> Exception:
 
 
 def _from_afar(error: Exception, text: str) -> Failure:
-    error.__cause__ = RemoteTraceback(text)
+    if text:
+        error.__cause__ = RemoteTraceback(text)
     return Failure(error)

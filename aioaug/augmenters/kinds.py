@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._base.arguments import check_not_async
+
 
 def is_imgaug(augmenter: Any) -> bool:
     """Whether `augmenter` has the interface of imgaug's augmenters."""
@@ -16,3 +18,4 @@ def check_augmenter(augmenter: Any) -> None:
         raise TypeError(
             f"augseq must be an imgaug augmenter or a callable, got {type(augmenter).__name__}"
         )
+    check_not_async("augseq", augmenter)
