@@ -48,6 +48,12 @@ def augment_batches(
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """Like `asyncio.run`, on uvloop where it is installed."""
+    if asyncio._get_running_loop() is not None:
+        main.close()
+        raise RuntimeError(
+            "aioaug.run() starts an event loop, and one runs here already, as in a notebook: "
+            "write 'await main()' instead of 'aioaug.run(main())'"
+        )
     try:
         import uvloop
     except (ImportError, RuntimeError):  # at the exit of a program it can no longer be loaded

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from ._aio.tasks import AsyncResource, warn_of_drop
+from ._aio.tasks import AsyncBatches, warn_of_drop
 from ._streaming.core import StreamCore, StreamPhase
 
 
@@ -15,7 +15,7 @@ class StreamOwner(Protocol):
         """End, and wait for it."""
 
 
-class BatchStream(AsyncResource):
+class BatchStream(AsyncBatches):
     """Augmented batches, to be taken with `async for`.
 
     Nothing is read from the source before the first batch is asked for. Results keep the order
@@ -50,9 +50,6 @@ class BatchStream(AsyncResource):
             f"<{type(self).__name__} position={core.tracker.position} "
             f"buffer={core.window} {core.phase.value}>"
         )
-
-    def __aiter__(self) -> Self:
-        return self
 
     @property
     def skipped(self) -> tuple[int, ...]:

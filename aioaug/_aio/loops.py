@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from ..errors import LimitError
-from .tasks import AsyncResource, begin_in_thread, end_aside, warn_of_drop
+from .tasks import AsyncResource, begin_in_thread, end_aside, running_loop, warn_of_drop
 
 
 class LoopOwner:
@@ -47,9 +47,10 @@ class LoopOwner:
 
         Returns whether it was used on another one that has been closed since: then no task of it
         will ever go on, and everything that belongs to a loop has to be made anew. Raises
-        `RuntimeError` if it is in use on another loop that is not closed, or in another process.
+        `RuntimeError` if it is in use on another loop that is not closed, or in another process, or
+        if no loop runs.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop(f"this {self._name}")
         if loop is self.loop and self._pid == os.getpid():
             return False
         self.check_process()

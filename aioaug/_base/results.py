@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
-from ..errors import RemoteError, RemoteTraceback
+from ..errors import RemoteError, RemoteTraceback, TransportError
 from . import pickling
 
 T = TypeVar("T")
@@ -51,7 +51,8 @@ class Failure:
             del self  # the traceback has this frame, and would keep the exception alive
 
     def __reduce__(self) -> tuple[Callable[..., Failure], tuple[bytes, str]]:
-        text = "".join(traceback.format_exception(self.error))
+        plain = isinstance(self.error, TransportError) and self.error.without_traceback
+        text = "" if plain else "".join(traceback.format_exception(self.error))
         return _from_afar, (_pickled(self.error), text)
 
 
@@ -120,5 +121,6 @@ def _pickled(error: BaseException) -> bytes:
 
 def _from_afar(data: bytes, text: str) -> Failure:
     error = pickle.loads(data)
-    error.__cause__ = RemoteTraceback(text)
+    if text:
+        error.__cause__ = RemoteTraceback(text)
     return Failure(error)

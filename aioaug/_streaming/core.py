@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from .._aio.loops import LoopOwner
-from .._aio.tasks import acting, finish
+from .._aio.tasks import acting, finish, running_loop
 from .._base.results import BatchResult, Skipped, unwrap
 from ..errors import ClosedError
 from .feeder import Feeder
@@ -62,10 +62,13 @@ class StreamCore:
 
         Cancelled, it loses nothing: the next call gets what this one would have got.
         """
-        if self.home.loop is not asyncio.get_running_loop():
+        if self.home.loop is not running_loop("this BatchStream"):
             self._come()
         if self._asking:
-            raise RuntimeError("another task is waiting for this stream's next batch")
+            raise RuntimeError(
+                "another task is waiting for this stream's next batch: have one task read the "
+                "stream and share its batches by an asyncio.Queue, or give each task its own stream"
+            )
         self._asking = True
         try:
             return unwrap(await self._next_result())

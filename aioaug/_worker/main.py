@@ -44,6 +44,11 @@ _MALLOC_LIMITS = {-1: 1 << 29, -3: 1 << 28}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOL
 # Seconds that a worker may take to end after its parent closed the connection.
 _LEAVE = 10
 
+_UNGUARDED = (
+    "a pool was started while a worker imported the main script, which defines what the worker "
+    "needs; put what the script does under: if __name__ == '__main__':"
+)
+
 _connection: socket.socket | None = None
 
 
@@ -133,10 +138,8 @@ def refuse_unguarded_script() -> None:
     That may build pools, which starts nothing, but not use them.
     """
     if main_program.is_being_imported():
-        raise RuntimeError(
-            "a pool was started while a worker imported the main script, which defines what the "
-            "worker needs; put what the script does under: if __name__ == '__main__':"
-        )
+        main_program.refusals.append(_UNGUARDED)
+        raise RuntimeError(_UNGUARDED)
 
 
 def use_one_native_thread() -> None:
@@ -169,7 +172,14 @@ class _RequestHandler:
 
     def load_state(self, data: bytes | memoryview) -> None:
         """Unpickle the state, for all requests to come."""
-        self._state = serialization.rebuild(data)
+        try:
+            self._state = serialization.rebuild(data)
+        except TransportError as error:
+            if main_program.refusals:
+                # The error says what to do; the tracebacks of the import would hide it.
+                error.__cause__ = error.__context__ = None
+                error.without_traceback = True
+            raise
         if "cv2" in sys.modules:
             sys.modules["cv2"].setNumThreads(0)
 

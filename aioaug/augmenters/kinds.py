@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._base.arguments import check_not_async
 from .albumentations import AlbumentationsPipeline, is_albumentations
 from .per_picture import PerPicture
 
@@ -19,6 +20,7 @@ def check_augmenter(augmenter: Any) -> None:
         raise TypeError(
             f"augseq must be an imgaug augmenter or a callable, got {type(augmenter).__name__}"
         )
+    check_not_async("augseq", augmenter)
 
 
 def adapted(augmenter: Any) -> Any:

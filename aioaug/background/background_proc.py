@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._aio.loops import LoopResource
 from .._aio.tasks import drop_tasks, ended, finish, in_thread
-from .._base.arguments import whole
+from .._base.arguments import check_not_async, whole
 from .._base.seeding import IndexAllocator, batch_seeds, check_seed, seed_generators
 from .._imgaug import Portable
 from .._transport.shared_pickle import SharedPickle
@@ -84,6 +84,7 @@ class BackgroundProc(SharedMem, LoopResource):
             target, dtypes, shapes = shapes, target, dtypes
         if not callable(target):
             raise TypeError(f"target must be callable, got {target!r}")
+        check_not_async("target", target)
         self.n_proc = whole("n_proc", n_proc, low=1)
         self.profile = profile
         self.effective_seed = check_seed(seed)

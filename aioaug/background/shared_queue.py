@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._aio.loops import LoopResource
 from .._aio.tasks import drop_tasks, ended, finish
-from .._base.arguments import whole
+from .._base.arguments import check_not_async, whole
 from .._base.system import available
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
@@ -91,6 +91,7 @@ class SharedQ(SharedMem, LoopResource):
             raise TypeError("dtypes and shapes must be given")
         if not callable(target):
             raise TypeError(f"target must be callable, got {target!r}")
+        check_not_async("target", target)
         self._claim()
         call = spec, target, tuple(target_args), dict(target_kwargs or {})
         job = asyncio.get_running_loop().create_task(self._run(*call))

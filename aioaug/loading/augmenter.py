@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .._aio.tasks import drop_tasks, ended, finish
-from .._base.arguments import whole
+from .._base.arguments import check_not_async, whole
 from .._base.system import worker_count
 from .._streaming.queues import QueueIterator, UntilNone
 from ..augmenters import batch_forms
@@ -231,6 +231,7 @@ def load_then_augment(load: Callable[[Any], Any], augmenter: Any, names: Any) ->
     """An augmenter that loads first, and the source of names in the form that it takes."""
     if not callable(load):
         raise TypeError(f"load must be callable, got {load!r}")
+    check_not_async("load", load)
     if not is_imgaug(augmenter):
         return LoadThenAugment(load, adapted(augmenter)), names
     loader = LoadThenImgaug(load, augmenter)

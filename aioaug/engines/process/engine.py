@@ -112,7 +112,11 @@ class ProcessEngine(Engine):
             await asyncio.wait((self._starting,))
         if self._starting.cancelled():
             raise ClosedError("the engine was closed")
-        self._starting.result()
+        failure = self._starting.exception()
+        if failure is not None:
+            # Every caller gets the same one; the way that it took through the tasks of the start
+            # would only hide what it says.
+            raise failure.with_traceback(None)
 
     async def submit(
         self,
