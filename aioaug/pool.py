@@ -11,21 +11,20 @@ from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_
 from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
 from ._streaming.core import StreamCore
-from ._streaming.feeder import Feeder
 from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
 from ._streaming.pool_life import PoolLife
 from ._streaming.requests import RequestRunner
-from ._streaming.retries import RetryingCaller
-from ._streaming.sources import BatchSource, open_source
+from ._streaming.sources import open_source
 from ._streaming.state import DeliveryTracker, StreamState
+from ._streaming.stream_maker import StreamMaker
+from ._streaming.window import BufferSize, Window, open_window
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
-from .augmenters.kinds import check_augmenter, is_imgaug
+from .augmenters.kinds import check_augmenter, takes_forms
+from .augmenters.layout import LayoutCheck
 from .engines import Engine, EngineFactory, engine_class
-from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
-from .engines.scheduler import Caller
-from .engines.small_calls import CALLS_AT_ONCE
+from .engines.limits import CUTS_PER_WORKER
 from .stats import Stats
 from .streams import BatchStream
 
@@ -38,7 +37,9 @@ class AsyncPool(AsyncResource):
 
     Batches are imgaug's `Batch` and `UnnormalizedBatch` with any of their columns, or plain
     images, in the same form out: an array (N,H,W,C) or (N,H,W), or a list of arrays (H,W,C) or
-    (H,W), of any dtype that the augmenter takes. What is passed in stays unchanged. A callable
+    (H,W), of any dtype that the augmenter takes. A tuple `(images, ...)`, and a mapping, named
+    tuple or dataclass with imgaug's names of columns, come back with these augmented and the rest
+    as it was; see `register_form` for other classes. What is passed in stays unchanged. A callable
     `batch -> batch` in the place of an imgaug augmenter may take anything that pickles.
 
     The output depends on the seed and the batch's index alone: not on the number of workers,
@@ -50,7 +51,8 @@ class AsyncPool(AsyncResource):
     of a closed loop raise `ClosedError`.
 
     Args:
-        augseq: an imgaug augmenter, or a callable; both must pickle for `engine="process"`.
+        augseq: an imgaug augmenter, or a callable. For `engine="process"` it is pickled; lambdas,
+            closures and what a notebook defines go by value.
         processes: the number of workers; `None` is one for each CPU that this process may use
             (affinity and cgroup quota), a negative number that many fewer, at least one.
         maxtasksperchild: replace a worker process after so many chunks; `None` is never.
@@ -133,7 +135,9 @@ class AsyncPool(AsyncResource):
         self._indices = IndexAllocator()
         state = Augmentation(augseq, options.seed)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
-        self._requests = RequestRunner(self._life, options)
+        look = LayoutCheck() if takes_forms(augseq) else None
+        self._streams = StreamMaker(self._life, options, look)
+        self._requests = RequestRunner(self._life, options, look)
 
     def __repr__(self) -> str:
         augmenter = getattr(self.augseq, "__qualname__", type(self.augseq).__qualname__)
@@ -192,7 +196,7 @@ class AsyncPool(AsyncResource):
         """
         self._life.check_open()
         self._life.claim()
-        if is_imgaug(self.augseq):
+        if takes_forms(self.augseq):
             batch_forms.check(batch)
         index = whole_or_none("index", index, low=0)
         timeout = self._options.checked_timeout(timeout)
@@ -210,15 +214,15 @@ class AsyncPool(AsyncResource):
         timeout: float | None = None,  # noqa: ASYNC109
         **annotations: Any,
     ) -> Any:
-        """Augment one image (H,W) or (H,W,C), and what is annotated on it, by imgaug's augmenters.
+        """Augment one image (H,W) or (H,W,C), and what is annotated on it.
 
         `annotations` are those that imgaug's `augmenter(image=..., ...)` takes, in the same forms:
         `heatmaps`, `segmentation_maps`, `keypoints`, `bounding_boxes`, `polygons`, `line_strings`.
         Returns the image, or a tuple of the image and the annotations in the order of the call.
         All else is as with `augment_batch`.
         """
-        if not is_imgaug(self.augseq):
-            raise TypeError("augment_image needs an augmenter of imgaug; use augment_batch")
+        if not takes_forms(self.augseq):
+            raise TypeError("augment_image needs an augmenter of images; use augment_batch")
         batch = batch_forms.of_image(image, annotations)
         result = await self.augment_batch(batch, index=index, timeout=timeout)
         return batch_forms.image_of(result, annotations)
@@ -251,7 +255,7 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None = 1,
-        output_buffer_size: int | None = None,
+        output_buffer_size: BufferSize = None,
         *,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
@@ -259,13 +263,15 @@ class AsyncPool(AsyncResource):
         """Augment the batches of a source as they are asked for; the order is kept.
 
         Args:
-            batches: a list, or any iterable, iterator or generator of either kind, sync ones
-                being read in a thread of their own.
+            batches: a list; any iterable, iterator or generator of either kind; or a queue: of
+                `asyncio`, `queue` or `multiprocessing`, in which `None` or `shutdown()` is the end,
+                or a memory stream of anyio. What would block is read in a thread of its own.
             chunksize: the number of batches that go to a worker at once; `None` is 1. A chunk is
                 cut short where the buffer leaves no room for more.
             output_buffer_size: the number of batches that may exist at once between the source
                 and the consumer, counting the one that the consumer holds; `None` and 0 are no
-                limit.
+                limit. `"auto"` is a hundred for each worker, or as many as have 32 MB for each
+                worker, but at least two for each worker and one for the consumer.
             state: go on where a stream was when its `state()` was taken, in this program or another
                 one. The source has to begin anew; what was delivered is read, but not augmented.
             shard: `(rank, world_size)`, for programs that work side by side on one source: this
@@ -283,7 +289,7 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None = 1,
-        output_buffer_size: int | None = None,
+        output_buffer_size: BufferSize = None,
         *,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
@@ -293,9 +299,13 @@ class AsyncPool(AsyncResource):
             self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=False)
         )
 
-    def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
+    def owned_stream(
+        self, batches: Any, output_buffer_size: BufferSize, *, ordered: bool = True
+    ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self._life)
+        core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
+        self._life.name = None  # if they are dropped, it is the stream that warns
+        return BatchStream(core, self._life)
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.
@@ -333,20 +343,20 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None,
-        output_buffer_size: int | None,
+        output_buffer_size: BufferSize,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
         *,
         ordered: bool,
     ) -> StreamCore:
         self._life.check_open()
-        window = whole_or_none("output_buffer_size", output_buffer_size, low=0) or None
         chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
+        window = open_window(output_buffer_size, self._life.engine.workers, chunksize)
         shard = shard_or_default("shard", shard)
         source = open_source(batches, shard)
         start = None if state is None else StreamState.load(state)
         tracker = DeliveryTracker(self._indices, seed=self.effective_seed, shard=shard, state=start)
-        core = self._core(source, tracker, chunksize, window, ordered=ordered)
+        core = self._streams.make(source, tracker, chunksize, window, ordered=ordered)
         self._life.streams.add(core)
         return core
 
@@ -355,7 +365,7 @@ class AsyncPool(AsyncResource):
         self._life.check_open()
         self._life.claim()
         chunksize = check_list(batches, chunksize, self._life.engine.workers)
-        if is_imgaug(self.augseq):
+        if takes_forms(self.augseq):
             for batch in batches:
                 batch_forms.check(batch)
         return chunksize
@@ -364,34 +374,11 @@ class AsyncPool(AsyncResource):
         # The indices of the whole list are taken now: what comes after does not depend on how
         # far this call gets.
         tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
-        core = self._core(open_source(batches), tracker, chunksize, None, ordered=True)
+        core = self._streams.make(
+            open_source(batches), tracker, chunksize, Window(None), ordered=True
+        )
         self._life.lists.add(core)
         return core
-
-    def _core(
-        self,
-        source: BatchSource,
-        tracker: DeliveryTracker,
-        chunksize: int,
-        window: int | None,
-        *,
-        ordered: bool,
-    ) -> StreamCore:
-        life = self._life
-        call = RetryingCaller(
-            life, self._options, ahead=CALLS_AT_ONCE if ordered else 1, in_line=Caller()
-        )
-        feeder = Feeder(
-            call,
-            source,
-            tracker,
-            life.engine.meter,
-            window=window,
-            at_once=CHUNKS_PER_WORKER * life.engine.workers,
-            chunksize=chunksize,
-            together=call.together,
-        )
-        return StreamCore(feeder, ordered=ordered, begin=life.claim)
 
     async def _collect(self, core: StreamCore) -> list[Any]:
         try:

@@ -12,5 +12,5 @@ async def main() -> None:
             print(len(images), "of shape", images[0].shape)  # train on them
 
 
-if __name__ == "__main__":  # worker processes import this file
+if __name__ == "__main__":
     aioaug.run(main())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import warnings
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import anyio
 
@@ -18,6 +18,9 @@ from .._base.threads import DaemonExecutor
 from ..errors import LimitError
 
 T = TypeVar("T")
+
+# `close` raises where a coroutine awaits something in its clean-up, which then has not ended yet.
+_MOST_CLOSES = 10
 
 _principal: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar(
     "aioaug-principal", default=None
@@ -41,6 +44,45 @@ class AsyncResource:
     async def _leave(self, error: BaseException | None) -> None:
         raise NotImplementedError
 
+    def __enter__(self) -> NoReturn:
+        raise TypeError(
+            f"{_called(self)} is entered by 'async with'; a program without an event loop uses the "
+            "classes of aioaug.blocking"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """It is never called, but Python looks for it before it calls `__enter__`."""
+
+
+class AsyncBatches(AsyncResource):
+    """Batches that are read with `async for`."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            f"{_called(self)} is read by 'async for'; a program without an event loop uses the "
+            "classes of aioaug.blocking"
+        )
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(
+            f"{_called(self)} is not awaited: its batches are read by 'async for batch in ...', or "
+            "one by one by 'await anext(...)'"
+        )
+
+
+def running_loop(thing: str) -> asyncio.AbstractEventLoop:
+    """The running event loop; without one, `RuntimeError` says what `thing` needs."""
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        raise RuntimeError(
+            f"{thing} needs a running event loop of asyncio: use aioaug.blocking in a program "
+            "without one, and the asyncio backend of anyio instead of trio"
+        )
+    return loop
+
 
 def acting() -> asyncio.Task[Any] | None:
     """The running task, or the one that a `deputy` works for."""
@@ -55,8 +97,13 @@ def deputy(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     the current task, which may be a deputy.
     """
     context = contextvars.copy_context()
-    context.run(_principal.set, acting())
-    return asyncio.get_running_loop().create_task(work, context=context)
+    try:
+        context.run(_principal.set, acting())
+        return asyncio.get_running_loop().create_task(work, context=context)
+    except RuntimeError:
+        # The clean-up of what a closed loop left behind gets here, and no loop takes this any more.
+        work.close()
+        raise
 
 
 class Visitors:
@@ -93,12 +140,13 @@ async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None)
     `patience` is how many seconds a cancelled caller waits for it, before `work` is cancelled too.
     """
     task = deputy(work)
-    try:
-        await asyncio.wait((task,))
-    except asyncio.CancelledError as error:
-        await _persist(task, patience)
-        failure = task.exception() if task.done() and not task.cancelled() else None
-        raise error from failure
+    with dropped_with_their_loop(task):
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            await _persist(task, patience)
+            failure = task.exception() if task.done() and not task.cancelled() else None
+            raise error from failure
     return task.result()
 
 
@@ -117,16 +165,50 @@ async def _persist(task: asyncio.Task[Any], patience: float | None) -> None:
                 await asyncio.wait((task,), timeout=left)
 
 
-async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+@contextmanager
+def dropped_with_their_loop(*tasks: asyncio.Task[Any]) -> Iterator[None]:
+    """Drop tasks along with the coroutine that waits for them in the block.
+
+    That one is closed where it stands when its loop was closed before it had ended.
+    """
+    try:
+        yield
+    except GeneratorExit:
+        drop_tasks(task for task in tasks if task.get_loop().is_closed())
+        raise
+
+
+def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
+    """Drop tasks of a closed loop, so that asyncio does not warn of them, and cancel all others.
+
+    Not to be called where a loop runs. Tasks of a closed one cannot take another step, so their
+    clean-up runs here, as far as it awaits nothing.
+    """
+    for task in tasks:
+        if not isinstance(task, asyncio.Task) or task.done():
+            continue
+        with suppress(RuntimeError):  # it is closed
+            task.get_loop().call_soon_threadsafe(task.cancel)
+            continue
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine: Any = task.get_coro()
+        for _ in range(_MOST_CLOSES):
+            with suppress(BaseException):
+                coroutine.close()
+                break
+
+
+async def together(work: Iterable[Coroutine[Any, Any, Any] | asyncio.Task[Any]]) -> None:
     """Run all at once. If one fails, or the caller is cancelled, end the others before going on."""
     tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await finish(_settled(tasks))
-        raise
+    with dropped_with_their_loop(*tasks):
+        try:
+            await asyncio.gather(*tasks)
+        except (Exception, asyncio.CancelledError):
+            for task in tasks:
+                task.cancel()
+            await finish(_settled(tasks))
+            raise
 
 
 async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
@@ -209,11 +291,15 @@ def warn_of_drop(
 
     `name` is what users know it by, if that is not its class.
     """
-    name = name or type(thing).__name__
-    article = "an" if name[0] in "AEIOU" else "a"
     warnings.warn(
-        f"{article} {name} was dropped while it was open; leave it by {leave_by}",
+        f"{_called(thing, name)} was dropped while it was open; leave it by {leave_by}",
         ResourceWarning,
         source=thing,
         stacklevel=3,
     )
+
+
+def _called(thing: object, name: str | None = None) -> str:
+    """What users know it by, with an article."""
+    name = name or type(thing).__name__
+    return f"an {name}" if name[0] in "AEIOU" else f"a {name}"

@@ -29,13 +29,17 @@ class RequestRunner:
     """Augments batches for tasks that wait for them, as many at once as there are.
 
     A batch goes to the engine out of the task that waits for it. Small ones, which would have to
-    wait for a worker, share a call. `PoolLife` ends what is under way.
+    wait for a worker, share a call. `PoolLife` ends what is under way. `look` is called with each
+    batch before it is sent.
     """
 
-    def __init__(self, life: PoolLife, options: PoolOptions) -> None:
+    def __init__(
+        self, life: PoolLife, options: PoolOptions, look: Callable[[Any], None] | None
+    ) -> None:
         self._life = life
         self._options = options
-        self._caller = RetryingCaller(life, options, ahead=_AHEAD, in_line=None)
+        self._look = look
+        self._caller = RetryingCaller(life, options, ahead=_AHEAD, in_line=None, look=look)
         self._shared: SharedCall | None = None  # the last one, which others may join
 
     def check_room(self) -> None:
@@ -79,7 +83,9 @@ class RequestRunner:
             self._life.visitors.leave(task)
 
     async def _side_by_side(self, chunks: Sequence[Sequence[Item]]) -> list[Any]:
-        caller = RetryingCaller(self._life, self._options, ahead=_AHEAD, in_line=Caller())
+        caller = RetryingCaller(
+            self._life, self._options, ahead=_AHEAD, in_line=Caller(), look=self._look
+        )
         tasks = [self._life.helper(caller(chunk)) for chunk in chunks]
         augmented: list[Any] = []
         try:
@@ -106,6 +112,8 @@ class RequestRunner:
         return kept
 
     async def _request(self, item: Item, limit: float | None = None) -> BatchResult:
+        if self._look is not None:
+            self._look(item[1])
         begun = perf_counter()
         request = RequestCount(self._life.engine.meter)
         try:

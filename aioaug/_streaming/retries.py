@@ -23,7 +23,7 @@ class RetryingCaller:
     whose worker died, or was killed since the batch took more than `timeout` seconds, is tried
     `retries` more times; it keeps its index, so the output is the same. What becomes of batches
     that failed is for `on_error` to say. If the engine cannot be started, that is no batch's fault,
-    and the call raises it.
+    and the call raises it. `look` is called with each batch before it is sent.
 
     Calls stand in the engine's line one at a time, as those of one caller, if `in_line` is one.
     `ahead` is for `Engine.submit`: more than 1 where a batch may wait for a slow one while another
@@ -37,8 +37,10 @@ class RetryingCaller:
         *,
         ahead: int,
         in_line: Caller | None,
+        look: Callable[[Any], None] | None = None,
     ) -> None:
         self._life = life
+        self._look = look
         self._options = options
         self._ahead = ahead
         self._in_line = in_line
@@ -53,6 +55,9 @@ class RetryingCaller:
         """What becomes of each batch of a chunk."""
         if not self._life.started:
             await self._life.start()
+        if self._look is not None:
+            for _, batch in chunk:
+                self._look(batch)
         results: Sequence[BatchResult] = ()
         if len(chunk) > 1:
             with suppress(WorkerDied, BatchTimeout, TransportError):

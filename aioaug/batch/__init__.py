@@ -1,9 +1,16 @@
 """Batches with named components: functions applied to their items in parallel, files, pipelines.
 
-ground        rng  expressions  labels  components  errors  calls
-in parallel   workers  targets  driving  inbatch  decorators
-a batch       chance  core  draws  apply  epochs  index  itemfiles  tables  files  augmenting
-whole         merging  batch  actions  pipeline  dataset
+The modules, from the ground up:
+
+    values      random numbers, and values worked out for each batch or item
+    components  named columns, and the labels of their rows
+    index       the labels of a dataset: subsets, splits, order
+    workers     the worker processes that all batches share
+    calls       a function called item by item, on any target
+    applying    from a batch to calls, and from results to a batch
+    decorators  the same for methods
+    data        the state of a batch
+    files, augmenting, batch, pipeline, dataset
 """
 
 from __future__ import annotations
@@ -12,9 +19,9 @@ from ..errors import ParallelError
 from .batch import Batch
 from .dataset import Dataset
 from .decorators import action, apply_parallel, inbatch_parallel
-from .expressions import B, P, R
 from .index import DatasetIndex, FilesIndex
 from .pipeline import Pipeline
+from .values import B, P, R
 from .workers import shutdown, shutdown_async
 
 __all__ = [

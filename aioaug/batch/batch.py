@@ -1,19 +1,22 @@
-"""The batch, whole: all of its parts, and what makes other batches and datasets of it."""
+"""The batch, whole: what can be done with its data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from .._base.arguments import whole_or_none
-from .augmenting import Augmenting
-from .components import Components, LabelledRows, named
-from .core import Core
-from .files import Filing
+from .._aio.tasks import in_thread
+from . import augmenting, decorators, files
+from .applying import apply_steps, raise_failures
+from .calls import Steps
+from .components import Components, LabelledRows, stack
+from .data import BatchData
+from .decorators import action, with_twin
 from .index import DatasetIndex
 
 
-class Batch(Augmenting, Filing):
+class Batch(BatchData):
     """Some items of a dataset, known by labels, with named components.
 
     A subclass names its `components`, a tuple; then `batch.images` is the whole column,
@@ -50,55 +53,264 @@ class Batch(Augmenting, Filing):
         batch.invert().apply_parallel(count, src="masks", dst="counts", target="mpc")
     """
 
-    @classmethod
-    def from_data(cls, index: Any = None, data: Any = None) -> Self:
-        """A batch of this data; without an index, its items are numbered.
+    # Which components are which columns of imgaug's batches.
+    augmented_as: Mapping[str, str] = augmenting.AUGMENTED_AS
 
-        A data frame's items keep their labels. With components, and in a tuple or a dict, data
-        is of columns, and the number of items is that of the first one's rows.
-        """
-        import numpy as np
+    # -- functions applied to items --
 
-        if index is None and hasattr(data, "iloc"):
-            index = data.index.to_numpy()
-        elif index is None:
-            index = np.arange(_count(data, cls.components is not None))
-        return cls(index, preloaded=data)
+    @action
+    @with_twin
+    def apply_parallel(
+        self,
+        func: Callable[..., Any],
+        init: Any = None,
+        post: Any = None,
+        src: Any = None,
+        dst: Any = None,
+        *args: Any,
+        p: Any = None,
+        target: str = "for",
+        requires_rng: bool = False,
+        rng_seeds: Any = None,
+        **kwargs: Any,
+    ) -> Steps:
+        """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
 
-    @classmethod
-    def merge(
-        cls,
-        batches: Iterable[Batch],
-        batch_size: int | None = None,
-        components: str | Sequence[str] | None = None,
-        batch_class: type[Batch] | None = None,
-    ) -> tuple[Any, Any]:
-        """One batch of `batch_size` items, and one of the rest; their items are numbered anew.
+        The results come in the order of the items and do not depend on `target`. For the same
+        `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
+        during which the event loop goes on: with "for" it has its turn between the items. When
+        that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
+        rest is abandoned, and the batch stays as it is, unless the results were being put into it
+        already.
 
         Args:
-            batches: any iterable of batches, whose order is kept.
-            batch_size: `None` is all items. There is no rest then, nor if all items fit: `None`.
-            components: which; by default those of the first batch.
-            batch_class: the class of the new ones; by default this one.
+            func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should
+                return what it makes and leave the item as it is: with "mpc" it has a copy. A
+                coroutine function is async on every target.
+            init: the items. `None` and `"data"` are those of `src`. Otherwise the name of an
+                attribute, such as "indices" or "items", or a container, or a callable that gets
+                `src`, `dst`, `p`, `target` and `kwargs` and returns one. Each element is
+                `((args), {kwargs})`, a dict, a list or tuple of arguments, or the argument.
+            post: the name of a method, or a callable, that gets the list of results and `src`,
+                `dst` and `kwargs`; what failed is an exception in that list. What it returns is
+                returned. `None` is `_assemble`, which returns the batch.
+            src: a component; a list of components, each done on its own, with the same choice of
+                items and the same generators; a tuple, whose rows go into `func` as one tuple; or
+                the items themselves.
+            dst: as `src`, which it is by default; a tuple takes apart the tuples, lists or
+                arrays that `func` returns. Components that do not exist are added.
+            p: the probability that an item is worked on; others go into `dst` as they are.
+            target: "for", "threads", "mpc" (processes: what travels must pickle) or "async" (on
+                an event loop, the running one if there is one), or the first letter.
+            requires_rng: give each call a `numpy.random.Generator` of its own, `rng`.
+            rng_seeds: the seeds of these generators, one for each item, or one for all.
+            args, kwargs: for `func`; the values of a `P` are spread over the items. `n_workers`,
+                at most how many calls run at once, and `timeout`, in seconds, are not for `func`.
 
         Raises:
-            ValueError: there are no batches, or a component is `None` in some, but not in all.
-            TypeError: a component is of a kind that `merge_component` does not merge.
+            ParallelError: `func` failed for some items, whose exceptions are in its `errors`; it
+                is raised from the first one. An item that is not done in time has `TimeoutError`.
+            ValueError, TypeError: an argument is out of range or does not fit the others.
         """
-        return merge(cls, batches, batch_size, components, batch_class)
+        options = {"target": target, "requires_rng": requires_rng, "rng_seeds": rng_seeds, **kwargs}
+        return apply_steps(self, func, init, post, src, dst, *args, p=p, **options)
 
-    @classmethod
-    def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
-        """One column out of the columns of several batches; to be overridden for other kinds.
+    def _assemble(self, results: Sequence[Any], *, src: Any, dst: Any, **kwargs: Any) -> Self:
+        """Put results into components: one for each name of `dst`, or else of `src`."""
+        raise_failures(results, "Could not assemble the batch")
+        dst = src if dst is None else dst
+        if dst is None:
+            if self.components is None and self.data is not None:
+                self.data_setter = stack(results)
+            elif any(result is not None for result in results):
+                raise ValueError("dst must say where the results go, since there is no src")
+            return self
+        names = [dst] if isinstance(dst, str) else list(dst)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("dst must say where the results go: src names no components")
+        columns = [list(results)]
+        if len(names) > 1:
+            for position, result in enumerate(results):
+                several = isinstance(result, tuple | list) or getattr(result, "ndim", False)
+                if not several or len(result) != len(names):
+                    raise ValueError(f"func returned no {len(names)} values for item {position}")
+            columns = [[result[n] for result in results] for n in range(len(names))]
+        self._fill(
+            {
+                name: self._assemble_component(column, component=name, src=src)
+                for name, column in zip(names, columns, strict=True)
+            }
+        )
+        return self
 
-        Raises `TypeError` unless they are arrays.
+    def _assemble_component(self, column: Sequence[Any], *, component: str, src: Any) -> Any:
+        """The column of a component made of one result for each item: (N,...), or objects (N,)."""
+        before = None
+        if not column:  # then the shape and dtype of the items are those there were before
+            before = self.data if self.components is None else getattr(self.data, component, None)
+            before = getattr(self, src) if before is None and isinstance(src, str) else before
+        return stack(column) if before is None else before[:0]
+
+    def get_errors(self, all_res: Sequence[Any]) -> list[Exception] | None:
+        """The exceptions among the results of a parallel call, `None` if there are none."""
+        return [result for result in all_res if isinstance(result, Exception)] or None
+
+    def run_once(self, *args: Any, **kwargs: Any) -> list[list[Any]]:
+        """An `init` for one call without arguments, after the data was loaded."""
+        self._load_pending()
+        return [[]]
+
+    @action
+    def do_nothing(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the batch as it is."""
+        return self
+
+    @decorators.apply_parallel
+    def to_array(
+        self, comp: Any, dtype: Any = "float32", channels: str | None = "last", **kwargs: Any
+    ) -> Any:
+        """Make an item an array of this dtype; called with `src` and `dst`, as any such method.
+
+        Pictures (H,W) get an axis for channels, "last" or "first", or none. Those with channels
+        (H,W,C) become (C,H,W) with "first". `dtype=None` leaves the dtype.
         """
         import numpy as np
 
-        if not data or not all(isinstance(column, np.ndarray) for column in data):
-            kinds = ", ".join({type(column).__name__ for column in data or ()})
-            raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
-        return np.concatenate(data)
+        if channels not in (None, "first", "last"):
+            raise ValueError(f"channels must be None, 'first' or 'last', got {channels!r}")
+        array = np.array(comp)
+        if array.ndim == 2 and channels is not None:
+            array = array[np.newaxis] if channels == "first" else array[..., np.newaxis]
+        elif array.ndim > 2 and channels == "first":
+            array = np.moveaxis(array, -1, 0)
+        return array if dtype is None else array.astype(dtype)
+
+    # -- files --
+
+    @action
+    def load(
+        self, *args: Any, src: Any = None, fmt: str | None = None, dst: Any = None, **kwargs: Any
+    ) -> Self:
+        """Take data from another object, or read it from a file. It blocks; see `load_async`.
+
+        Rows are picked by the labels of the index: an array's by position, a data frame's by its
+        own index, a dict's by key, a file's by the labels it was written with. If anything goes
+        wrong, the batch stays as it was.
+
+        Args:
+            src: without `fmt`, the data: an array for a lone `dst`, and a tuple, a dict or a data
+                frame of columns otherwise. A file name for "csv", "feather", "hdf5" and "npz". For
+                "blosc", which has a file for each item, a folder, a `FilesIndex`, or `None` for
+                the files of the batch's own index.
+            fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
+            dst: a component for the whole of `src`, or names of components, in the order in which
+                new ones are added; `None` is all components.
+            args: none; the libraries take options by name.
+            kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
+                dst=, **kwargs)` may change what was read.
+
+        Raises:
+            ValueError: there is no such format, or the file is not of it, or not whole.
+            KeyError: the source lacks a label or a component.
+            MissingExtra: the library for the format is not installed.
+
+        Example::
+
+            batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
+        """
+        files.by_name_only("load", args, () if fmt else kwargs)
+        files.load(self, src, fmt, dst, kwargs)
+        return self
+
+    async def load_async(self, *args: Any, **kwargs: Any) -> Self:
+        """`load`, in a thread. Cancelled, it leaves that thread to finish."""
+        return await in_thread(lambda: self.load(*args, **kwargs))
+
+    @action
+    def dump(
+        self,
+        *args: Any,
+        dst: Any = None,
+        fmt: str | None = None,
+        components: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Put components into an array, or write them to a file. It blocks; see `dump_async`.
+
+        What `load` reads back is equal, whatever the labels: in tables, components (N,) are one
+        column each, those of more dimensions one for each element. Tables widen dtypes where
+        they must: csv keeps neither their size nor, of texts, which of them look like numbers.
+
+        Args:
+            dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
+                what `src` is for `load`.
+            fmt: as for `load`.
+            components: which; `None` is all.
+            args: none; the libraries take options by name.
+            kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
+
+        Raises:
+            ValueError: there is no such format, or it cannot hold a component, or one component
+                at a time was to go into an array.
+        """
+        files.by_name_only("dump", args, () if fmt else kwargs)
+        files.dump(self, dst, fmt, components, kwargs)
+        return self
+
+    async def dump_async(self, *args: Any, **kwargs: Any) -> Self:
+        """`dump`, in a thread. Cancelled, it leaves that thread to finish."""
+        return await in_thread(lambda: self.dump(*args, **kwargs))
+
+    @action
+    def save(self, *args: Any, **kwargs: Any) -> Self:
+        """The same as `dump`."""
+        return self.dump(*args, **kwargs)
+
+    async def save_async(self, *args: Any, **kwargs: Any) -> Self:
+        """The same as `dump_async`."""
+        return await self.dump_async(*args, **kwargs)
+
+    # -- imgaug --
+
+    @action
+    @with_twin
+    def augment(
+        self,
+        augseq: Any,
+        *,
+        target: str | None = None,
+        n_workers: int | None = None,
+        timeout: float | None = None,
+        **columns: str,
+    ) -> Steps:
+        """Augment images, masks, keypoints and more, each item's alike.
+
+        Components go to imgaug by their names: `images` (N,H,W,C) or (N,H,W), or objects of any
+        sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats;
+        `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2;
+        `polygons` and `line_strings`; all of them also as objects of imgaug's `...OnImage`.
+        Other names are given as `augment(augseq, photos="images")`, or in the class's
+        `augmented_as`.
+
+        What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
+        from a coroutine await `augment_async`. When that is cancelled, it abandons what runs.
+
+        Raises:
+            TypeError: `augseq` is no augmenter of imgaug.
+            ValueError: there is nothing to augment.
+            ParallelError: the augmenter failed.
+        """
+        return augmenting.augment_steps(self, augseq, target, n_workers, timeout, columns)
+
+    def __augment__(self, augment_batch: Callable[[Any], Any]) -> Self:
+        """A copy of the batch with its components augmented; what a pool calls."""
+        found = augmenting.augmented(self, augment_batch)
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__() | {"_random": copy.deepcopy(self._random)})
+        twin.data_setter = self.data.as_dict() | found
+        return twin
+
+    # -- datasets --
 
     def as_dataset(self, dataset: Any = None, copy: bool = False) -> Any:
         """A dataset of this batch's items and data, with batches of the same class.
@@ -122,75 +334,3 @@ class Batch(Augmenting, Filing):
         return (kind or type(dataset))(
             index, batch_class=type(self), preloaded=data, **(attrs | {"copy": copy})
         )
-
-
-def _count(data: Any, has_components: bool) -> int:
-    if isinstance(data, dict):
-        data = next(iter(data.values()), ())
-    elif isinstance(data, tuple) or (isinstance(data, list) and has_components):
-        data = next((column for column in data if column is not None), ())
-    return len(data)
-
-
-def merge(
-    cls: Any,
-    batches: Iterable[Any],
-    batch_size: int | None,
-    components: str | Sequence[str] | None,
-    batch_class: Any,
-) -> tuple[Any, Any]:
-    """The first `batch_size` items of all batches, and the rest of them; `None` for no items."""
-    batches = list(batches)
-    whole_or_none("batch_size", batch_size, low=1)
-    for batch in batches:
-        if not isinstance(batch, Core):
-            raise TypeError(f"batches must be batches, got {type(batch).__name__}")
-    if not batches:
-        raise ValueError("batches must not be empty")
-    names = batches[0].components if components is None else named(components, ())
-    kind = cls if batch_class is None else batch_class
-    columns = {name: _column(batches, name) for name in names or (None,)}
-    sizes = [len(batch) for batch in batches]
-    limit = sum(sizes) if batch_size is None else min(batch_size, sum(sizes))
-    parts: list[Any] = []
-    for start, end in ((0, limit), (limit, sum(sizes))):
-        if start == end:
-            parts.append(None)
-            continue
-        data = {
-            name: None
-            if column is None
-            else cls.merge_component(name, _part(column, sizes, start, end))
-            for name, column in columns.items()
-        }
-        parts.append(_new(kind, end - start, names, data))
-    return parts[0], parts[1]
-
-
-def _column(batches: Sequence[Any], name: str | None) -> list[Any] | None:
-    column = [batch.get(component=name) for batch in batches]
-    empty = [each is None for each in column]
-    if any(empty) and not all(empty):
-        raise ValueError(f"component {name!r} is None in some batches")
-    return None if all(empty) else column
-
-
-def _part(column: list[Any], sizes: Sequence[int], start: int, end: int) -> list[Any]:
-    """What lies between two places, counted over all batches."""
-    part, first = [], 0
-    for data, size in zip(column, sizes, strict=True):
-        low, high = max(start - first, 0), min(end - first, size)
-        if low < high:
-            part.append(data[low:high] if high - low < size else data)
-        first += size
-    return part
-
-
-def _new(kind: Any, size: int, names: Sequence[str] | None, data: dict[Any, Any]) -> Any:
-    batch = kind(DatasetIndex(size))
-    if names is None:
-        batch.data_setter = data[None]
-    else:
-        batch.components = tuple(names)
-        batch.data_setter = data
-    return batch

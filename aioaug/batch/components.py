@@ -1,14 +1,85 @@
-"""Named columns of the same rows, and single rows of them."""
+"""Named columns of the same rows, single rows of them, and the labels that rows go by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from .labels import Labels
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-# With underscores, since a component may well be called "labels".
-_OWN = ("_names", "_columns", "_labels")
+
+# What NaN is looked up by: nobody has such a label, and it is equal to itself in any process.
+_NAN = (float,)
+
+
+class Labels:
+    """An array of labels (N,), and the position of each; the first one's if they repeat."""
+
+    def __init__(self, indices: NDArray[Any]) -> None:
+        self.indices = indices
+        self._need_keys = indices.dtype.kind in "mMfO"
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @cached_property
+    def _positions(self) -> dict[Any, int]:
+        keys = self.indices.tolist()
+        keys = [self._key(label) for label in keys] if self._need_keys else keys
+        return dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+
+    def _key(self, label: Any) -> Any:
+        """What a label is looked up by: NaN equals nothing, and times come in many units."""
+        import numpy as np
+
+        if self.indices.dtype.kind in "mM":
+            return np.asarray(label).astype(self.indices.dtype).item()
+        return _NAN if isinstance(label, float | np.floating) and label != label else label
+
+    def position(self, label: Any) -> int:
+        """Where the row with this label is; `KeyError` if there is none."""
+        try:
+            return self._positions[self._key(label) if self._need_keys else label]
+        except (TypeError, ValueError):
+            raise KeyError(label) from None
+
+    def positions(self, labels: Iterable[Any]) -> NDArray[np.intp]:
+        """Where the rows with these labels are."""
+        import numpy as np
+
+        return np.array([self.position(label) for label in labels], np.intp)
+
+    def find(self, wanted: Any) -> Any:
+        """The position of a label, or the positions of a sequence or a slice of labels."""
+        import numpy as np
+
+        if isinstance(wanted, slice):
+            return self._between(wanted)
+        if self.indices.dtype.hasobject and isinstance(wanted, tuple):
+            return self.position(wanted)
+        return self.positions(wanted) if np.ndim(wanted) else self.position(wanted)
+
+    def _between(self, bounds: slice) -> NDArray[np.intp]:
+        """As in `range`: from the first label up to the second, which is not in it.
+
+        Labels that are numbers need not exist for that; any others do.
+        """
+        import numpy as np
+
+        if not len(self):
+            return np.empty(0, np.intp)
+        start, stop, step = bounds.start, bounds.stop, bounds.step
+        if self.indices.dtype.kind in "iu":
+            step = 1 if step is None else step
+            low, high = int(self.indices.min()), int(self.indices.max())
+            first, last = (low, high + 1) if step > 0 else (high, low - 1)
+            numbers = range(first if start is None else start, last if stop is None else stop, step)
+            return self.positions(n for n in numbers if n in self._positions)
+        start, stop = (None if end is None else self.position(end) for end in (start, stop))
+        return np.arange(len(self))[start:stop:step]
 
 
 class Components:
@@ -17,14 +88,13 @@ class Components:
     A column that was not given reads as `None`.
     """
 
-    __slots__ = _OWN
+    # With underscores, since a component may well be called "labels".
     _names: tuple[str, ...]
     _columns: dict[str, Any]
     _labels: Labels
 
     def __init__(self, names: Sequence[str], columns: dict[str, Any], labels: Labels) -> None:
-        for name, value in zip(_OWN, (tuple(names), columns, labels), strict=True):
-            object.__setattr__(self, name, value)
+        vars(self).update(_names=tuple(names), _columns=columns, _labels=labels)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -42,9 +112,6 @@ class Components:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Components, (self._names, self._columns, self._labels)
-
     def __repr__(self) -> str:
         return f"Components({', '.join(self._names)}; {len(self)} rows)"
 
@@ -60,13 +127,11 @@ class Components:
 class Item:
     """One row, or some of them, of `Components`; what is assigned to it goes into the columns."""
 
-    __slots__ = ("_of", "_where")
     _of: Components
     _where: Any
 
     def __init__(self, components: Components, where: Any) -> None:
-        object.__setattr__(self, "_of", components)
-        object.__setattr__(self, "_where", where)
+        vars(self).update(_of=components, _where=where)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -82,9 +147,6 @@ class Item:
             column.iloc[self._where] = value
         else:
             column[self._where] = value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Item, (self._of, self._where)
 
     def __repr__(self) -> str:
         return f"Item({', '.join(self._of._names)})"
@@ -118,6 +180,15 @@ def rows(column: Any, where: Any) -> Any:
     return column[where]
 
 
+def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
+    """`data` with its columns changed, where they are not `None`; it may be the only one."""
+    if isinstance(data, list | tuple):
+        return type(data)(None if column is None else change(column) for column in data)
+    if isinstance(data, dict):
+        return {n: None if column is None else change(column) for n, column in data.items()}
+    return None if data is None else change(data)
+
+
 def crop(source: Any, labels: Any) -> Any:
     """The rows of a column that go by these labels; an array's are its positions.
 
@@ -125,8 +196,6 @@ def crop(source: Any, labels: Any) -> Any:
     """
     import numpy as np
 
-    if source is None:
-        return None
     if hasattr(source, "loc"):
         found = source.loc[labels]
         return found.to_numpy() if hasattr(found, "to_frame") else found
@@ -140,14 +209,9 @@ def crop(source: Any, labels: Any) -> Any:
 def crop_raw(source: Any, labels: Labels) -> Any:
     """The rows of data without names; tuples, lists and dicts are of columns."""
     if isinstance(source, LabelledRows):
-        return _each(source.data, lambda column: rows(column, source.labels.find(labels.indices)))
-    return _each(source, lambda column: crop(column, labels.indices))
-
-
-def raw_item(data: Any, labels: Labels, label: Any) -> Any:
-    """What goes by a label in cropped data without names."""
-    where = labels.find(label)
-    return _each(data, lambda column: None if column is None else rows(column, where))
+        where = source.labels.find(labels.indices)
+        return each_column(source.data, lambda column: rows(column, where))
+    return each_column(source, lambda column: crop(column, labels.indices))
 
 
 def columns_from(source: Any, names: tuple[str, ...], labels: Labels | None) -> dict[str, Any]:
@@ -156,11 +220,11 @@ def columns_from(source: Any, names: tuple[str, ...], labels: Labels | None) -> 
     The rows that go by `labels` are taken, or all rows without any.
     """
     if isinstance(source, Components):
-        where = None if labels is None else source._labels.find(labels.indices)
-        return {
-            name: column if where is None or column is None else rows(column, where)
-            for name, column in source.as_dict(names).items()
-        }
+        found = source.as_dict(names)
+        if labels is None:
+            return found
+        where = source._labels.find(labels.indices)
+        return each_column(found, lambda column: rows(column, where))  # type: ignore[no-any-return]
     if isinstance(source, list | tuple):
         if len(source) > len(names):
             raise ValueError(f"{len(source)} columns for {len(names)} components: {names}")
@@ -172,9 +236,7 @@ def columns_from(source: Any, names: tuple[str, ...], labels: Labels | None) -> 
             f"components {names} need a tuple, a dict or a data frame of columns, got "
             f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
         )
-    if labels is None:
-        return found
-    return {name: crop(column, labels.indices) for name, column in found.items()}
+    return found if labels is None else crop_raw(found, labels)
 
 
 def stack(values: Sequence[Any]) -> Any:
@@ -186,6 +248,13 @@ def stack(values: Sequence[Any]) -> Any:
             return np.stack([np.asarray(value) for value in values])
         except ValueError:  # their shapes differ, or one is ragged in itself
             pass
+    return objects(values)
+
+
+def objects(values: Sequence[Any]) -> Any:
+    """An array of objects (N,), arrays among them as they are."""
+    import numpy as np
+
     found = np.empty(len(values), object)
     for position, value in enumerate(values):
         found[position] = value
@@ -195,11 +264,3 @@ def stack(values: Sequence[Any]) -> Any:
 def _stackable(value: Any) -> bool:
     plain = isinstance(value, int | float | complex | str | bytes | list | tuple)
     return plain or value is None or hasattr(value, "__array__")
-
-
-def _each(data: Any, change: Any) -> Any:
-    if isinstance(data, list | tuple):
-        return type(data)(change(column) for column in data)
-    if isinstance(data, dict):
-        return {name: change(column) for name, column in data.items()}
-    return None if data is None else change(data)

@@ -91,33 +91,22 @@ class Dataset:
         """A dataset of some of the labels; `IndexError` if it does not have them all."""
         import numpy as np
 
-        labels = index.indices if isinstance(index, DatasetIndex) else np.asarray(index)
-        if not np.isin(labels, self.indices).all():
+        subset = index if isinstance(index, DatasetIndex) else self.index.create_subset(index)
+        if not np.isin(subset.indices, self.indices).all():
             raise IndexError("the dataset does not have all of these labels")
-        subset = index if isinstance(index, DatasetIndex) else self.index.create_subset(labels)
-        return type(self)(
-            subset, self.batch_class, preloaded=self.preloaded, copy=self.copy, **self.get_attrs()
-        )
+        own = {"preloaded": self.preloaded, "copy": self.copy, **self.get_attrs()}
+        return type(self)(subset, self.batch_class, **own)
 
     def create_batch(self, index: Any, pos: bool = False, **kwargs: Any) -> Batch:
         """A batch of some labels, or of the items at some positions; kwargs are its attributes."""
         if not isinstance(index, DatasetIndex):
             index = self.index.create_subset(self.index.subset_by_pos(index) if pos else index)
-        return self.batch_class(
-            index, dataset=self, preloaded=self.preloaded, copy=self.copy, **kwargs
-        )
+        own = {"dataset": self, "preloaded": self.preloaded, "copy": self.copy}
+        return self.batch_class(index, **own, **kwargs)
 
-    def next_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-    ) -> Batch:
+    def next_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Batch:
         """The next batch; see `DatasetIndex.next_batch`. Its data is loaded when it is used."""
-        limits = (n_iters, n_epochs, drop_last)
-        return self.create_batch(self.index.next_batch(batch_size, shuffle, *limits))
+        return self.create_batch(self.index.next_batch(batch_size, *args, **kwargs))
 
     async def next_batch_async(self, batch_size: int, *args: Any, **kwargs: Any) -> Batch:
         """`next_batch`, its data loaded in a thread; `StopAsyncIteration` after the last one."""
@@ -128,17 +117,9 @@ class Dataset:
         await in_thread(lambda: batch.data)
         return batch
 
-    def gen_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-    ) -> Iterator[Batch]:
-        """All batches from the start; without `n_iters` and `n_epochs` it never ends."""
-        limits = (n_iters, n_epochs, drop_last)
-        return map(self.create_batch, self.index.gen_batch(batch_size, shuffle, *limits))
+    def gen_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Iterator[Batch]:
+        """All batches from the start, as of `DatasetIndex.gen_batch`; without a limit no end."""
+        return map(self.create_batch, self.index.gen_batch(batch_size, *args, **kwargs))
 
     def gen_batch_async(self, batch_size: int, *args: Any, **kwargs: Any) -> BatchStream:
         """`Pipeline.gen_batch_async` without actions: batches, their data loaded in threads."""
@@ -158,6 +139,4 @@ class Dataset:
         return self.pipeline()
 
     def __rshift__(self, other: Pipeline) -> Pipeline:
-        if not isinstance(other, Pipeline):
-            return NotImplemented
-        return other << self
+        return other << self if isinstance(other, Pipeline) else NotImplemented

@@ -6,17 +6,18 @@ A method that works in parallel has a twin to be awaited: `rotate` and `rotate_a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import importlib
+import inspect
+import operator
+from collections.abc import Callable
 from contextlib import nullcontext
-from types import FunctionType
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
-from .calls import UnboundCall
-from .driving import Steps, drive, drive_async
-from .inbatch import steps_of
-from .targets import check_target
+from .applying import apply_steps, inbatch_steps
+from .calls import Steps, check_target, drive, drive_async
 
 F = TypeVar("F", bound=Callable[..., Any])
+Arguments = ParamSpec("Arguments")
 
 
 @overload
@@ -41,14 +42,13 @@ def action(*args: Any, use_lock: bool | str | None = None, no_eval: Any = None) 
         def note(self, path): ...
     """
     if args:
-        return _bare("action", action, args, use_lock is not None or no_eval is not None)
+        return _bare(action, args, {"use_lock": use_lock, "no_eval": no_eval})
     skipped = [no_eval] if isinstance(no_eval, str) else list(no_eval or ())
 
     def mark(method: F) -> F:
         marked: Any = method
         if use_lock:
-            name = use_lock if isinstance(use_lock, str) else method.__qualname__
-            marked = _locked(method, name)
+            marked = _locked(method, use_lock if isinstance(use_lock, str) else method.__qualname__)
         marked.action = {"method": method, "use_lock": use_lock, "no_eval": skipped}
         return marked  # type: ignore[no-any-return]
 
@@ -76,7 +76,7 @@ def apply_parallel(*args: Any, **kwargs: Any) -> Any:
             return 255 - image
     """
     if args:
-        return _bare("apply_parallel", apply_parallel, args, bool(kwargs))
+        return _bare(apply_parallel, args, kwargs)
 
     def mark(method: F) -> F:
         method.apply_kwargs = kwargs  # type: ignore[attr-defined]
@@ -112,68 +112,87 @@ def inbatch_parallel(
     """
     if check_target(target) != "f" and debug:
         raise ValueError(f"debug needs target='for', got {target!r}")
+    given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
 
     def decorate(method: F) -> F:
         parent = method.__qualname__.rpartition(".")[0]
         bound = bool(parent) and not parent.endswith("<locals>") if _use_self is None else _use_self
-        given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
 
-        def steps(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
-            batch, rest = (args[0], args[1:]) if bound else (None, args)
-            return steps_of(
-                batch, UnboundCall(method, *args[:1] if bound else ()), given, rest, kwargs
-            )
+        @functools.wraps(method)
+        def steps(*args: Any, **kwargs: Any) -> Steps:
+            batch, args = (args[:1], args[1:]) if bound else ((), args)
+            call = UnboundCall(method, *batch)
+            return inbatch_steps(batch[0] if batch else None, call, given, *args, **kwargs)
 
-        return _both(method, steps)  # type: ignore[no-any-return]
+        found: Any = with_twin(steps)
+        return found  # type: ignore[no-any-return]
 
     return decorate
+
+
+def with_twin(steps: Callable[Arguments, Steps]) -> Callable[Arguments, Any]:
+    """A function that takes these steps; as a method of a batch it has a twin that awaits them."""
+
+    @functools.wraps(steps)
+    def blocking(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
+        return drive(steps(*args, **kwargs))
+
+    async def twin(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
+        return await drive_async(steps(*args, **kwargs))
+
+    twin.__doc__, twin.__module__ = steps.__doc__, steps.__module__
+    twin.__name__, twin.__qualname__ = f"{steps.__name__}_async", f"{steps.__qualname__}_async"
+    both: Any = blocking
+    both.twin, both.steps = twin, steps
+    return both  # type: ignore[no-any-return]
 
 
 def finish_class(cls: type) -> None:
     """Put what the decorators have marked into effect."""
     for name, method in list(vars(cls).items()):
-        marks = getattr(method, "apply_kwargs", None)
-        if marks is not None:
-            method = _spread(cls, name, method, marks)
+        if hasattr(method, "apply_kwargs"):
+            method = _for_each_item(cls, name, method)
             setattr(cls, name, method)
-        if isinstance(method, FunctionType) and hasattr(method, "twin"):
+        if inspect.isfunction(method) and hasattr(method, "twin"):
             setattr(cls, f"{name}_async", method.twin)
 
 
-def _spread(cls: type, name: str, method: Any, marks: dict[str, Any]) -> Any:
+def _for_each_item(cls: type, name: str, method: Any) -> Any:
     function = getattr(method, "__func__", method)  # of a static or a class method
 
-    def steps(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
-        batch, *rest = args
-        options = {**batch.apply_defaults, **marks, **kwargs}
-        found: Steps = batch._steps(method.__get__(batch, type(batch)), tuple(rest), options)
-        return found
+    @functools.wraps(function)
+    def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
+        options = {**batch.apply_defaults, **method.apply_kwargs, **kwargs}
+        first = (options.pop(key, None) for key in ("init", "post", "src", "dst"))
+        return apply_steps(batch, method.__get__(batch, type(batch)), *first, *args, **options)
 
-    both = _both(function, steps)
+    both = with_twin(steps)
     for key in ("apply_kwargs", "__wrapped__"):
         vars(both).pop(key, None)
     # Bound methods travel by their name.
-    function.__name__ = f"_{name}_"
-    function.__qualname__ = f"{cls.__qualname__}._{name}_"
+    function.__name__, function.__qualname__ = f"_{name}_", f"{cls.__qualname__}._{name}_"
     setattr(cls, f"_{name}_", method)
     return action(both)
 
 
-def _both(method: Callable[..., Any], steps: Callable[..., Steps]) -> Any:
-    """A function that takes steps, with a twin that awaits them."""
+class UnboundCall:
+    """A decorated method without its decorators, bound to a batch; it pickles by its name."""
 
-    @functools.wraps(method)
-    def blocking(*args: Any, **kwargs: Any) -> Any:
-        return drive(steps(args, kwargs))
+    def __init__(self, method: Callable[..., Any], *bound: Any) -> None:
+        self.function = method
+        self._bound = bound
+        self.__qualname__ = method.__qualname__
 
-    async def twin(*args: Any, **kwargs: Any) -> Any:
-        return await drive_async(steps(args, kwargs))
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*self._bound, *args, **kwargs)
 
-    twin.__name__, twin.__doc__ = f"{method.__name__}_async", method.__doc__
-    twin.__qualname__, twin.__module__ = f"{method.__qualname__}_async", method.__module__
-    both: Any = blocking
-    both.twin = twin
-    return both
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find_unbound, (self.function.__module__, self.function.__qualname__, self._bound)
+
+
+def _find_unbound(module: str, qualname: str, bound: tuple[Any, ...]) -> UnboundCall:
+    found = operator.attrgetter(qualname)(importlib.import_module(module))
+    return UnboundCall(inspect.unwrap(found), *bound)
 
 
 def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -182,11 +201,12 @@ def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
         with nullcontext() if self.pipeline is None else self.pipeline.lock(name):
             return method(self, *args, **kwargs)
 
+    vars(locked).pop("steps", None)  # they would be taken without the lock
     return locked
 
 
-def _bare(name: str, decorator: Any, args: Iterable[Any], named: bool) -> Any:
-    method, *more = args
-    if more or named or not (callable(method) or hasattr(method, "__func__")):
-        raise ValueError(f"@{name} takes named arguments only, got {args!r}")
-    return decorator()(method)
+def _bare(decorator: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    used = any(value is not None for value in named.values())
+    if len(args) > 1 or used or not (callable(args[0]) or hasattr(args[0], "__func__")):
+        raise ValueError(f"@{decorator.__name__} takes named arguments only, got {args!r}")
+    return decorator()(args[0])

@@ -1,224 +1,154 @@
-"""Batches from files and into files."""
+"""Batches from files and into files.
+
+In a table, a component (N,) is one column of its own name. One of more dimensions is a column for
+each element: `x0`, `x1`, ... for (N,K), `x0_0`, `x0_1`, ... for (N,H,W), and so on.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
-from typing import Any, Self
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .. import formats
-from .._aio.tasks import in_thread
-from . import tables
-from .apply import Applying
-from .components import named, stack
-from .decorators import action
-from .driving import Steps, drive
+from .._base.optional import need
+from .applying import apply_steps
+from .calls import drive
+from .components import Labels, named, stack
+from .data import BatchData
 from .index import FilesIndex
-from .labels import Labels
+
+if TYPE_CHECKING:
+    import pandas
+    from numpy.typing import NDArray
+
+# What the value of an item without components goes by in its file.
+_NO_NAME = None
 
 
-class Filing(Applying):
-    """`load`, `dump` and `save`."""
-
-    @action
-    def load(
-        self, *args: Any, src: Any = None, fmt: str | None = None, dst: Any = None, **kwargs: Any
-    ) -> Self:
-        """Take data from another object, or read it from a file. It blocks; see `load_async`.
-
-        Rows are picked by the labels of the index: an array's by position, a data frame's by its
-        own index, a dict's by key, a file's by the labels it was written with. If anything goes
-        wrong, the batch stays as it was.
-
-        Args:
-            src: without `fmt`, the data: an array for a lone `dst`, and a tuple, a dict or a data
-                frame of columns otherwise. A file name for "csv", "feather", "hdf5" and "npz". For
-                "blosc", which has a file for each item, a folder, a `FilesIndex`, or `None` for
-                the files of the batch's own index.
-            fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
-            dst: a component for the whole of `src`, or names of components, in the order in which
-                new ones are added; `None` is all components.
-            args: none; the libraries take options by name.
-            kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
-                dst=, **kwargs)` may change what was read.
-
-        Raises:
-            ValueError: there is no such format, or the file is not of it, or not whole.
-            KeyError: the source lacks a label or a component.
-            MissingExtra: the library for the format is not installed.
-
-        Example::
-
-            batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
-        """
-        _by_name_only("load", args, kwargs if fmt is None else {})
-        if fmt is None:
-            self._take(src, dst)
-        elif formats.format_named(fmt).tabular:
-            self._load_table(src, fmt, dst, kwargs)
-        elif fmt == "npz":
-            self._load_arrays(src, dst, kwargs)
-        else:
-            drive(self._load_items(src, dst, kwargs))
-        return self
-
-    async def load_async(self, *args: Any, **kwargs: Any) -> Self:
-        """`load`, in a thread. Cancelled, it leaves that thread to finish."""
-        await in_thread(lambda: self.load(*args, **kwargs))
-        return self
-
-    @action
-    def dump(
-        self,
-        *args: Any,
-        dst: Any = None,
-        fmt: str | None = None,
-        components: str | Sequence[str] | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Put components into an array, or write them to a file. It blocks; see `dump_async`.
-
-        What `load` reads back is equal, whatever the labels: in tables, components (N,) are one
-        column each, those of more dimensions one for each element. Tables widen dtypes where
-        they must: csv keeps neither their size nor, of texts, which of them look like numbers.
-
-        Args:
-            dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
-                what `src` is for `load`.
-            fmt: as for `load`.
-            components: which; `None` is all.
-            args: none; the libraries take options by name.
-            kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
-
-        Raises:
-            ValueError: there is no such format, or it cannot hold a component, or one component
-                at a time was to go into an array.
-        """
-        _by_name_only("dump", args, kwargs if fmt is None else {})
-        names = None if components is None else named(components, ())
-        if fmt is None:
-            self._dump_array(dst, names)
-            return self
-        form = formats.format_named(fmt)
-        if self.components is None and fmt != "blosc":
-            raise ValueError(f"fmt={fmt!r} needs data with components")
-        names = names or self.components or ()
-        if fmt == "blosc":
-            drive(self._dump_items(dst, names, kwargs))
-            return self
-        columns = {name: getattr(self, name) for name in names}
-        if form.tabular:
-            form.write(tables.to_frame(self.indices, columns), dst, **kwargs)
-        else:
-            columns = {name: column for name, column in columns.items() if column is not None}
-            form.write({formats.LABELS: self.indices, **columns}, dst, **kwargs)
-        return self
-
-    async def dump_async(self, *args: Any, **kwargs: Any) -> Self:
-        """`dump`, in a thread. Cancelled, it leaves that thread to finish."""
-        await in_thread(lambda: self.dump(*args, **kwargs))
-        return self
-
-    @action
-    def save(self, *args: Any, **kwargs: Any) -> Self:
-        """The same as `dump`."""
-        return self.dump(*args, **kwargs)
-
-    async def save_async(self, *args: Any, **kwargs: Any) -> Self:
-        """The same as `dump_async`."""
-        return await self.dump_async(*args, **kwargs)
-
-    def _dump_array(self, dst: Any, names: tuple[str, ...] | None) -> None:
-        if names is None and self.components is not None and len(self.components) == 1:
-            names = self.components
-        if (names is None and self.components is not None) or (
-            names is not None and len(names) != 1
-        ):
-            raise ValueError(f"one component at a time goes into an array, got {names}")
-        dst[self.indices] = self.data if names is None else getattr(self, names[0])
-
-    def _load_table(self, src: Any, fmt: str, dst: Any, options: dict[str, Any]) -> None:
-        options = dict(options)
-        post = options.pop("post", None)
-        given = dict(options)
-        if fmt == "csv" and self.indices.dtype.kind in "US" and "dtype" not in options:
-            options["dtype"] = {formats.LABELS: str}  # "007" is a label, not a number
-        frame = tables.labelled(formats.format_named(fmt).read(src, **options))
-        try:
-            frame = frame.loc[self.indices]
-        except KeyError as error:
-            raise KeyError(f"{src} lacks labels of this batch: {error}") from error
-        if callable(post):
-            frame = post(frame, src=src, fmt=fmt, dst=dst, **given)
-        if not hasattr(frame, "iloc") or (dst is None and self.components is None):
-            self._take(frame, dst)
-        elif isinstance(dst, str) and not tables.only_of(frame, dst):
-            self._fill({dst: frame})
-        else:
-            names = named(dst, self.components or ())
-            self._fill_all(tables.from_frame(frame, names), names, src)
-
-    def _fill_all(self, columns: dict[str, Any], names: Sequence[str], src: Any) -> None:
-        if missing := [name for name in names if name not in columns]:
-            raise KeyError(f"{src} has no component {', '.join(map(repr, missing))}")
-        self._fill({name: columns[name] for name in names})
-
-    def _load_arrays(self, src: Any, dst: Any, options: dict[str, Any]) -> None:
-        found = formats.format_named("npz").read(src, **options)
-        if formats.LABELS not in found:
-            raise ValueError(f"{src} was not written by dump: it has no labels")
-        own = Labels(found.pop(formats.LABELS))
-        try:
-            where = own.find(self.indices)
-        except KeyError as error:
-            raise KeyError(f"{src} lacks label {error} of this batch") from error
-        names = named(dst, self.components or tuple(found))
-        self._fill_all({name: found[name][where] for name in names if name in found}, names, src)
-
-    def _load_items(self, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
-        names = named(dst, self.components or ())
-        paths: list[Any] = [((path,), {}) for path in paths_of(self, src)]
-        work = {
-            "init": paths,
-            "post": unwrapped,
-            "target": "t",
-            "names": names,
-            "options": options,
-        }
-        values = yield from self._steps(read_item, (), work)
-        if not names:
-            self.data_setter = stack([value for (value,) in values])
-            return
-        columns = zip(*values, strict=True) if values else [()] * len(names)
-        self._fill(
-            {
-                name: self._assemble_component(list(column), component=name, src=None)
-                for name, column in zip(names, columns, strict=True)
-            }
-        )
-
-    def _dump_items(self, dst: Any, names: Sequence[str], options: dict[str, Any]) -> Steps:
-        values = (
-            {name: getattr(item, name) for name in names} if names else {NO_NAME: item}
-            for item in self
-        )
-        paths = paths_of(self, dst)
-        calls: list[Any] = [((value, path), {}) for value, path in zip(values, paths, strict=True)]
-        work = {"init": calls, "post": unwrapped, "target": "t", "options": options}
-        yield from self._steps(write_item, (), work)
+def load(batch: BatchData, src: Any, fmt: str | None, dst: Any, options: dict[str, Any]) -> None:
+    """Fill components of a batch out of another object, or out of a file."""
+    if fmt is None:
+        batch._take(src, dst)
+    elif formats.format_named(fmt).tabular:
+        _load_table(batch, src, fmt, dst, options)
+    elif fmt == "npz":
+        _load_arrays(batch, src, dst, options)
+    else:
+        _load_items(batch, src, dst, options)
 
 
-def _by_name_only(method: str, args: Sequence[Any], options: dict[str, Any]) -> None:
+def dump(
+    batch: BatchData,
+    dst: Any,
+    fmt: str | None,
+    components: str | Sequence[str] | None,
+    options: dict[str, Any],
+) -> None:
+    """Put components of a batch into an array, or write them to a file."""
+    if fmt is None:
+        _dump_array(batch, dst, named(components, batch.components or ()))
+        return
+    form = formats.format_named(fmt)
+    if batch.components is None and fmt != "blosc":
+        raise ValueError(f"fmt={fmt!r} needs data with components")
+    names = named(components, batch.components or ())
+    if fmt == "blosc":
+        _dump_items(batch, dst, names, options)
+        return
+    columns = {name: getattr(batch, name) for name in names}
+    if form.tabular:
+        form.write(to_frame(batch.indices, columns), dst, **options)
+    else:
+        columns = {name: column for name, column in columns.items() if column is not None}
+        form.write({formats.LABELS: batch.indices, **columns}, dst, **options)
+
+
+def by_name_only(method: str, args: Sequence[Any], options: Iterable[str]) -> None:
+    """Raise `TypeError` if there are arguments that nothing takes."""
     if given := [*map(repr, args), *options]:
         raise TypeError(f"{method} takes src, dst, fmt and options by name, got {', '.join(given)}")
 
 
-# What the value of an item without components goes by in its file.
-NO_NAME = None
-_SUFFIX = ".blosc"
+def _dump_array(batch: BatchData, dst: Any, names: tuple[str, ...]) -> None:
+    if len(names) > 1 or (not names and batch.components is not None):
+        raise ValueError(f"one component at a time goes into an array, got {names}")
+    dst[batch.indices] = getattr(batch, names[0]) if names else batch.data
 
 
-def paths_of(batch: Any, where: Any) -> list[str]:
+def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str, Any]) -> None:
+    given = dict(options)
+    post = given.pop("post", None)
+    options = dict(given)
+    if fmt == "csv" and batch.indices.dtype.kind in "US":
+        options.setdefault("dtype", {formats.LABELS: str})  # "007" is a label, not a number
+    frame = formats.format_named(fmt).read(src, **options)
+    if formats.LABELS in frame.columns:
+        frame = frame.set_index(formats.LABELS)
+    labels = frame.index.to_numpy()
+    if batch.indices.dtype.kind in "mM":  # which may have been written as texts
+        labels = labels.astype(batch.indices.dtype)
+    frame = frame.iloc[_rows_of(batch, labels, src)]
+    if callable(post):
+        frame = post(frame, src=src, fmt=fmt, dst=dst, **given)
+    if not hasattr(frame, "iloc") or (dst is None and batch.components is None):
+        batch._take(frame, dst)
+    elif isinstance(dst, str) and not set(frame.columns) <= {dst, *_elements(frame, dst).values()}:
+        batch._fill({dst: frame})
+    else:
+        names = named(dst, batch.components or ())
+        _fill_all(batch, from_frame(frame, names), names, src)
+
+
+def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> None:
+    found = formats.format_named("npz").read(src, **options)
+    if formats.LABELS not in found:
+        raise ValueError(f"{src} was not written by dump: it has no labels")
+    where = _rows_of(batch, found.pop(formats.LABELS), src)
+    names = named(dst, batch.components or tuple(found))
+    columns = {name: found[name][where] for name in names if name in found}
+    _fill_all(batch, columns, names, src)
+
+
+def _rows_of(batch: BatchData, labels: NDArray[Any], src: Any) -> NDArray[Any]:
+    """Where the rows of a batch are in a file that has these labels."""
+    try:
+        return Labels(labels).positions(batch.indices)
+    except KeyError as error:
+        raise KeyError(f"{src} lacks label {error} of this batch") from error
+
+
+def _fill_all(batch: BatchData, columns: dict[str, Any], names: Sequence[str], src: Any) -> None:
+    if missing := [name for name in names if name not in columns]:
+        raise KeyError(f"{src} has no component {', '.join(map(repr, missing))}")
+    batch._fill({name: columns[name] for name in names})
+
+
+def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> None:
+    names = named(dst, batch.components or ())
+    paths = _paths(batch, src)
+    own: dict[str, Any] = {"names": names, "options": options}
+    values = drive(apply_steps(batch, _read_item, paths, _unwrapped, target="t", **own))
+    if len(names) < 2:
+        values = [value for (value,) in values]
+    if names:
+        batch._assemble(values, src=None, dst=names)
+    else:
+        batch.data_setter = stack(values)
+
+
+def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[str, Any]) -> None:
+    values = (
+        {name: getattr(item, name) for name in names} if names else {_NO_NAME: item}
+        for item in batch
+    )
+    calls = list(zip(values, _paths(batch, dst), strict=True))
+    drive(apply_steps(batch, _write_item, calls, _unwrapped, target="t", options=options))
+
+
+def _paths(batch: BatchData, where: Any) -> list[str]:
     """The file of each item of a batch.
 
     `where` is a folder, in which a file has the name of the item's label, or of its file in the
@@ -230,42 +160,109 @@ def paths_of(batch: Any, where: Any) -> list[str]:
     if isinstance(where, str | os.PathLike):
         folder = os.fspath(where)
         if own is None:
-            return [os.path.join(folder, f"{label}{_SUFFIX}") for label in labels]
+            return [os.path.join(folder, f"{label}.blosc") for label in labels]
         paths = [own.get_fullpath(label) for label in labels]
         if own.dirs:
             return [os.path.join(path, folder) for path in paths]
         return [os.path.join(os.path.abspath(folder), os.path.basename(path)) for path in paths]
-    if where is None:
-        where = own
-    if not isinstance(where, FilesIndex):
-        if where is not None:
-            raise TypeError(f"src and dst must be a folder, a FilesIndex or None, got {where!r}")
+    index = own if where is None else where
+    if index is None:
         raise ValueError("File locations must be specified to dump/load data")
+    if not isinstance(index, FilesIndex):
+        raise TypeError(f"src and dst must be a folder, a FilesIndex or None, got {where!r}")
     try:
-        return [where.get_fullpath(label) for label in labels]
+        return [index.get_fullpath(label) for label in labels]
     except KeyError as error:
         raise KeyError(f"File {error} is not indexed in the received index") from error
 
 
-def read_item(path: str, names: Sequence[str], options: dict[str, Any]) -> list[Any]:
+def _read_item(path: str, names: Sequence[str], options: dict[str, Any]) -> list[Any]:
     """The values of these components out of a file, in order."""
     found = formats.format_named("blosc").read(path, **options)
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no components but {type(found).__name__}")
-    if missing := [name for name in names or (NO_NAME,) if name not in found]:
+    if missing := [name for name in names or (_NO_NAME,) if name not in found]:
         raise KeyError(f"Cannot find components {missing} in corresponding file {path}")
-    return [found[name] for name in names or (NO_NAME,)]
+    return [found[name] for name in names or (_NO_NAME,)]
 
 
-def write_item(value: dict[Any, Any], path: str, options: dict[str, Any]) -> None:
-    """Put an item's values into its file."""
+def _write_item(value: dict[Any, Any], path: str, options: dict[str, Any]) -> None:
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     formats.format_named("blosc").write(value, path, **options)
 
 
-def unwrapped(results: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
+def _unwrapped(results: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
     """The results, or the first error among them."""
     for result in results:
         if isinstance(result, Exception):
             raise result
     return results
+
+
+# -- tables --
+
+
+def to_frame(labels: NDArray[Any], columns: dict[str, Any]) -> pandas.DataFrame:
+    """A data frame of named columns, `labels` being its index.
+
+    Raises `ValueError` if there is a column without data, or one of objects that are arrays, or
+    two would have the same name.
+    """
+    import numpy as np
+
+    frames = need("pandas", extra="dataframe")
+    parts = []
+    for name, column in columns.items():
+        if column is None:
+            raise ValueError(f"component {name!r} holds no data")
+        if hasattr(column, "iloc"):
+            parts.append(column if hasattr(column, "columns") else column.to_frame(name))
+            continue
+        column = np.asarray(column)
+        if column.dtype.hasobject and any(isinstance(each, np.ndarray) for each in column.flat):
+            raise ValueError(f"a table cannot hold the arrays of {name!r}; fmt='blosc' can")
+        shape = column.shape[1:]
+        part = frames.DataFrame(column.reshape(len(column), -1) if shape else column)
+        part.columns = [name + "_".join(map(str, where)) for where in np.ndindex(*shape)]
+        parts.append(part)
+    frame = frames.concat([part.reset_index(drop=True) for part in parts], axis=1)
+    repeated = frame.columns[frame.columns.duplicated()].tolist()
+    if repeated or formats.LABELS in frame.columns:
+        twice = ", ".join(map(str, repeated or [formats.LABELS]))
+        raise ValueError(f"two columns would be named {twice}")
+    frame.index = frames.Index(labels, name=formats.LABELS)
+    return frame
+
+
+def from_frame(frame: pandas.DataFrame, names: Iterable[str]) -> dict[str, Any]:
+    """The columns of these names out of a table; those it does not have are left out."""
+    found = {}
+    for name in names:
+        parts = _elements(frame, name)
+        if name in frame.columns:
+            found[name] = _as_array(frame[name])
+        elif parts:
+            shape = tuple(max(sizes) + 1 for sizes in zip(*parts, strict=False))
+            if set(parts) != set(itertools.product(*map(range, shape))):
+                raise ValueError(f"the table has some columns of {name!r}, but not all")
+            flat = _as_array(frame[[parts[where] for where in sorted(parts)]])
+            found[name] = flat.reshape(len(frame), *shape)
+    return found
+
+
+def _elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
+    """The columns of a component of more dimensions, by the place of the element."""
+    pattern = re.compile(re.escape(name) + r"(\d+(?:_\d+)*)")
+    matches = ((pattern.fullmatch(str(column)), column) for column in frame.columns)
+    return {tuple(map(int, match[1].split("_"))): column for match, column in matches if match}
+
+
+def _as_array(column: Any) -> NDArray[Any]:
+    """A column of a table (N,); texts, if none is missing, as NumPy's own."""
+    import numpy as np
+
+    array: NDArray[Any] = column.to_numpy()
+    texts = array.dtype.kind not in "biufcmM" and len(array)
+    if texts and all(isinstance(each, str) for each in array):
+        return np.array(array.tolist(), np.str_)
+    return array

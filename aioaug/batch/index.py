@@ -7,10 +7,12 @@ import glob
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from .epochs import Epochs, order_of, split_sizes
-from .labels import Labels
+from .._base.arguments import whole, whole_or_none
+from .components import Labels
+from .values import make_rng
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +33,10 @@ class DatasetIndex(Labels):
         index.train.next_batch(16, shuffle=1)
     """
 
+    train: Self | None
+    test: Self | None
+    validation: Self | None
+
     def __init__(self, index: Any) -> None:
         self._start(_labels(index))
         if len(self._positions) != len(self):
@@ -39,10 +45,8 @@ class DatasetIndex(Labels):
     def _start(self, labels: Array) -> None:
         super().__init__(labels)
         vars(self).pop("_positions", None)  # of what this is a copy of
-        self.train: Self | None = None
-        self.test: Self | None = None
-        self.validation: Self | None = None
-        self._epochs = Epochs()
+        self.train = self.test = self.validation = None
+        self._epochs = _Epochs()
 
     @property
     def index(self) -> Array:
@@ -61,9 +65,8 @@ class DatasetIndex(Labels):
 
     def get_pos(self, index: Any) -> Any:
         """The position of a label, or the positions of several."""
-        if isinstance(index, Iterable) and not isinstance(index, str | bytes):
-            return self.positions(index)
-        return self.find(index)
+        several = isinstance(index, Iterable) and not isinstance(index, str | bytes | tuple)
+        return self.positions(index) if several else self.find(index)
 
     def subset_by_pos(self, pos: Any) -> Array:
         """The labels at some positions."""
@@ -89,13 +92,12 @@ class DatasetIndex(Labels):
         `shares` are those of train, test and validation, the last of which has what is left;
         `shuffle` is `False`, `True`, or a seed that fixes the order.
         """
-        train, test, validation = split_sizes(shares, len(self))
-        order = order_of(len(self), shuffle)
-        ends = (validation, validation + test, validation + test + train)
-        parts = zip(("validation", "test", "train"), (0, *ends), ends, strict=False)
-        for name, start, end in parts:
-            if end > start:
-                setattr(self, name, self.create_subset(self.subset_by_pos(order[start:end])))
+        order, start = _order(len(self), shuffle), 0
+        for name, size in _sizes(shares, len(self)).items():
+            if size:
+                labels = self.subset_by_pos(order[start : start + size])
+                setattr(self, name, self.create_subset(labels))
+            start += size
 
     def next_batch(
         self,
@@ -120,25 +122,18 @@ class DatasetIndex(Labels):
             raise StopIteration("no more batches are left: reset('iter') starts again")
         return self.create_subset(self.subset_by_pos(found))
 
-    def gen_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-    ) -> Iterator[Self]:
-        """The indices of all batches from the start, as `next_batch` has them."""
-        epochs = Epochs()
-        limits = (n_iters, n_epochs, drop_last)
-        while (found := epochs.next(len(self), batch_size, shuffle, *limits)) is not None:
-            yield self.create_subset(self.subset_by_pos(found))
+    def gen_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Iterator[Self]:
+        """The indices of all batches from the start; the arguments are those of `next_batch`."""
+        fresh = self.create_subset(self)
+        with suppress(StopIteration):
+            while True:
+                yield fresh.next_batch(batch_size, *args, **kwargs)
 
     def reset(self, what: str = "iter") -> None:
         """Have `next_batch` start again."""
         if what != "iter":
             raise ValueError(f"what must be 'iter', got {what!r}")
-        self._epochs = Epochs()
+        self._epochs = _Epochs()
 
 
 class FilesIndex(DatasetIndex):
@@ -189,12 +184,8 @@ class FilesIndex(DatasetIndex):
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> FilesIndex:
         """An index with the files of several, one after another."""
-        import numpy as np
-
-        paths: dict[Any, str] = {}
-        for index in indices:
-            paths.update(getattr(index, "paths", {}))
-        return cls(np.concatenate([index.indices for index in indices]), paths=paths)
+        paths = [item for index in indices for item in getattr(index, "paths", {}).items()]
+        return cls([label for index in indices for label in index.indices], paths=dict(paths))
 
 
 def _labels(index: Any | Callable[[], Any]) -> Array:
@@ -232,3 +223,88 @@ def _found(path: str | Sequence[str], dirs: bool, no_ext: bool) -> dict[str, str
                 raise ValueError(f"two items are called {label!r}: {found[label]} and {name}")
             found[label] = name
     return found
+
+
+class _Epochs:
+    """Hands out positions batch by batch, through as many epochs as are asked for."""
+
+    def __init__(self) -> None:
+        self._order: Array | None = None
+        self._start = 0
+        self._epochs = 0
+        self._batches = 0
+        self._over = False
+
+    def next(
+        self,
+        count: int,
+        batch_size: int,
+        shuffle: Any,
+        n_iters: int | None,
+        n_epochs: int | None,
+        drop_last: bool,
+    ) -> Array | None:
+        """The positions of the next batch out of `count` items; `None` when all have been."""
+        import numpy as np
+
+        whole_or_none("n_iters", n_iters, low=0)
+        whole_or_none("n_epochs", n_epochs, low=0)
+        if whole("batch_size", batch_size, low=1) > count:
+            raise ValueError(f"batch_size must be at most the {count} items, got {batch_size}")
+        if n_iters is not None and n_epochs is not None:
+            raise ValueError("only one of n_iters and n_epochs may be given")
+        if self._over or (n_iters is not None and self._batches >= n_iters) or n_epochs == 0:
+            return None
+        if self._order is None:
+            self._order = _order(count, shuffle)
+        found: Array | None
+        found = rest = self._order[self._start : self._start + batch_size]
+        self._start += len(rest)
+        if self._start == count:
+            self._epochs += 1
+            self._order = _order(count, shuffle, self._order)
+            self._start = 0
+            self._over = n_epochs is not None and self._epochs >= n_epochs
+            missing = batch_size - len(rest)
+            if missing and drop_last:
+                found = None if self._over else self._order[:batch_size]
+                self._start = batch_size
+            elif missing and not self._over:
+                found = np.concatenate((rest, self._order[:missing]))
+                self._start = missing
+        self._batches += 1
+        return found
+
+
+def _order(count: int, shuffle: Any, before: Array | None = None) -> Array:
+    """The order of an epoch: that of the one before, shuffled if asked for."""
+    import numpy as np
+
+    order: Array = np.arange(count) if before is None else before
+    if shuffle is False or shuffle is None:
+        return order
+    return make_rng(None if shuffle is True else shuffle).permutation(order)
+
+
+def _sizes(shares: float | Sequence[float], count: int) -> dict[str, int]:
+    """How many of `count` items each part has.
+
+    The last share is what the others leave; each that is named gets one item at least.
+    """
+    import numpy as np
+
+    given = [shares] if isinstance(shares, int | float) else list(shares)
+    if len(given) > 3:
+        raise ValueError(f"shares must be at most three, got {shares}")
+    if sum(given) > 1 or min(given) < 0:
+        raise ValueError(f"shares must be at least 0 and at most 1 together, got {shares}")
+    parts = np.array(given if len(given) > 2 else [*given, 0.0])
+    if count < len(parts):
+        raise ValueError(f"{count} items cannot be split into {len(parts)} parts")
+    parts[-1] = 1 - parts[:-1].sum()
+    if parts[-1] == 0:
+        parts = parts[:-1]
+    sizes = np.maximum(np.round(parts * count).astype(int), 1).tolist()
+    _, test, validation = sizes + [0] * (3 - len(sizes))
+    train = max(0, count - test - validation)
+    return {"validation": validation, "test": test, "train": train}

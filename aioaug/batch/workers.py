@@ -1,4 +1,4 @@
-"""The worker processes of all batches: one engine for the program, on the host's loop.
+"""The worker processes of all batches: one engine for the program, on the loop that callers share.
 
 It is started when it is first needed and lives on; `shutdown` ends it, and so does the end of the
 program. A forked child starts one of its own.
@@ -10,8 +10,9 @@ import asyncio
 import math
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .._aio.bridge import BlockingBridge
 from .._aio.tasks import end_in_thread, together
@@ -22,12 +23,26 @@ from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
 from ..engines import Engine, ProcessEngine
 from ..errors import ClosedError, TransportError, WorkerDied
-from .calls import Call, Task, Work, perform
 
 T = TypeVar("T")
+Function = Callable[[Any], Any]
+Items = Sequence[Any]
+# The outcome for each item by its place; an item without one was not done in time.
+Found = dict[int, Outcome[Any]]
 
-# Each worker's share of the calls goes to it in so many pieces.
+# Each worker's share of the items goes to it in so many pieces.
 _PIECES = 4
+
+
+class Limits(NamedTuple):
+    """How many calls may run at once, and how many seconds all of them may take."""
+
+    workers: int | None
+    timeout: float | None
+
+    def deadline(self) -> float:
+        """The time of the monotonic clock until which calls may begin now."""
+        return math.inf if self.timeout is None else time.monotonic() + self.timeout
 
 
 class _SharedEngine:
@@ -37,12 +52,68 @@ class _SharedEngine:
         self.pid = os.getpid()
         self.bridge = BlockingBridge("Batch")
         self._engine: Engine | None = None
+        self._abandoned: Engine | None = None
         self._started: asyncio.Future[None] | None = None
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
-        self._works: set[asyncio.Task[Any]] = set()
+        self._runs: set[asyncio.Task[Found]] = set()
 
-    async def submit(self, workers: int, fn: Callable[..., Any], *args: Any) -> Any:
+    async def run(self, fn: Function, items: Items, limits: Limits) -> Found:
+        """Call `fn` for each item; shutting down waits for it."""
+        task = asyncio.ensure_future(self._run(fn, items, limits))
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
+        try:
+            return await task
+        finally:
+            task.cancel()
+
+    def abandon(self) -> None:
+        """Have the next call get new workers; from any thread.
+
+        Whoever stops waiting says so at once: the call is cancelled only later, on the loop.
+        """
+        self._abandoned = self._engine
+
+    async def close(self) -> None:
+        """End all workers when their calls are done."""
+        while self._runs:
+            await asyncio.wait(self._runs)
+        self._closed = True
+        self._retire(self._engine)
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _run(self, fn: Function, items: Items, limits: Limits) -> Found:
+        workers = limits.workers or system.available()
+        size = math.ceil(len(items) / (_PIECES * workers))
+        turns = asyncio.Semaphore(limits.workers or 2 * workers)
+        found: Found = {}
+
+        async def one(first: int) -> None:
+            async with turns:
+                outcomes = await self._piece(workers, fn, items[first : first + size])
+            found.update(enumerate(outcomes, first))
+
+        try:
+            async with asyncio.timeout(limits.timeout):
+                await together(map(one, range(0, len(items), size)))
+        except TimeoutError:
+            # Workers may be stuck in what nobody waits for any more.
+            self._retire(self._engine)
+        return found
+
+    async def _piece(self, workers: int, fn: Function, items: Items) -> list[Outcome[Any]]:
+        """The outcomes for some items; one that takes the others down with it fails alone."""
+        try:
+            outcomes: list[Outcome[Any]] = await self._submit(workers, _attempts, fn, items)
+            return outcomes
+        except (WorkerDied, TransportError) as error:
+            if len(items) == 1:
+                return [Failure(error)]
+            return [(await self._piece(workers, fn, [item]))[0] for item in items]
+
+    async def _submit(self, workers: int, fn: Callable[..., Any], *args: Any) -> Any:
         """Make a call in one of at least so many workers."""
         while True:
             engine, started = self._get(workers)
@@ -55,38 +126,12 @@ class _SharedEngine:
                 if self._closed or self._engine is engine:
                     raise
 
-    async def run(self, work: Work) -> dict[int, Outcome[Any]]:
-        """Make the calls of `work`, in time or not at all."""
-        task = asyncio.ensure_future(_run(self, work))
-        self._works.add(task)
-        task.add_done_callback(self._works.discard)
-        try:
-            return await task
-        finally:
-            task.cancel()
-
-    def retire(self) -> None:
-        """Give the engine no more calls; it ends when nobody awaits any of it any more."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            ending = asyncio.create_task(engine.aclose())
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
-
-    async def close(self) -> None:
-        """End all workers when their calls are done."""
-        while self._works:
-            await asyncio.wait(self._works)
-        self._closed = True
-        self.retire()
-        if self._ending:
-            await asyncio.wait(self._ending)
-
     def _get(self, workers: int) -> tuple[Engine, asyncio.Future[None]]:
         if self._closed:
             raise ClosedError("the workers were shut down")
+        self._retire(self._abandoned)
         if self._engine is None or self._started is None or self._engine.workers < workers:
-            self.retire()
+            self._retire(self._engine)
             self._engine = ProcessEngine(SharedPickle(None), workers=workers)
             self._started = asyncio.ensure_future(self._engine.start())
             self._started.add_done_callback(self._note_start)
@@ -96,6 +141,14 @@ class _SharedEngine:
         if (started.cancelled() or started.exception()) and started is self._started:
             self._engine = self._started = None  # the next call tries again
 
+    def _retire(self, engine: Engine | None) -> None:
+        """Give the engine no more calls; it ends when nobody awaits any of it any more."""
+        if engine is not None and engine is self._engine:
+            self._engine = self._abandoned = None
+            ending = asyncio.create_task(engine.aclose())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
 
 _lock = threading.Lock()  # only with `undisturbed`
 _shared: _SharedEngine | None = None
@@ -104,18 +157,26 @@ _shared: _SharedEngine | None = None
 _parents: list[_SharedEngine] = []
 
 
-def run(work: Work) -> dict[int, Outcome[Any]]:
-    """Have worker processes make the calls; what has no outcome by then timed out."""
+def run(fn: Function, items: Items, limits: Limits) -> Found:
+    """Call `fn` for each item in worker processes."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return shared.bridge.call(shared.run, work)
+    try:
+        return shared.bridge.call(shared.run, fn, items, limits)
+    except KeyboardInterrupt:
+        shared.abandon()
+        raise
 
 
-async def run_async(work: Work) -> dict[int, Outcome[Any]]:
+async def run_async(fn: Function, items: Items, limits: Limits) -> Found:
     """`run`, without blocking the event loop; cancelled, it abandons the calls."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
-    return await shared.bridge.call_async(shared.run, work)
+    try:
+        return await shared.bridge.call_async(shared.run, fn, items, limits)
+    except asyncio.CancelledError:
+        shared.abandon()
+        raise
 
 
 def call(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -141,9 +202,7 @@ async def shutdown_async() -> None:
 
 def _the_shared() -> _SharedEngine:
     shared = _shared
-    if shared is None or shared.pid != os.getpid():
-        shared = undisturbed(_renewed)
-    return shared
+    return shared if shared and shared.pid == os.getpid() else undisturbed(_renewed)
 
 
 def _renewed() -> _SharedEngine:
@@ -163,39 +222,5 @@ def _taken_away() -> _SharedEngine | None:
         return shared
 
 
-async def _run(shared: _SharedEngine, work: Work) -> dict[int, Outcome[Any]]:
-    workers = work.workers or system.available()
-    calls, outcomes = work.calls, dict[int, Outcome[Any]]()
-    size = math.ceil(len(calls) / (_PIECES * workers))
-    turns = asyncio.Semaphore(2 * workers if work.workers is None else workers)
-
-    async def one(piece: Sequence[Call]) -> None:
-        async with turns:
-            found = await _piece(shared, workers, work.task, piece)
-        outcomes.update(zip((call.position for call in piece), found, strict=True))
-
-    pieces = (one(calls[first : first + size]) for first in range(0, len(calls), size))
-    try:
-        async with asyncio.timeout(work.timeout):
-            await together(pieces)
-    except TimeoutError:
-        # Workers may be stuck in what nobody waits for any more.
-        shared.retire()
-    return outcomes
-
-
-async def _piece(
-    shared: _SharedEngine, workers: int, task: Task, calls: Sequence[Call]
-) -> list[Outcome[Any]]:
-    """The outcomes of some calls; a call that takes the others down with it fails alone."""
-    try:
-        outcomes: list[Outcome[Any]] = await shared.submit(workers, _perform_all, task, calls)
-        return outcomes
-    except (WorkerDied, TransportError) as error:
-        if len(calls) == 1:
-            return [Failure(error)]
-        return [(await _piece(shared, workers, task, [call]))[0] for call in calls]
-
-
-def _perform_all(state: None, task: Task, calls: Sequence[Call]) -> list[Outcome[Any]]:
-    return [attempt(perform, task, call) for call in calls]
+def _attempts(state: None, fn: Function, items: Items) -> list[Outcome[Any]]:
+    return [attempt(fn, item) for item in items]

@@ -56,7 +56,6 @@ class Scheduler(Generic[W]):
 
     `room` is the number of calls that may be in memory which is scarce. Those take a part of it
     in the order of the line. Spare calls leave a part for each worker to calls in the line.
-    `waited` is called when a call has to wait for a worker.
     """
 
     def __init__(
@@ -64,10 +63,9 @@ class Scheduler(Generic[W]):
         calls_at_once: Callable[[W], int] = lambda worker: 1,
         *,
         room: int = 0,
-        waited: Callable[[], object] = lambda: None,
     ) -> None:
         self._calls_at_once = calls_at_once
-        self._waited = waited
+        self.waited: Callable[[], object] = lambda: None  # called when a call has to wait
         self._room = room
         self._load: dict[W, int] = {}
         self._numbers = itertools.count()
@@ -194,7 +192,7 @@ class Scheduler(Generic[W]):
         self._serve()
         try:
             if not turn.future.done() and queue is self._waiting:
-                self._waited()
+                self.waited()
             return await turn.future
         except asyncio.CancelledError:
             came = turn.future.done() and not turn.future.cancelled()

@@ -46,8 +46,9 @@ def test_components_must_be_a_tuple_and_free():
     for wrong in ("images", ["images"]):
         with pytest.raises(TypeError, match="components"):
             type("Wrong", (Batch,), {"components": wrong})([1])
-    with pytest.raises(ValueError, match="'size'"):
-        type("Wrong", (Batch,), {"components": ("images", "size")})([1])
+    for name in ("size", "index", "pipeline", "iteration", "dataset"):
+        with pytest.raises(ValueError, match=f"{name!r} has the name of an attribute"):
+            type("Wrong", (Batch,), {"components": ("images", name)})([1])
     with pytest.raises(TypeError, match="one-dimensional"):
         Batch(np.zeros((2, 2)))
 
@@ -126,6 +127,42 @@ def test_items():
     assert made.items[1][0].masks == 70
     with pytest.raises(AttributeError, match="nothing"):
         made[3].nothing = 1
+
+
+def tuples(*labels):
+    found = np.empty(len(labels), object)
+    found[:] = labels
+    return found
+
+
+ODD_LABELS = {
+    "days": np.array(["2024-02-28", "2024-02-29"], "M8[D]"),
+    "nanoseconds": np.array(["2024-02-28", "2024-02-29"], "M8[ns]"),
+    "durations": np.array([1, 2], "m8[s]"),
+    "nan": np.array([0.5, np.nan]),
+    "tuples": tuples(("a", 1), ("b", 2)),
+}
+odd_labels = pytest.mark.parametrize("labels", ODD_LABELS.values(), ids=ODD_LABELS)
+
+
+@odd_labels
+def test_labels_of_any_kind(labels):
+    made = Two(labels).add_components("more", np.array([5, 6]))
+    assert [item.more for item in made] == [5, 6]
+    assert made[labels[1]].more == 6
+    assert made[labels[::-1]].more.tolist() == [6, 5]
+    assert made.apply_parallel(double, src="more").more.tolist() == [10, 12]
+    dataset = made.as_dataset(Dataset)
+    assert [batch.more.tolist() for batch in dataset.gen_batch(1, n_epochs=1)] == [[10], [12]]
+    assert DatasetIndex(labels).get_pos(labels[1]) == 1
+
+
+@odd_labels
+def test_labels_of_data_frames(labels):
+    frames = pytest.importorskip("pandas")
+    made = Two.from_data(data=frames.DataFrame({"images": [1, 2]}, index=frames.Index(labels)))
+    assert made.images.tolist() == [1, 2]
+    assert [item.images for item in made] == [1, 2]
 
 
 def test_assigning():
@@ -262,6 +299,13 @@ def test_from_data():
     assert Two.from_data(data={"masks": np.arange(10)}).size == 10
     frame = frames.DataFrame({"images": [1, 2]}, index=["a", "b"])
     assert Two.from_data(data=frame)["b"].images == 2
+
+
+def test_a_list_without_components_is_of_items():
+    pictures = [np.zeros((5, 5)), np.ones((7, 5))]
+    made = Batch.from_data(data=pictures)
+    assert [made[0].shape, made[1].shape] == [(5, 5), (7, 5)]
+    assert Batch.from_data(data=[1, 2, 3]).data.tolist() == [1, 2, 3]
 
 
 def test_as_dataset():

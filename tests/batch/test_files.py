@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aioaug import MissingExtra, batch, formats
-from aioaug.batch import Batch, FilesIndex, tables
+from aioaug.batch import Batch, FilesIndex, files
 from batch_testing import Two, double
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,6 +94,18 @@ def test_round_trip(fmt, made, tmp_path):
     part = Batch(made.indices[::-1][:2]).load(src=path, fmt=fmt, dst=made.components)
     for name in made.components:
         np.testing.assert_array_equal(getattr(part, name), getattr(made, name)[::-1][:2])
+
+
+@pytest.mark.parametrize("fmt", ["csv", "feather", "hdf5", "npz"])
+@pytest.mark.parametrize(
+    "labels",
+    [np.array(["2024-02-28", "2024-02-29"], "M8[ns]"), np.array([0.5, np.nan])],
+    ids=["dates", "nan"],
+)
+def test_labels_of_other_kinds(fmt, labels, tmp_path):
+    path = str(tmp_path / "file")
+    make(labels, x=np.arange(2)).dump(dst=path, fmt=fmt)
+    assert Batch(labels[::-1]).load(src=path, fmt=fmt, dst=("x",)).x.tolist() == [1, 0]
 
 
 @every_format
@@ -288,7 +300,7 @@ def test_part_of_a_component(tmp_path):
     frames = pytest.importorskip("pandas")
     frame = frames.DataFrame({"x0": [1], "x2": [2]})
     with pytest.raises(ValueError, match="not all"):
-        tables.from_frame(frame, ["x"])
+        files.from_frame(frame, ["x"])
 
 
 # -- memory --

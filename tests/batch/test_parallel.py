@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from batch_testing import (
     dies_on_two,
     double,
     fails_on_two,
+    global_noise,
     nested,
     nested_processes,
     pid,
@@ -120,6 +122,20 @@ def test_an_item_draws_from_a_stream_of_its_own(target):
     noise = found - np.arange(2, 6)
     assert len(set(noise)) == 4
     assert (first.twice - found != noise).all()  # the second call has other streams
+
+
+def test_global_generators_of_workers_are_seeded_for_each_item():
+    """Workers that are forks, or seeded alike, would draw the same for different items."""
+    found = [
+        make(8, seed).apply_parallel(
+            global_noise, src="images", dst="out", target="mpc", n_workers=workers
+        )
+        for seed, workers in ((7, 2), (7, 4), (8, 4))
+    ]
+    first, again, other = (made.out for made in found)
+    assert len(set(first.ravel())) == 16
+    np.testing.assert_array_equal(first, again)
+    assert not set(first.ravel()) & set(other.ravel())
 
 
 @every_target
@@ -282,6 +298,11 @@ def test_an_empty_batch():
     assert (made.images.shape, made.images.dtype) == ((0, 4), np.uint8)
     assert (made.out.shape, made.out.dtype) == ((0, 4), np.uint8)
     assert len(made.a) == 0
+
+
+def test_several_values_may_be_an_array():
+    made = make().apply_parallel(lambda item: np.array([item, -item]), src="images", dst=("a", "b"))
+    assert (made.a.tolist(), made.b.tolist()) == ([2, 3, 4, 5], [-2, -3, -4, -5])
 
 
 def test_several_values_need_several_names():
@@ -501,6 +522,67 @@ async def test_cancelling():
     await asyncio.sleep(0.1)
     assert len(done) <= count + 2
     assert (await make().apply_parallel_async(double, src="images", target="m")).images[0] == 4
+
+
+SLOW = {"init": [20] * 4, "dst": "out", "target": "mpc", "n_workers": 2}
+
+
+async def test_cancelled_work_is_not_waited_for():
+    """The next call gets workers of its own, as after a timeout."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await make().apply_parallel_async(sleeps, **SLOW)
+    async with asyncio.timeout(10):
+        made = await make().apply_parallel_async(double, src="images", target="mpc", n_workers=2)
+    assert made.images.tolist() == [4, 6, 8, 10]
+
+
+def test_interrupted_work_is_not_waited_for():
+    thread, number = threading.get_ident(), signal.SIGINT
+    timer = threading.Timer(1, signal.pthread_kill, (thread, number))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        make().apply_parallel(sleeps, **SLOW)
+    timer.join()
+    made = make().apply_parallel(double, src="images", target="mpc", n_workers=2, timeout=10)
+    assert made.images.tolist() == [4, 6, 8, 10]
+
+
+def test_plain_functions_do_not_hold_the_loop_of_others():
+    """Blocking calls share a loop: what stands still on it holds up everybody."""
+    begun, free = threading.Event(), threading.Event()
+
+    def holding(item):
+        begun.set()
+        assert free.wait(20)
+        return item
+
+    held = threading.Thread(
+        target=make().apply_parallel, args=(holding,), kwargs={"src": "images", "target": "async"}
+    )
+    held.start()
+    assert begun.wait(10)
+    other = threading.Thread(
+        target=make().apply_parallel, args=(scaled_async,), kwargs={"src": "images"}
+    )
+    other.start()
+    other.join(10)
+    stuck = other.is_alive()
+    free.set()
+    held.join(20)
+    other.join(20)
+    assert not stuck
+
+
+def test_plain_functions_may_return_coroutines():
+    made = make(kind=Pictures)
+
+    async def noisy(item):
+        return item + made.random.random()
+
+    found = made.apply_parallel(lambda item: noisy(item), src="images", dst="out", target="async")
+    expected = make(kind=Pictures).noisy(src="images", target="for")
+    np.testing.assert_array_equal(found.out, expected.images)
 
 
 def test_shutdown_and_anew():

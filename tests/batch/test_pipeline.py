@@ -266,6 +266,30 @@ async def test_errors(dataset):
             await anext(stream)
 
 
+# Each would end a generator, a future, a stream, a task or the program of whoever waits for it.
+@pytest.mark.parametrize(
+    "error",
+    [StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError, SystemExit],
+    ids=lambda kind: kind.__name__,
+)
+async def test_errors_that_mean_something_to_those_who_wait(dataset, error):
+    pipeline = dataset.p.raising(error("spoilt"))
+    with pytest.raises(RuntimeError, match=error.__name__) as caught:
+        await pipeline.run_async(5)
+    assert "in action 'raising' of batch 1" in caught.value.__notes__
+    with pytest.raises(RuntimeError, match=error.__name__):
+        await in_thread(lambda: pipeline.run(5, prefetch=1))
+    with pytest.raises(RuntimeError, match=error.__name__):
+        async with pipeline.gen_batch_async(5) as stream:
+            [batch async for batch in stream]
+    if issubclass(error, Exception):
+        for way in (lambda: pipeline.run(5), lambda: pipeline.next_batch(5)):
+            with pytest.raises(RuntimeError, match=error.__name__):
+                await in_thread(way)
+        with pytest.raises(RuntimeError, match=error.__name__):
+            await dataset.p.raising_awaited(error("spoilt")).run_async(5)
+
+
 async def test_from_files(tmp_path):
     whole = Batch(np.arange(6)).add_components(("images", "labels"), (np.arange(6.0), np.arange(6)))
     path = str(tmp_path / "all.npz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import threading
 import time
 
@@ -80,6 +81,14 @@ class Pictures(Batch):
     def returns_nothing(self):
         pass
 
+    @action
+    def raising(self, error):
+        raise error
+
+    @action
+    async def raising_awaited(self, error):
+        raise error
+
     @inbatch_parallel(init="indices", post="collected", target="threads", more=5)
     def named(self, label, by=1):
         return label * by
@@ -107,6 +116,10 @@ class Pictures(Batch):
     @inbatch_parallel(init="nothing_like_it")
     def badly_made(self, label):
         return label
+
+
+def global_noise(item):
+    return np.random.rand(), random.random()
 
 
 def double(item):

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Any
 
 from ..._transport.messages import Reply
 from ...stats import Meter
 from ..assignment import Assignment
+from ..scheduler import Scheduler
 from .worker import Worker
 
 
 class AbandonedWork:
     """Ends workers that have been busy with abandoned work for `seconds`, if others want them.
 
-    `None` is never. `wanted` tells whether a call waits for a worker; `enforce` has to be called
-    when one begins to wait, and when a worker goes on to its next work.
+    `None` is never. That is looked at when a call begins to wait for a worker of the scheduler;
+    `enforce` has to be called when a worker goes on to its next work.
     """
 
-    def __init__(
-        self, seconds: float | None, meter: Callable[[], Meter], wanted: Callable[[], bool]
-    ) -> None:
+    def __init__(self, seconds: float | None, scheduler: Scheduler[Any]) -> None:
         self._seconds = seconds
-        self._meter = meter
-        self._wanted = wanted
+        self._scheduler = scheduler
+        self._meter = Meter()
         self._overdue: dict[Assignment[Reply], Worker] = {}
-        self._not_begun: dict[Assignment[Reply], Worker] = {}  # sent ahead to a worker that is busy
+        self._not_begun: dict[Assignment[Reply], Worker] = {}  # sent ahead to a busy worker
+        scheduler.waited = self.enforce
 
-    def note(self, work: Assignment[Reply], worker: Worker) -> None:
+    def note(self, work: Assignment[Reply], worker: Worker, meter: Meter) -> None:
         """Nobody waits for this any more."""
-        self._meter().abandoned += 1
+        self._meter = meter
+        meter.abandoned += 1
         if self._seconds is None:
             return
         if worker.working_on is work:
@@ -46,9 +47,9 @@ class AbandonedWork:
         for work, worker in tuple(self._overdue.items()):
             if work.over:
                 del self._overdue[work]
-            elif self._wanted() or worker.awaited:  # as by what was sent there ahead
+            elif self._scheduler.wanted or worker.awaited:  # as by what was sent there ahead
                 del self._overdue[work]
-                self._meter().killed += 1
+                self._meter.killed += 1
                 worker.end_abandoned()
 
     def _begin(self, work: Assignment[Reply], worker: Worker) -> None:

@@ -9,14 +9,14 @@ from inspect import signature
 from time import perf_counter
 from typing import Any
 
-from ..._aio.loops import drop_tasks
-from ..._aio.tasks import end_in_thread, finish, in_thread, together
+from ..._aio.tasks import drop_tasks, end_in_thread, finish, in_thread, together
 from ..._base import system
 from ..._base.threads import DaemonExecutor, refuse_at_exit
 from ..._transport import serialization
-from ..._transport.messages import Reply
+from ..._transport.messages import Reply, Report
 from ..._worker import main as worker_main
-from ...errors import ClosedError
+from ..._worker import reports
+from ...errors import ClosedError, LimitError
 from ..base import Engine, State
 from ..limits import CALLS_PER_WORKER, RESULTS_HELD
 from ..scheduler import Caller, Scheduler, Turn
@@ -90,6 +90,7 @@ class ProcessEngine(Engine):
         self._start_limit = start_limit
         self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
+        self._report_thread = DaemonExecutor(1, "aioaug-reports")  # handlers of logging may block
         reserve = CALLS_PER_WORKER * workers
         self._max_bytes = max_bytes
         self._segment_pool = SegmentPool(reserve + RESULTS_HELD, max_bytes or 0)
@@ -102,11 +103,9 @@ class ProcessEngine(Engine):
             room=room,
         )
         self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(
-            self.small_calls.calls_at_once, room=reserve, waited=lambda: self._abandoned.enforce()
+            self.small_calls.calls_at_once, room=reserve
         )
-        self._abandoned = AbandonedWork(
-            abandon_after, lambda: self.meter, lambda: self._scheduler.wanted
-        )
+        self._abandoned = AbandonedWork(abandon_after, self._scheduler)
         self._supervisors: list[WorkerSupervisor] = []
         self._starting: asyncio.Task[None] | None = None
         self._ready = False
@@ -141,7 +140,11 @@ class ProcessEngine(Engine):
             await asyncio.wait((self._starting,))
         if self._starting.cancelled():
             raise ClosedError("the engine was closed")
-        self._starting.result()
+        failure = self._starting.exception()
+        if failure is not None:
+            # Every caller gets the same one; the way that it took through the tasks of the start
+            # would only hide what it says.
+            raise failure.with_traceback(None)
 
     async def submit(
         self,
@@ -181,6 +184,7 @@ class ProcessEngine(Engine):
         for worker in workers:
             worker.bury()
         self._threads.abandon()
+        self._report_thread.shutdown(wait=False)
         self._segment_pool.close()
 
     def _details(self) -> str:
@@ -215,18 +219,20 @@ class ProcessEngine(Engine):
             reply = await work.wait()
         except asyncio.CancelledError:
             if not work.over:
-                self._abandoned.note(work, worker)
+                self._abandoned.note(work, worker, self.meter)
             raise
         except ConnectionLost as loss:
             self._transport.lose(packed)
             if isinstance(loss, NotBegun):
                 raise
-            error = await worker.post_mortem("working")
-            if self._closed:
-                raise ClosedError("the engine was closed") from None
-            raise error from None
+            # In a variable the error would keep itself and the pool alive, by its traceback.
+            raise await self._loss_of(worker) from None
         self._note_reply(packed, supervisor, reply)
         return packed, reply
+
+    async def _loss_of(self, worker: Worker) -> Exception:
+        error = await worker.post_mortem("working")
+        return ClosedError("the engine was closed") if self._closed else error
 
     def _discard(
         self, packed: PackedCall, supervisor: WorkerSupervisor, reply: Reply | None
@@ -297,6 +303,12 @@ class ProcessEngine(Engine):
         self.meter.since(since, "staging")
         return packed
 
+    def _reported(self, report: Report) -> None:
+        try:
+            self._report_thread.submit(reports.deliver, report.head)
+        except LimitError:
+            reports.deliver(report.head)
+
     async def _start(self) -> None:
         try:
             await self._start_workers()
@@ -312,7 +324,9 @@ class ProcessEngine(Engine):
             # Limits are files, which are read in a thread, and now: they may have changed.
             self._segment_pool.max_bytes = await in_thread(system.memory) // 4
         state = await asyncio.wrap_future(self._threads.submit(serialization.pickled, self._state))
-        config = WorkerConfig(self._context, state, self._descriptors, self._start_limit)
+        config = WorkerConfig(
+            self._context, state, self._descriptors, self._reported, self._start_limit
+        )
         self._supervisors = [
             WorkerSupervisor(config, max_tasks=self.max_tasks, max_memory=self._max_memory)
             for _ in range(self.workers)
@@ -331,12 +345,12 @@ class ProcessEngine(Engine):
 
     async def _end_workers(self, kill: bool) -> None:
         busy = self._scheduler.busy
-        await asyncio.gather(
-            *(
-                supervisor.kill() if kill or supervisor in busy else supervisor.close()
-                for supervisor in self._supervisors
-            )
+        await together(
+            supervisor.kill() if kill or supervisor in busy else supervisor.close()
+            for supervisor in self._supervisors
         )
         await self._scheduler.drain()
         await end_in_thread(self._threads.shutdown)
+        # What was reported is handled even if nobody waits for it.
+        await end_in_thread(self._report_thread.shutdown, not kill)
         self._segment_pool.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ..._aio.loops import drop_tasks
+from ..._aio.tasks import drop_tasks, ended, together
 from ...errors import ClosedError
 from .worker import Worker, WorkerConfig
 
@@ -66,7 +66,7 @@ class WorkerSupervisor:
         await self._end_all(kill=True)
 
     def abandon(self) -> list[Worker]:
-        """Need no worker any more, the event loop being closed; all of them that there may be."""
+        """Need no worker any more, in a thread; returns all of them that there may be."""
         self._closed = True
         drop_tasks((self._coming, *self._leaving))
         there = (self._worker, self._next, *self._leaving.values())
@@ -115,6 +115,7 @@ class WorkerSupervisor:
             ends.append(self._worker.kill() if kill else self._worker.close())
         if self._next is not None:
             ends.append(self._next.kill())  # it may be in the middle of its start
-        await asyncio.gather(*ends, *self._leaving)
+        await together(ends)
+        await ended(self._leaving)
         if self._coming is not None:
             await asyncio.wait((self._coming,))

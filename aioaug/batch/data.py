@@ -1,27 +1,42 @@
-"""A batch's own state: its index, its data, and the random numbers it draws."""
+"""The state of a batch: its index, its data, and the random numbers it draws."""
 
 from __future__ import annotations
 
 import copy
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from .batch_random import BatchRandom
-from .components import Components, columns_from, crop, crop_raw, named, raw_item
+from .._base.arguments import whole_or_none
+from .components import (
+    Components,
+    Labels,
+    columns_from,
+    crop,
+    crop_raw,
+    each_column,
+    named,
+    rows,
+    stack,
+)
 from .decorators import action, finish_class
-from .labels import Labels
+from .index import DatasetIndex
+from .values import BatchRandom
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.random import Generator, SeedSequence
     from numpy.typing import NDArray
 
 
-class Core(BatchRandom):
+class BatchData:
     """Named columns of the same items, known by the labels of an index."""
 
     components: tuple[str, ...] | None = None
+    index: Any = None
+    pipeline: Any = None
+    iteration: int | None = None
     apply_defaults: dict[str, Any] = {  # noqa: RUF012 - as subclasses are written
         "target": "threads",
         "post": "_assemble",
@@ -43,6 +58,8 @@ class Core(BatchRandom):
         *args: Any,
         **kwargs: Any,
     ) -> None:
+        import numpy as np
+
         if self.components is not None:
             if not isinstance(self.components, tuple):
                 raise TypeError(f"components must be a tuple of names, got {self.components!r}")
@@ -51,18 +68,18 @@ class Core(BatchRandom):
                     raise ValueError(f"component {name!r} has the name of an attribute")
         if isinstance(preloaded, Components):
             self.components = preloaded._names  # of a batch that may have added some
-        self.index = index if hasattr(index, "indices") else _as_index(index)
+        self.index = index if hasattr(index, "indices") else np.asarray(index)
+        if self.indices.ndim != 1:
+            raise TypeError(f"index must be one-dimensional, got {index!r}")
         self.pipeline = pipeline
-        self.iteration: int | None = None
         self._dataset = dataset
         self._copy = copy
+        self._labels = index if isinstance(index, Labels) else Labels(self.indices)
         self._lock = threading.RLock()
         self._preloaded = preloaded
         self._pending = preloaded is not None
-        self._raw: Any = None
-        self._named: Components | None = None
-        self._known: Labels | None = None
-        self._start_random()
+        self._data: Any = None  # with components, all of them
+        self._random = BatchRandom()
         self._attrs: list[str] = []
         self.create_attrs(**kwargs)
 
@@ -73,13 +90,6 @@ class Core(BatchRandom):
         """The labels of the items (N,)."""
         found: NDArray[Any] = getattr(self.index, "indices", self.index)
         return found
-
-    @property
-    def _labels(self) -> Labels:
-        """The labels, and where each of them is."""
-        if self._known is None:
-            self._known = Labels(self.indices)
-        return self._known
 
     @property
     def size(self) -> int:
@@ -104,13 +114,36 @@ class Core(BatchRandom):
         """The attributes that `create_attrs` set."""
         return {name: getattr(self, name, None) for name in self._attrs}
 
+    # -- its random numbers --
+
+    @property
+    def random_seed(self) -> SeedSequence:
+        """The seed of all random numbers; to be set with an int, a `SeedSequence` or a generator.
+
+        A batch of a pipeline has one from there, any other a new one.
+        """
+        return self._random.seed
+
+    @random_seed.setter
+    def random_seed(self, value: Any) -> None:
+        self._random = BatchRandom(value)
+
+    @property
+    def random(self) -> Generator:
+        """The generator to draw from, the same numbers for the same seed.
+
+        While a function works on an item of this batch, in whatever thread, task or process,
+        it is a generator of that item's own, so the numbers do not depend on who comes first.
+        """
+        return self._random.generator
+
     # -- its data --
 
     @property
     def data(self) -> Any:
         """The components, or without components the data itself; loaded when first asked for."""
         self._load_pending()
-        return self._raw if self.components is None else self._named
+        return self._data
 
     @property
     def data_setter(self) -> Any:
@@ -135,12 +168,6 @@ class Core(BatchRandom):
                     raise
                 self._pending = False
 
-    @action
-    def load(self, *args: Any, src: Any = None, dst: Any = None, **kwargs: Any) -> Self:
-        """Take data out of another object."""
-        self._take(src, dst)
-        return self
-
     def _take(self, src: Any, dst: Any) -> None:
         """Put the rows of `src` that go by this batch's labels into components, all or some."""
         if dst is None:
@@ -148,22 +175,24 @@ class Core(BatchRandom):
             return
         self._load_pending()
         if isinstance(dst, str):
-            found = {dst: crop(src, self.indices)}
+            found = {dst: None if src is None else crop(src, self.indices)}
         else:
             names = named(dst, ())
             found = columns_from(src, names, self._labels)
             if missing := [name for name in names if name not in found]:
                 raise KeyError(f"the source has no {', '.join(map(repr, missing))}")
-        self._fill(copy.deepcopy(found) if self._copy else found)
+        self._fill(self._copied(found))
 
     def _put(self, source: Any, labels: Labels | None) -> None:
+        """Make `source` the data, or the rows of it that go by labels."""
         if self.components is None:
-            found = source if labels is None else crop_raw(source, labels)
-            self._raw = copy.deepcopy(found) if self._copy else found
+            self._data = self._copied(source if labels is None else crop_raw(source, labels))
         else:
-            columns = columns_from(source, self.components, labels) if source is not None else {}
-            columns = copy.deepcopy(columns) if self._copy else columns
-            self._named = Components(self.components, columns, self._labels)
+            found = {} if source is None else columns_from(source, self.components, labels)
+            self._data = Components(self.components, self._copied(found), self._labels)
+
+    def _copied(self, data: Any) -> Any:
+        return copy.deepcopy(data) if self._copy else data
 
     def _fill(self, columns: dict[str, Any]) -> None:
         """Set components, those that are new after those that are there."""
@@ -183,29 +212,26 @@ class Core(BatchRandom):
             ValueError: a component or an attribute has the name already, or there is not one
                 column for each name.
         """
-        if isinstance(components, str):
-            names: tuple[str, ...] = (components,)
-            columns = [init]
-        else:
-            names = tuple(components)
+        names, columns = named(components, ()), [init]
+        if not isinstance(components, str):
             columns = [None] * len(names) if init is None else list(init)
         if len(columns) != len(names):
             raise ValueError(f"init has {len(columns)} columns for {len(names)} components")
+        own = self.components or ()
         for name in names:
-            if name in (self.components or ()):
+            if name in own:
                 raise ValueError(f"a component {name!r} exists already")
             if names.count(name) > 1 or hasattr(type(self), name) or name in vars(self):
                 raise ValueError(f"an attribute {name!r} exists already")
         if not names:
             return self
         self._load_pending()
-        if self.components is None and self._raw is not None:
+        kept = self._data._columns if isinstance(self._data, Components) else {}
+        if self.components is None and self._data is not None:
             warnings.warn("All batch data is erased: it had no names", stacklevel=2)
-            self._raw = None
-        kept = {} if self._named is None else self._named._columns
-        self.components = (self.components or ()) + names
-        added = dict(zip(names, columns, strict=True))
-        self._named = Components(self.components, kept | added, self._labels)
+        self.components = own + names
+        columns_by_name = kept | dict(zip(names, columns, strict=True))
+        self._data = Components(self.components, columns_by_name, self._labels)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -219,9 +245,9 @@ class Core(BatchRandom):
         components = self.components
         if isinstance(components, tuple) and name in components:
             self._load_pending()
-            if self._named is None:
-                self._named = Components(components, {}, self._labels)
-            setattr(self._named, name, value)
+            if self._data is None:
+                self._data = Components(components, {}, self._labels)
+            setattr(self._data, name, value)
         else:
             object.__setattr__(self, name, value)
 
@@ -235,9 +261,10 @@ class Core(BatchRandom):
 
     def __getitem__(self, item: Any) -> Any:
         data = self.data
-        if isinstance(data, Components) or data is None:
-            return None if data is None else data[item]
-        return raw_item(data, self._labels, item)
+        if isinstance(data, Components):
+            return data[item]
+        where = None if data is None else self._labels.find(item)
+        return each_column(data, lambda column: rows(column, where))
 
     def __iter__(self) -> Iterator[Any]:
         return (self[label] for label in self.indices)
@@ -271,9 +298,6 @@ class Core(BatchRandom):
         object.__setattr__(twin, "pipeline", self.pipeline)
         return twin
 
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)
-
     def deepcopy(self) -> Self:
         """A copy that shares nothing but the dataset and the pipeline, and draws the same numbers.
 
@@ -281,11 +305,94 @@ class Core(BatchRandom):
         """
         return copy.deepcopy(self)
 
+    __copy__ = deepcopy
 
-def _as_index(index: Any) -> NDArray[Any]:
-    import numpy as np
+    # -- out of data, and out of other batches --
 
-    found: NDArray[Any] = np.asarray(index)
-    if found.ndim != 1:
-        raise TypeError(f"index must be one-dimensional, got {index!r}")
-    return found
+    @classmethod
+    def from_data(cls, index: Any = None, data: Any = None) -> Self:
+        """A batch of this data; without an index, its items are numbered.
+
+        A data frame's items keep their labels. A tuple, a dict and, with components, a list are
+        of columns, and the number of items is that of the first one's rows. Without components,
+        a list is of items.
+        """
+        import numpy as np
+
+        if isinstance(data, list) and cls.components is None:
+            data = stack(data)
+        column = next(iter(data.values()), ()) if isinstance(data, dict) else data
+        if isinstance(data, tuple | list):
+            column = next((column for column in data if column is not None), ())
+        if index is None:
+            index = data.index.to_numpy() if hasattr(data, "iloc") else np.arange(len(column))
+        return cls(index, preloaded=data)
+
+    @classmethod
+    def merge(
+        cls,
+        batches: Iterable[BatchData],
+        batch_size: int | None = None,
+        components: str | Sequence[str] | None = None,
+        batch_class: type[BatchData] | None = None,
+    ) -> tuple[Any, Any]:
+        """One batch of `batch_size` items, and one of the rest; their items are numbered anew.
+
+        Args:
+            batches: any iterable of batches, whose order is kept.
+            batch_size: `None` is all items. There is no rest then, nor if all items fit: `None`.
+            components: which; by default those of the first batch.
+            batch_class: the class of the new ones; by default this one.
+
+        Raises:
+            ValueError: there are no batches, or a component is `None` in some, but not in all.
+            TypeError: a component is of a kind that `merge_component` does not merge.
+        """
+        batches = list(batches)
+        whole_or_none("batch_size", batch_size, low=1)
+        for batch in batches:
+            if not isinstance(batch, BatchData):
+                raise TypeError(f"batches must be batches, got {type(batch).__name__}")
+        if not batches:
+            raise ValueError("batches must not be empty")
+        names = batches[0].components if components is None else named(components, ())
+        kind = cls if batch_class is None else batch_class
+        first = {name: _merged(cls, batches, name) for name in names or (None,)}
+        size = sum(map(len, batches))
+        limit, rest = size if batch_size is None else min(batch_size, size), None
+        if limit < size:
+            rest = _new(kind, size - limit, each_column(first, lambda column: column[limit:]))
+            first = each_column(first, lambda column: column[:limit])
+        return _new(kind, limit, first), rest
+
+    @classmethod
+    def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
+        """One column out of the columns of several batches; to be overridden for other kinds.
+
+        Raises `TypeError` unless they are arrays.
+        """
+        import numpy as np
+
+        if not data or not all(isinstance(column, np.ndarray) for column in data):
+            kinds = ", ".join({type(column).__name__ for column in data or ()})
+            raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
+        return np.concatenate(data)
+
+
+def _merged(cls: type[BatchData], batches: Sequence[BatchData], name: str | None) -> Any:
+    column = [batch.get(component=name) for batch in batches]
+    empty = [each is None for each in column]
+    if any(empty) and not all(empty):
+        raise ValueError(f"component {name!r} is None in some batches")
+    return None if all(empty) else cls.merge_component(name, column)
+
+
+def _new(kind: type[BatchData], size: int, columns: dict[Any, Any]) -> Any:
+    """A batch of these columns, or of the one without a name."""
+    if not size:
+        return None
+    batch = kind(DatasetIndex(size))
+    if None not in columns:
+        batch.components = tuple(columns)
+    batch.data_setter = columns.get(None, columns)
+    return batch
