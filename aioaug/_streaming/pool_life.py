@@ -59,7 +59,8 @@ class PoolLife:
         self.lists: weakref.WeakSet[StreamCore] = weakref.WeakSet()
         self.futures: set[asyncio.Task[list[Any]]] = set()
         self.visitors = Visitors()
-        self._helpers: set[asyncio.Task[Any]] = set()
+        # Each with the visitor that it works for.
+        self._helpers: dict[asyncio.Task[Any], asyncio.Task[Any] | None] = {}
         self._make_engine = make_engine
         self._home = LoopOwner(name)
         self._ending: asyncio.Task[None] | None = None
@@ -87,9 +88,10 @@ class PoolLife:
 
     def helper(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that works for visitors; it is cancelled when the pool is terminated."""
-        task = deputy(work)
-        self._helpers.add(task)
-        task.add_done_callback(self._helpers.discard)
+        # Not a deputy: what the engine starts in its context would keep the visitor's results.
+        task = asyncio.get_running_loop().create_task(work)
+        self._helpers[task] = acting()
+        task.add_done_callback(self._helpers.pop)
         return task
 
     async def start(self) -> None:
@@ -125,7 +127,7 @@ class PoolLife:
         ]
         try:
             await together(map(deputy, ends))
-            await self.visitors.gone(but=me)
+            await self.visitors.gone(but=me if me is None else self._helpers.get(me, me))
             await self.engine.aclose()
         except BaseException:
             await self.terminate()
@@ -168,15 +170,16 @@ class PoolLife:
         """Drop what a closed loop left of streams. Returns what is left to do in a thread."""
         left = [end for stream in self._all_streams() for end in stream.abandon()]
         tasks = (*self.futures, *self._helpers, self._ending)
-        self.futures, self._helpers, self.visitors = set(), set(), Visitors()
+        self.futures, self._helpers, self.visitors = set(), {}, Visitors()
         return [partial(drop_tasks, tasks), *left, self.engine.abandon]
 
     def _stop_all(self) -> None:
         self.phase = PoolPhase.CLOSING
         for future in tuple(self.futures):
             future.cancel()
-        for helper in self._helpers - {asyncio.current_task()}:
-            helper.cancel()
+        for helper in self._helpers:
+            if helper is not acting():
+                helper.cancel()
         for stream in self._all_streams():
             stream.stop(ClosedError("the pool was terminated"))
 

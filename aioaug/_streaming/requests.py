@@ -55,14 +55,16 @@ class RequestRunner:
     async def augment(self, index: int, batch: Any, limit: float | None = None) -> Any:
         """The augmented batch. If it failed and `on_error` skips it, its error is raised."""
         task = self._life.visitors.enter()
+        result: BatchResult = None
         try:
             result = await self._request((index, batch), limit)
             if isinstance(result, Skipped):
                 self._life.engine.meter.skipped.append(index)
                 raise result.error
-            self._life.engine.meter.batches += 1
+            self._life.engine.meter.batches += not isinstance(result, Failure)
             return unwrap(result)
         finally:
+            del result
             self._life.visitors.leave(task)
 
     async def augment_list(self, first: int, batches: list[Any], chunksize: int) -> list[Any]:
@@ -89,27 +91,31 @@ class RequestRunner:
         tasks = [self._life.helper(caller(chunk)) for chunk in chunks]
         augmented: list[Any] = []
         try:
-            for chunk, task in zip(chunks, tasks, strict=True):
-                await asyncio.wait((task,))
-                if task.cancelled():
+            for place, chunk in enumerate(chunks):
+                await asyncio.wait((tasks[place],))
+                if tasks[place].cancelled():
                     raise ClosedError("the pool was terminated")
-                augmented += self._kept(chunk, task.result())
+                augmented += self._kept(chunk, tasks[place].result())
             return augmented
         finally:
-            for task in tasks:
-                task.cancel()
+            for each in tasks:
+                each.cancel()
             await finish(ended(tasks))
+            del tasks, each  # they have errors whose tracebacks have this frame
 
     def _kept(self, chunk: Sequence[Item], results: Sequence[BatchResult]) -> list[Any]:
         """The batches of a chunk but for those that were left out."""
         meter, kept = self._life.engine.meter, []
-        for (index, _), result in zip(chunk, results, strict=True):
-            if isinstance(result, Skipped):
-                meter.skipped.append(index)
-                continue
-            meter.batches += 1
-            kept.append(unwrap(result))
-        return kept
+        try:
+            for (index, _), result in zip(chunk, results, strict=True):
+                if isinstance(result, Skipped):
+                    meter.skipped.append(index)
+                else:
+                    kept.append(unwrap(result))
+                    meter.batches += 1
+            return kept
+        finally:
+            del results, result  # an error's traceback has this frame, and would keep the pool
 
     async def _request(self, item: Item, limit: float | None = None) -> BatchResult:
         if self._look is not None:
@@ -211,9 +217,11 @@ class SharedCall:
         for member, result in zip(self._members, results, strict=True):
             if not member.done():
                 member.set_result(result)
+        self._members.clear()
 
     def _fail(self, error: BaseException) -> None:
         self._open = False
         for member in self._members:
             if not member.done():
                 member.set_exception(error)
+        self._members.clear()
