@@ -109,6 +109,8 @@ TARGETS = (
     Target("tiny-16", "speedup", 1, POOL),
     Target("large", "lag_p99_ms", 5),
     Target("large", "lag_max_ms", 20),
+    *(Target(f"buffer-{window}", "speedup", 1.5, POOL) for window in (4, 8)),
+    *(Target(f"buffer-{window}", "speedup", 2, POOL) for window in (16, 64)),
     Target("requests-tiny-1", "speedup", 1.8, EXECUTOR),
     Target("requests-tiny-10", "speedup", 1.3, EXECUTOR),
     Target("requests-tiny-100", "speedup", 1.3, EXECUTOR),

@@ -24,7 +24,8 @@ _FEWEST, _MOST = 4, 64
 class Workload:
     """One kind of batch and what is done to it.
 
-    With `tasks`, so many tasks ask for one batch after the other; without, batches stream.
+    With `tasks`, so many tasks ask for one batch after the other; without, batches stream. Then
+    `window` is the number of batches that may exist at once, if it is not the usual one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Workload:
     about: str
     chunksize: int = 1
     tasks: int = 0
+    window: int = 0
 
     @property
     def megabytes(self) -> float:
@@ -45,8 +47,9 @@ class Workload:
         """Name, shape and augmenter in a line."""
         chunks = f", {self.chunksize} batches a call" if self.chunksize > 1 else ""
         tasks = f", {self.tasks} task{'s' * (self.tasks > 1)}" if self.tasks else ""
+        window = f", {self.window} of them at once" if self.window else ""
         shape = "x".join(map(str, self.shape))
-        return f"{self.name}: {shape} uint8{chunks}{tasks}, {self.about}"
+        return f"{self.name}: {shape} uint8{chunks}{tasks}{window}, {self.about}"
 
 
 def _identity() -> Any:
@@ -91,6 +94,14 @@ STREAMS = {
     )
 }
 
+BUFFERS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"buffer-{window}", _TINY, _identity, "nothing done", window=window)
+        for window in (4, 8, 16, 64)
+    )
+}
+
 REQUESTS = {
     workload.name: workload
     for workload in (
@@ -100,7 +111,8 @@ REQUESTS = {
     )
 }
 
-WORKLOADS = STREAMS | REQUESTS
+GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
+WORKLOADS = STREAMS | BUFFERS | REQUESTS
 
 
 @cache

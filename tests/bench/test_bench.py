@@ -141,6 +141,24 @@ def test_every_way_of_a_request_answers(way, tmp_path):
     assert found["latency_p99_ms"]["median"] >= found["latency_p50_ms"]["median"] > 0
 
 
+def test_requests_have_tables_and_a_chart_of_their_own(tmp_path, capsys):
+    page, run = tmp_path / "page.md", tmp_path / "run.json"
+    page.write_text(
+        "<!-- aioaug bench -->\nstreams\n<!-- end -->\n"
+        "<!-- aioaug bench requests -->\nold\n<!-- end -->\n"
+    )
+    arguments = ["--quick", "--peers", "executor", "--batches", "4", "--json", str(run)]
+    names = ["requests-tiny-1", "requests-tiny-10"]
+    assert main(["bench", *names, *arguments, "--into", str(page), "--plot", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.glob("*.png")] == ["performance-requests.png"]
+    text = page.read_text()
+    assert "streams" in text
+    assert "old" not in text
+    assert text.count("p50 / p99, ms") == 2
+    document = json.loads(run.read_text("utf-8"))
+    assert charts.speed(document) is charts.lag(document) is None
+
+
 def test_requests_stand_for_all_workloads_with_tasks():
     jobs = [
         job.what
