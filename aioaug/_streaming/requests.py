@@ -74,7 +74,8 @@ class RequestRunner:
         """
         items = list(enumerate(batches, first))
         chunks = [items[at : at + chunksize] for at in range(0, len(items), chunksize)]
-        task = self._life.visitors.enter()
+        task, meter = self._life.visitors.enter(), self._life.engine.meter
+        meter.begin(stream=False)
         try:
             if len(chunks) == len(chunks[0]) == 1:
                 return self._kept(chunks[0], [await self._request(chunks[0][0])])
@@ -82,6 +83,7 @@ class RequestRunner:
                 return self._kept(chunks[0], await self._caller(chunks[0]))
             return await self._side_by_side(chunks)
         finally:
+            meter.end(stream=False)
             self._life.visitors.leave(task)
 
     async def _side_by_side(self, chunks: Sequence[Sequence[Item]]) -> list[Any]:
