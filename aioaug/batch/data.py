@@ -23,6 +23,7 @@ from .components import (
 from .decorators import action, finish_class
 from .index import DatasetIndex
 from .values import BatchRandom
+from .workers import DataNotSent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,6 +161,8 @@ class BatchData:
             return
         with self._lock:  # one thread loads, the others wait for it
             if self._pending and self._preloaded is not None:
+                if self._preloaded is DataNotSent:
+                    raise DataNotSent
                 preloaded, self._preloaded = self._preloaded, None
                 try:
                     self.load(src=preloaded)
@@ -283,12 +286,21 @@ class BatchData:
 
     # -- copies --
 
+    def without_data(self) -> Self:
+        """A twin to be sent to a worker, where whoever asks for its data gets `DataNotSent`."""
+        twin = type(self).__new__(type(self))
+        absent = {"_data": None, "_preloaded": DataNotSent, "_pending": False}
+        vars(twin).update(vars(self) | absent)
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         self._load_pending()  # of all that was preloaded, only this batch's part should travel
         return vars(self) | {"_lock": None, "_dataset": None, "pipeline": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        if self._preloaded is DataNotSent:
+            vars(self)["_pending"] = True
         object.__setattr__(self, "_lock", threading.RLock())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
