@@ -166,7 +166,7 @@ class _Computed(Expression):
         return function(*args, **kwargs)
 
 
-def F(function: Callable[..., Any]) -> Callable[..., Expression]:
+def F(function: Callable[..., Any]) -> Callable[..., Any]:
     """`F(function)(*args, **kwargs)` is what the function returns for each batch.
 
     Example::
