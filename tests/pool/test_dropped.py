@@ -44,7 +44,7 @@ def drops(*names):
 
 
 async def gone():
-    """Until no worker and task is left. Without processes an error has the frames of the engine itself."""
+    """Until no worker and no task is left."""
     if not multiprocessing.active_children():
         await asyncio.sleep(0.05)
         gc.collect()
