@@ -356,7 +356,7 @@ async def test_wrong_arguments(way, arguments, error, message):
 async def test_a_target_that_does_not_pickle(way):
     lock = threading.Lock()
     with pytest.raises(aioaug.TransportError, match="a lock that a function holds"):
-        proc = await do(way.BackgroundProc, lambda: np.zeros(lock.locked()))
+        proc = await do(way.BackgroundProc, lambda: np.zeros(1 + lock.locked()))
         await do(proc.get)
 
 

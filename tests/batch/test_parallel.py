@@ -461,8 +461,9 @@ def test_a_death_fails_its_item_alone():
 
 
 def test_what_cannot_be_carried():
+    lock = threading.Lock()
     with pytest.raises(ParallelError) as caught:
-        make().apply_parallel(lambda item: item, src="images", target="mpc")
+        make().apply_parallel(lambda item: lock, src="images", target="mpc")
     assert len(caught.value.errors) == 4
     assert isinstance(caught.value.__cause__, TransportError)
     with pytest.raises(ParallelError) as caught:

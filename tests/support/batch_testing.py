@@ -201,7 +201,7 @@ def pid(item):
 
 
 def unpicklable(item):
-    return (lambda: item) if item == 1 else item
+    return threading.Lock() if item == 1 else item
 
 
 def nested(item):
