@@ -18,7 +18,7 @@ from ..._worker import main as worker_main
 from ..._worker import reports
 from ...errors import ClosedError, LimitError
 from ..base import Engine, State
-from ..limits import CALLS_PER_WORKER, RESULTS_HELD
+from ..limits import LARGE_CALLS_PER_WORKER, RESULTS_HELD
 from ..scheduler import Caller, Scheduler, Turn
 from ..small_calls import SmallCallPolicy
 from .abandoned import AbandonedWork
@@ -91,7 +91,7 @@ class ProcessEngine(Engine):
         self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
         self._report_thread = DaemonExecutor(1, "aioaug-reports")  # handlers of logging may block
-        reserve = CALLS_PER_WORKER * workers
+        reserve = LARGE_CALLS_PER_WORKER * workers
         self._max_bytes = max_bytes
         self._segment_pool = SegmentPool(reserve + RESULTS_HELD, max_bytes or 0)
         self._transport = Transport(
@@ -256,7 +256,7 @@ class ProcessEngine(Engine):
         """Wait for a worker; what is not packed yet is packed when there is one."""
         since = perf_counter()
         try:
-            needed = call.pickled.needed if call.pickled is not None else 0
+            needed = 0 if call.pickled is None else self._transport.needed(call.pickled)
             most = min(call.ahead, self.small_calls.most_calls(needed))
             supervisor = await self._scheduler.acquire(call.turn, most)
             self.meter.since(since, "queue")

@@ -17,13 +17,12 @@ from .segment_pool import SegmentPool
 
 
 class PickledCall(NamedTuple):
-    """A call taken apart: its head, the arrays beside it, and how large a segment it needs."""
+    """A call taken apart: its head, the arrays beside it, and their size."""
 
     call: Any
     head: bytes
     buffers: list[memoryview]
-    size: int  # of the arrays
-    needed: int  # for them and for the result
+    size: int
 
 
 class PackedCall(NamedTuple):
@@ -85,17 +84,22 @@ class Transport:
         """Pickle a call, its arrays beside it; raises `TransportError`."""
         return await asyncio.wrap_future(self._threads.submit(self._pickle, call))
 
+    def needed(self, call: PickledCall) -> int:
+        """How large a segment it needs, also for its result, as far as is known by now."""
+        return call.size + self._result_sizes.room_for(call.size)
+
     def is_large(self, call: PickledCall) -> bool:
         """Whether it takes long to `pack`, so that this is done before a worker is there."""
-        return call.needed > (LOOP_BYTES if self._segment_pool.usable else 0)
+        return self.needed(call) > (LOOP_BYTES if self._segment_pool.usable else 0)
 
     def pack_now(self, call: PickledCall) -> PackedCall | None:
         """`pack` on the event loop, if that is quick."""
-        if not call.needed:
+        needed = self.needed(call)
+        if not needed:
             return PackedCall(call.head)
         if self.is_large(call):
             return None
-        segment = self._segment_pool.reuse(call.needed)
+        segment = self._segment_pool.reuse(needed)
         return None if segment is None else _laid(call, segment)
 
     async def pack(self, call: PickledCall) -> PackedCall:
@@ -165,10 +169,10 @@ class Transport:
         self._small_calls.note_pickled(
             len(head) + size + self._result_sizes.without_arrays, seconds
         )
-        return PickledCall(call, head, buffers, size, size + self._result_sizes.room_for(size))
+        return PickledCall(call, head, buffers, size)
 
     def _pack(self, call: PickledCall) -> PackedCall:
-        segment = self._segment_pool.acquire(call.needed)
+        segment = self._segment_pool.acquire(self.needed(call))
         if segment is None:
             return PackedCall(serialization.pickled(call.call))
         return _laid(call, segment)
