@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from .._base import atomic
 from .figures import TARGETS
@@ -151,6 +152,8 @@ def requests(document: Document) -> Figure | None:
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.set_xticks([1, 10, 100], ["1", "10", "100"])
+        panel.set_xticks([], minor=True)
+        panel.yaxis.set_minor_formatter(LogFormatter())  # else as powers of ten
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g} ms")
         panel.set_title(title, loc="left", fontsize=9, color=_INK)
         panel.set_xlabel("tasks that ask", fontsize=8, color=_GREY)
