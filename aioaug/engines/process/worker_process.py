@@ -45,6 +45,11 @@ class WorkerProcess:
         self._killed = False
 
     @property
+    def pid(self) -> int | None:
+        """The number of the process while there is one."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def exit_fd(self) -> int | None:
         """A descriptor that becomes readable when the worker that was spawned has ended."""
         return None if self._process is None else self._process.exit_fd
