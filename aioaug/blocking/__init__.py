@@ -46,11 +46,11 @@ class Batches(BlockingTwin, of=BatchStream, end=BatchStream.aclose):
         return self
 
     def __next__(self) -> Any:
-        self._begin()
+        self._bridge.hold()  # a stream that was begun is ended when its twin is dropped
         try:
             return self._call(BatchStream.__anext__)
         except StopAsyncIteration:
-            self._let_go()
+            self._bridge.release()
             raise StopIteration from None
 
     state = relayed(BatchStream.state, AsItIs(dict))

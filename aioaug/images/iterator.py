@@ -59,7 +59,7 @@ class ImageIterator(AsyncResource):
     def __init__(self, schedule: Schedule, producer: BatchProducer, *, seed: int | None) -> None:
         self._schedule = schedule
         self._producer = producer
-        self._bridge = BlockingBridge(type(self).__name__)  # for callers that block
+        self._bridge = BlockingBridge(type(self).__name__, producer)  # for callers that block
         self._entered = False
         source = schedule.source
         self.seed = seed
