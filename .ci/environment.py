@@ -2,6 +2,7 @@
 
     python3 .ci/environment.py .venv            all that a developer needs
     python3 .ci/environment.py --python 3.12 --group test .venv-old 'numpy<2'
+    python3 .ci/environment.py --lowest .venv-lowest    the oldest that pyproject.toml allows
     python3 .ci/environment.py --list           every Python that would do
 
 Runs on Python 3.6 and later, so that it can say that 3.11 is needed. `make` and `.ci/run` call it.
@@ -22,6 +23,16 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # imgaug's wheel asks for opencv-python, which needs libGL; its sdist, of the same code, asks for
 # opencv-python-headless, which needs nothing.
 HEADLESS = ["--no-binary", "imgaug", "--build-constraint", ".ci/build-constraints.txt"]
+# Prints the lowest versions that pyproject.toml allows, as constraints; Python 3.11 can read it.
+LOWEST = r"""
+import re, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)["project"]
+for group in project["dependencies"], *project["optional-dependencies"].values():
+    for requirement in group:
+        if found := re.match(r"([\w.-]+)>=([\w.]+)[^;]*(;.*)?$", requirement):
+            print(f"{found[1]}=={found[2]}{found[3] or ''}")
+"""
 UNREACHABLE = re.compile(
     r"name resolution|NameResolution|getaddrinfo|Name or service not known|nodename nor servname"
     r"|NewConnectionError|Connection refused|Network is unreachable|No route to host"
@@ -165,6 +176,8 @@ class Environment:
         groups = [word for group in self.arguments.group for word in ("--group", group)]
         packages = [*self.arguments.package, *self.arguments.requirement]
         install = [self.python, "-m", "pip", "install", *HEADLESS, *groups, *packages]
+        if self.arguments.lowest:
+            install += ["--constraint", self.write_lowest()]
         self.run(install, "install the packages")
         self.write_stamp(self.wanted())
 
@@ -185,6 +198,12 @@ class Environment:
                     os.remove(entry)
         os.makedirs(self.path, exist_ok=True)
         self.write_stamp("unfinished")
+
+    def write_lowest(self):
+        path = os.path.join(self.path, "lowest.txt")
+        with open(path, "wb") as file:
+            file.write(subprocess.check_output([self.python, "-c", LOWEST], cwd=ROOT))
+        return path
 
     def write_stamp(self, text):
         with open(self.stamp, "w") as file:
@@ -219,6 +238,7 @@ def parse(arguments):
     parser.add_argument("--python", default="", help="a version, a command or a path")
     parser.add_argument("--group", action="append", help="of pyproject.toml; default: dev")
     parser.add_argument("--wheel", help="install this, and no groups, in place of the work tree")
+    parser.add_argument("--lowest", action="store_true", help="the oldest dependencies allowed")
     parser.add_argument("--list", action="store_true", help="print the Pythons that would do")
     parsed = parser.parse_args(arguments)
     parsed.package = [os.path.abspath(parsed.wheel)] if parsed.wheel else ["--editable", ".[all]"]

@@ -14,6 +14,9 @@ The packages and modules, from the ground up; each imports only from those above
 from __future__ import annotations
 
 from ._imgaug import install as _install_imgaug
+from ._worker.chain import chain
+from .augmenters.batch_forms import register_form
+from .augmenters.per_picture import per_image
 from .background import BackgroundProc, SharedArray, SharedMem, SharedQ
 from .engines import Engine
 from .errors import (
@@ -56,6 +59,9 @@ __all__ = [
     "WorkerDied",
     "augment_batches",
     "augmenter_pool",
+    "chain",
+    "per_image",
+    "register_form",
     "run",
 ]
 

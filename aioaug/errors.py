@@ -39,6 +39,9 @@ class TransportError(AioaugError):
     The cause is the error that pickle raised.
     """
 
+    # Whether the message says all, so that a worker's traceback has not to be carried along.
+    without_traceback = False
+
 
 class WorkerDied(AioaugError):
     """A worker process ended while it held work.

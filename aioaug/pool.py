@@ -18,10 +18,12 @@ from ._streaming.pool_life import PoolLife
 from ._streaming.retries import RetryingCaller
 from ._streaming.sources import BatchSource, open_source
 from ._streaming.state import DeliveryTracker, StreamState
+from ._streaming.window import BufferSize, Window, open_window
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
-from .augmenters.kinds import check_augmenter, is_imgaug
+from .augmenters.kinds import check_augmenter, takes_forms
+from .augmenters.layout import LayoutCheck
 from .engines import Engine, EngineFactory, engine_class
 from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
 from .stats import Stats
@@ -36,7 +38,9 @@ class AsyncPool(AsyncResource):
 
     Batches are imgaug's `Batch` and `UnnormalizedBatch` with any of their columns, or plain
     images, in the same form out: an array (N,H,W,C) or (N,H,W), or a list of arrays (H,W,C) or
-    (H,W), of any dtype that the augmenter takes. What is passed in stays unchanged. A callable
+    (H,W), of any dtype that the augmenter takes. A tuple `(images, ...)`, and a mapping, named
+    tuple or dataclass with imgaug's names of columns, come back with these augmented and the rest
+    as it was; see `register_form` for other classes. What is passed in stays unchanged. A callable
     `batch -> batch` in the place of an imgaug augmenter may take anything that pickles.
 
     The output depends on the seed and the batch's index alone: not on the number of workers,
@@ -48,7 +52,8 @@ class AsyncPool(AsyncResource):
     of a closed loop raise `ClosedError`.
 
     Args:
-        augseq: an imgaug augmenter, or a callable; both must pickle for `engine="process"`.
+        augseq: an imgaug augmenter, or a callable. For `engine="process"` it is pickled; lambdas,
+            closures and what a notebook defines go by value.
         processes: the number of workers; `None` is one for each CPU that this process may use
             (affinity and cgroup quota), a negative number that many fewer, at least one.
         maxtasksperchild: replace a worker process after so many chunks; `None` is never.
@@ -121,6 +126,7 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
+        self._check_layout = LayoutCheck() if takes_forms(augseq) else None
         state = Augmentation(augseq, options.seed)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
 
@@ -181,7 +187,7 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None = 1,
-        output_buffer_size: int | None = None,
+        output_buffer_size: BufferSize = None,
         *,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
@@ -189,13 +195,15 @@ class AsyncPool(AsyncResource):
         """Augment the batches of a source as they are asked for; the order is kept.
 
         Args:
-            batches: a list, or any iterable, iterator or generator of either kind, sync ones
-                being read in a thread of their own.
+            batches: a list; any iterable, iterator or generator of either kind; or a queue: of
+                `asyncio`, `queue` or `multiprocessing`, in which `None` or `shutdown()` is the end,
+                or a memory stream of anyio. What would block is read in a thread of its own.
             chunksize: the number of batches that go to a worker at once; `None` is 1. A chunk is
                 cut short where the buffer leaves no room for more.
             output_buffer_size: the number of batches that may exist at once between the source
                 and the consumer, counting the one that the consumer holds; `None` and 0 are no
-                limit.
+                limit. `"auto"` is a hundred for each worker, or as many as have 32 MB for each
+                worker, but at least two for each worker and one for the consumer.
             state: go on where a stream was when its `state()` was taken, in this program or another
                 one. The source has to begin anew; what was delivered is read, but not augmented.
             shard: `(rank, world_size)`, for programs that work side by side on one source: this
@@ -213,7 +221,7 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None = 1,
-        output_buffer_size: int | None = None,
+        output_buffer_size: BufferSize = None,
         *,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
@@ -223,9 +231,13 @@ class AsyncPool(AsyncResource):
             self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=False)
         )
 
-    def owned_stream(self, batches: Any, output_buffer_size: int) -> BatchStream:
+    def owned_stream(
+        self, batches: Any, output_buffer_size: BufferSize, *, ordered: bool = True
+    ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        return BatchStream(self._stream(batches, 1, output_buffer_size, ordered=True), self._life)
+        core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
+        self._life.name = None  # if they are dropped, it is the stream that warns
+        return BatchStream(core, self._life)
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.
@@ -263,15 +275,15 @@ class AsyncPool(AsyncResource):
         self,
         batches: Any,
         chunksize: int | None,
-        output_buffer_size: int | None,
+        output_buffer_size: BufferSize,
         state: Mapping[str, Any] | None = None,
         shard: tuple[int, int] | None = None,
         *,
         ordered: bool,
     ) -> StreamCore:
         self._life.check_open()
-        window = whole_or_none("output_buffer_size", output_buffer_size, low=0) or None
         chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
+        window = open_window(output_buffer_size, self._life.engine.workers, chunksize)
         shard = shard_or_default("shard", shard)
         source = open_source(batches, shard)
         start = None if state is None else StreamState.load(state)
@@ -288,7 +300,7 @@ class AsyncPool(AsyncResource):
                 f"batches must be a list, got {type(batches).__name__}; "
                 "imap_batches takes generators and other iterables"
             )
-        if is_imgaug(self.augseq):
+        if takes_forms(self.augseq):
             for batch in batches:
                 batch_forms.check(batch)
         if chunksize is None:
@@ -298,7 +310,7 @@ class AsyncPool(AsyncResource):
         # The indices of the whole list are taken now: what comes after does not depend on how
         # far this call gets.
         tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
-        core = self._core(open_source(batches), tracker, chunksize, None, ordered=True)
+        core = self._core(open_source(batches), tracker, chunksize, Window(None), ordered=True)
         self._life.lists.add(core)
         return core
 
@@ -307,12 +319,12 @@ class AsyncPool(AsyncResource):
         source: BatchSource,
         tracker: DeliveryTracker,
         chunksize: int,
-        window: int | None,
+        window: Window,
         *,
         ordered: bool,
     ) -> StreamCore:
         life = self._life
-        call = RetryingCaller(life, self._options, ordered=ordered)
+        call = RetryingCaller(life, self._options, ordered=ordered, look=self._check_layout)
         feeder = Feeder(
             call,
             source,

@@ -13,8 +13,6 @@ from .streams import BatchStream
 
 T = TypeVar("T")
 
-_BUFFERED_PER_WORKER = 10  # as in imgaug's augment_batches(background=True)
-
 
 def augmenter_pool(
     augseq: Any,
@@ -33,8 +31,8 @@ def augment_batches(
     """Augment one batch or a source of them with a pool made for it; iterate over the result.
 
     With `background` it uses worker processes on all cores, otherwise one thread. Order is kept,
-    and at most ten batches a worker exist at once. The pool ends with the stream. `options` are
-    those of `AsyncPool`.
+    and memory is bounded as by `output_buffer_size="auto"` of `AsyncPool.imap_batches`. The pool
+    ends with the stream. `options` are those of `AsyncPool`.
 
     Example::
 
@@ -45,11 +43,17 @@ def augment_batches(
     own = AsyncPool(augseq, seed=seed, **options)
     if is_imgaug(augseq) and batch_forms.is_batch(batches):
         batches = [batches]
-    return own.owned_stream(batches, _BUFFERED_PER_WORKER * own.workers)
+    return own.owned_stream(batches, "auto")
 
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """Like `asyncio.run`, on uvloop where it is installed."""
+    if asyncio._get_running_loop() is not None:
+        main.close()
+        raise RuntimeError(
+            "aioaug.run() starts an event loop, and one runs here already, as in a notebook: "
+            "write 'await main()' instead of 'aioaug.run(main())'"
+        )
     try:
         import uvloop
     except (ImportError, RuntimeError):  # at the exit of a program it can no longer be loaded

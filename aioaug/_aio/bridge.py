@@ -13,7 +13,7 @@ from ..errors import ClosedError
 from .loops import check_process
 from .portal import CLOSED, Portal, PortalCall
 from .shared_portal import PortalRef, TemporaryRef, is_ending
-from .tasks import end_aside, finish, in_thread
+from .tasks import end_aside, finish, in_thread, running_loop
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class BlockingBridge:
     The first call starts the loop, if it does not run, and `end` or `release` lets go of it. From
     the first call on the object is kept alive, so that its user can be dropped before it. An
     interrupt (Ctrl-C) cancels the call that it comes to, and the object stays usable. In a process
-    that was forked from the one that built this, calls raise `RuntimeError`.
+    that was forked from the one that made the first call, calls raise `RuntimeError`.
 
     Args:
         name: what error messages call the object.
@@ -81,7 +81,7 @@ class BlockingBridge:
         portal = (self._holder and self._ref.portal) or await finish(in_thread(self._acquire))
         if portal is None:
             raise ClosedError(CLOSED)
-        loop = asyncio.get_running_loop()
+        loop = running_loop(f"this {self._name}")
         outcome: asyncio.Future[Outcome[T]] = loop.create_future()
 
         def done(found: Outcome[T]) -> None:

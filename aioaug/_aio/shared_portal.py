@@ -27,11 +27,11 @@ class PortalRef:
     """Keeps the loop of this process running, from `acquire` to `release`.
 
     Both may be called from any thread, and more than once; after `release` nothing can be acquired
-    any more. A process that was forked from the one that made this must not acquire it.
+    any more. A process that was forked from the one that acquired it must not acquire it.
     """
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
+        self.pid: int | None = None  # of the process that first acquired it
         self._lock = threading.Lock()  # only with `undisturbed`
         self.portal: Portal | None = None  # while it is acquired
         self._wanted = False  # is set before the loop is asked for
@@ -50,7 +50,7 @@ class PortalRef:
     def acquire(self) -> Portal | None:
         """Keep the loop running until `release`; returns `None` after that."""
         if self.portal is None and not self._over:
-            self._wanted = True
+            self.pid, self._wanted = os.getpid(), True
             undisturbed(self._take)
         return self.portal
 

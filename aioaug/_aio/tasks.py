@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import anyio
 
@@ -43,6 +43,45 @@ class AsyncResource:
 
     async def _leave(self, error: BaseException | None) -> None:
         raise NotImplementedError
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(
+            f"{_called(self)} is entered by 'async with'; a program without an event loop uses the "
+            "classes of aioaug.blocking"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """It is never called, but Python looks for it before it calls `__enter__`."""
+
+
+class AsyncBatches(AsyncResource):
+    """Batches that are read with `async for`."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            f"{_called(self)} is read by 'async for'; a program without an event loop uses the "
+            "classes of aioaug.blocking"
+        )
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(
+            f"{_called(self)} is not awaited: its batches are read by 'async for batch in ...', or "
+            "one by one by 'await anext(...)'"
+        )
+
+
+def running_loop(thing: str) -> asyncio.AbstractEventLoop:
+    """The running event loop; without one, `RuntimeError` says what `thing` needs."""
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        raise RuntimeError(
+            f"{thing} needs a running event loop of asyncio: use aioaug.blocking in a program "
+            "without one, and the asyncio backend of anyio instead of trio"
+        )
+    return loop
 
 
 def acting() -> asyncio.Task[Any] | None:
@@ -113,13 +152,16 @@ def dropped_with_their_loop(*tasks: asyncio.Task[Any]) -> Iterator[None]:
 
 
 def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
-    """Drop tasks of a closed loop, so that asyncio does not warn of them.
+    """Drop tasks of a closed loop, so that asyncio does not warn of them, and cancel all others.
 
-    Not to be called where a loop runs. The tasks cannot take another step, so their clean-up runs
-    here, as far as it awaits nothing.
+    Not to be called where a loop runs. Tasks of a closed one cannot take another step, so their
+    clean-up runs here, as far as it awaits nothing.
     """
     for task in tasks:
         if not isinstance(task, asyncio.Task) or task.done():
+            continue
+        with suppress(RuntimeError):  # it is closed
+            task.get_loop().call_soon_threadsafe(task.cancel)
             continue
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine: Any = task.get_coro()
@@ -222,11 +264,15 @@ def warn_of_drop(
 
     `name` is what users know it by, if that is not its class.
     """
-    name = name or type(thing).__name__
-    article = "an" if name[0] in "AEIOU" else "a"
     warnings.warn(
-        f"{article} {name} was dropped while it was open; leave it by {leave_by}",
+        f"{_called(thing, name)} was dropped while it was open; leave it by {leave_by}",
         ResourceWarning,
         source=thing,
         stacklevel=3,
     )
+
+
+def _called(thing: object, name: str | None = None) -> str:
+    """What users know it by, with an article."""
+    name = name or type(thing).__name__
+    return f"an {name}" if name[0] in "AEIOU" else f"a {name}"

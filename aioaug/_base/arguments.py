@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Collection
@@ -23,6 +24,16 @@ def whole(name: str, value: object, *, low: int | None = None, high: int | None 
     if high is not None and number > high:
         raise ValueError(f"{name} must be at most {high}, got {number}")
     return number
+
+
+def check_not_async(name: str, function: object) -> None:
+    """Raise `TypeError` for an `async def`, where no event loop runs that could await it."""
+    for each in (function, type(function).__call__):
+        if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
+            raise TypeError(
+                f"{name} must not be async, got {function!r}: workers have no event loop; await "
+                "in the source of the batches, or behind the stream, and give an ordinary function"
+            )
 
 
 def seconds_or_none(name: str, value: object) -> float | None:

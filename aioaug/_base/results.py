@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
-from ..errors import RemoteError, RemoteTraceback
+from ..errors import RemoteError, RemoteTraceback, TransportError
+from . import pickling
 
 T = TypeVar("T")
 
@@ -49,9 +50,10 @@ class Failure:
         finally:
             del self  # the traceback has this frame, and would keep the exception alive
 
-    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[Exception, str]]:
-        text = "".join(traceback.format_exception(self.error))
-        return _from_afar, (_portable(self.error), text)
+    def __reduce__(self) -> tuple[Callable[..., Failure], tuple[bytes, str]]:
+        plain = isinstance(self.error, TransportError) and self.error.without_traceback
+        text = "" if plain else "".join(traceback.format_exception(self.error))
+        return _from_afar, (_pickled(self.error), text)
 
 
 class Skipped:
@@ -89,25 +91,36 @@ def unwrap(result: T | Failure) -> T:
         del result  # as there
 
 
+def survives(value: object) -> bool:
+    """Whether a value can be pickled, and then unpickled, which many exceptions cannot be."""
+    return _surviving(value) is not None
+
+
+def _surviving(value: object) -> bytes | None:
+    try:
+        data = pickling.dumps(value)
+        return data if type(pickle.loads(data)) is type(value) else None
+    except BaseException:  # it may have been made to raise anything
+        return None
+
+
 def _plain(error: BaseException) -> RemoteError:
     stand_in = RemoteError(type(error).__qualname__, str(error))
     stand_in.__cause__ = error
     return stand_in
 
 
-def _portable(error: BaseException) -> Exception:
+def _pickled(error: BaseException) -> bytes:
     """`error` itself if it survives pickling, else a `RemoteError` that tells of it."""
-    try:
-        # An exception may pickle and then fail to unpickle, which kills executors of every kind.
-        copy = pickle.loads(pickle.dumps(error))
-        if isinstance(error, Exception) and type(copy) is type(error):
-            return error
-    except BaseException:  # it may have been made to raise anything
-        pass
+    data = _surviving(error) if isinstance(error, Exception) else None
+    if data is not None:
+        return data
     text = "".join(traceback.format_exception(error))
-    return RemoteError(type(error).__qualname__, str(error), text)
+    return pickling.dumps(RemoteError(type(error).__qualname__, str(error), text))
 
 
-def _from_afar(error: Exception, text: str) -> Failure:
-    error.__cause__ = RemoteTraceback(text)
+def _from_afar(data: bytes, text: str) -> Failure:
+    error = pickle.loads(data)
+    if text:
+        error.__cause__ = RemoteTraceback(text)
     return Failure(error)

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from .._aio.loops import LoopOwner
-from .._aio.tasks import acting, finish
+from .._aio.tasks import acting, finish, running_loop
 from .._base.results import BatchResult, Skipped, unwrap
 from ..errors import ClosedError
 from .feeder import Feeder
@@ -62,10 +62,13 @@ class StreamCore:
 
         Cancelled, it loses nothing: the next call gets what this one would have got.
         """
-        if self.home.loop is not asyncio.get_running_loop():
+        if self.home.loop is not running_loop("this BatchStream"):
             self._come()
         if self._asking:
-            raise RuntimeError("another task is waiting for this stream's next batch")
+            raise RuntimeError(
+                "another task is waiting for this stream's next batch: have one task read the "
+                "stream and share its batches by an asyncio.Queue, or give each task its own stream"
+            )
         self._asking = True
         try:
             return unwrap(await self._next_result())
@@ -116,13 +119,13 @@ class StreamCore:
         self._settle()
         return left
 
-    def bury(self) -> None:
-        """`abandon` it, and begin what that leaves to do."""
-        self.home.bury(*self.abandon())
+    def drop(self) -> None:
+        """Begin to close it, from the `__del__` of what users hold."""
+        self.home.end_dropped(self.stop, self.abandon)
 
     def _come(self) -> None:
         if not self.ended.is_set() and self.home.claim():
-            self.bury()
+            self.home.bury(*self.abandon())
 
     async def _next_result(self) -> BatchResult:
         if self._held:
@@ -149,13 +152,19 @@ class StreamCore:
         if self.phase is StreamPhase.CLOSED:
             raise self._end or StopAsyncIteration
         if self._feeder.ended:
-            error = self._feeder.error
-            if error is None and not self.tracker.complete:
-                error = ClosedError("the stream's work was cancelled from outside")
+            complete = self.tracker.complete
             await self.close()
-            raise error or StopAsyncIteration
+            raise self._take_end(complete)
         self._news.clear()
         await self._news.wait()
+
+    def _take_end(self, complete: bool) -> BaseException:
+        # By its traceback an error refers to the stream and its pool; kept here or in a variable of
+        # whoever raises it, it would keep them alive.
+        error, self._feeder.error = self._feeder.error, None
+        if error is None and not complete:
+            return ClosedError("the stream's work was cancelled from outside")
+        return error or StopAsyncIteration()
 
     def _start(self) -> None:
         self._begin()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import perf_counter
@@ -15,6 +14,7 @@ from ..engines.limits import MOST_PER_PULL
 from ..stats import Meter
 from .sources import BatchSource
 from .state import DeliveryTracker
+from .window import Window
 
 Item = tuple[int, Any]  # index and batch
 Call = Callable[[Sequence[Item]], Awaitable[Sequence[BatchResult]]]
@@ -24,8 +24,8 @@ Deliver = Callable[[Sequence[int], Sequence[BatchResult]], None]
 class Feeder:
     """Numbers the batches of a source, gives chunks of them to `call`, and delivers the results.
 
-    `window` is the number of batches that may exist from here to the consumer, who gives back
-    those that exist no more; `None` is no limit. This is the only gate for memory. `at_once` is
+    `window` has permits for the batches that may exist from here to the consumer, who gives back
+    those that exist no more. This is the only gate for memory. `at_once` is
     the number of chunks given to `call` at once; while they are all under way, chunks that come
     after them become one, of no more than `together()` batches.
     """
@@ -37,14 +37,14 @@ class Feeder:
         tracker: DeliveryTracker,
         meter: Meter,
         *,
-        window: int | None,
+        window: Window,
         at_once: int,
         chunksize: int = 1,
         together: Callable[[], int] = lambda: 1,
     ) -> None:
         self.tracker = tracker
         self.meter = meter
-        self.window = window
+        self.window = window.size
         self.changed: Callable[[], None] | None = None  # called when something running has ended
         self.error: BaseException | None = None  # what the source raised
         self.closing_error: BaseException | None = None  # what its own clean-up raised
@@ -54,7 +54,7 @@ class Feeder:
         self._chunksize = chunksize
         self._slots = at_once
         self._together = together
-        self._permits = asyncio.Semaphore(sys.maxsize if window is None else window)
+        self._permits = window
         self._granted = 0  # permits of batches that the source may fetch, and has not returned
         self._chunk: list[tuple[int, Item]] = []  # pulled, with positions, and not under way yet
         self._short = False  # the chunk will not get any longer for now
@@ -174,6 +174,8 @@ class Feeder:
             results = await self._call(items)
         except Exception as error:
             results = [Failure(error)] * len(chunk)
+        for result in results:
+            self._permits.note(result)
         self._deliver(positions, results)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
@@ -186,6 +188,7 @@ class Feeder:
     def _reader_ended(self, reader: asyncio.Task[None]) -> None:
         if not reader.cancelled():
             self.closing_error = reader.exception()
+        self._reader = None  # the error that it was cancelled with refers to this
         self._tell()
 
     def _tell(self) -> None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Any
 
 from .._aio.loops import LoopOwner
-from .._aio.tasks import acting, deputy, drop_tasks, finish, together, warn_of_drop
+from .._aio.tasks import (
+    acting,
+    deputy,
+    drop_tasks,
+    end_aside,
+    finish,
+    together,
+    warn_of_drop,
+)
 from ..engines import Engine
 from ..errors import ClosedError
 from .core import StreamCore
@@ -32,12 +41,13 @@ class PoolLife:
     `streams` end when the pool is closed; `lists` are waited for, `futures` being the tasks that
     wait for some of them. All live on one event loop; when that is closed and the pool is used on
     another one, it goes on there with a new engine from `make_engine`. What it refers to does not
-    refer to the pool, but streams keep this alive: it warns if it is dropped open, under the `name`
-    of the pool's class.
+    refer to it, but streams and the pool do. When they have all been dropped while it was open, it
+    has the engine ended and warns, under the `name` of the pool's class; `None` is for a pool of
+    something that warns itself.
     """
 
     def __init__(self, name: str, make_engine: Callable[[], Engine]) -> None:
-        self.name = name
+        self.name: str | None = name
         self.engine = make_engine()
         self.phase = PoolPhase.NEW
         self.started = False  # the engine is there
@@ -59,9 +69,7 @@ class PoolLife:
         """Belong to the running loop; if the loop before is closed, start anew on this one."""
         if not self._home.claim():
             return
-        left = [end for stream in self._all_streams() for end in stream.abandon()]
-        futures, self.futures = self.futures, set()
-        self._home.bury(partial(drop_tasks, (*futures, self._ending)), *left, self.engine.abandon)
+        self._home.bury(*self._abandon())
         meter, self.engine = self.engine.meter, self._make_engine()
         self.engine.meter = meter
         self.started = False
@@ -133,8 +141,20 @@ class PoolLife:
             self._ending = asyncio.ensure_future(self._end(kill=True))
 
     def __del__(self) -> None:
-        if getattr(self, "phase", None) is PoolPhase.OPEN and self._home.ours:
+        phase = getattr(self, "phase", None)
+        if phase not in (PoolPhase.OPEN, PoolPhase.CLOSING) or not self._home.ours:
+            return
+        # At the end of the program no thread can be had, and workers are killed anyway.
+        with suppress(RuntimeError):
+            end_aside(self.engine.abandon)
+        if phase is PoolPhase.OPEN and self.name is not None:
             warn_of_drop(self, "'async with' or close()", name=self.name)
+
+    def _abandon(self) -> list[Callable[[], object]]:
+        """Drop what a closed loop left of streams. Returns what is left to do in a thread."""
+        left = [end for stream in self._all_streams() for end in stream.abandon()]
+        futures, self.futures = self.futures, set()
+        return [partial(drop_tasks, (*futures, self._ending)), *left, self.engine.abandon]
 
     def _stop_all(self) -> None:
         self.phase = PoolPhase.CLOSING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,11 +22,19 @@ class RetryingCaller:
     whose worker died, or was killed since the batch took more than `timeout` seconds, is tried
     `retries` more times; it keeps its index, so the output is the same. What becomes of batches
     that failed is for `on_error` to say. If the engine cannot be started, that is no batch's fault,
-    and the call raises it.
+    and the call raises it. `look` is called with each batch before it is sent.
     """
 
-    def __init__(self, life: PoolLife, options: PoolOptions, *, ordered: bool) -> None:
+    def __init__(
+        self,
+        life: PoolLife,
+        options: PoolOptions,
+        *,
+        ordered: bool,
+        look: Callable[[Any], None] | None = None,
+    ) -> None:
         self._life = life
+        self._look = look
         self._options = options
         self._ordered = ordered
 
@@ -39,6 +47,9 @@ class RetryingCaller:
     async def __call__(self, chunk: Sequence[Item]) -> Sequence[BatchResult]:
         if not self._life.started:
             await self._life.start()
+        if self._look is not None:
+            for _, batch in chunk:
+                self._look(batch)
         results: Sequence[BatchResult] = ()
         if len(chunk) > 1:
             with suppress(WorkerDied, BatchTimeout, TransportError):

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import warnings
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NoReturn, Protocol
 
 from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectReceiveStream
 
+from .._aio.tasks import end_in_thread
 from .._base.threads import DaemonExecutor
+from .queues import QueueIterator, UntilNone
 
 # How long the end of a stream waits for a loader that is in the middle of a batch, in seconds.
 PATIENCE = 0.5
@@ -38,7 +49,7 @@ class BatchSource(Protocol):
 
 
 def open_source(batches: Any, shard: tuple[int, int] = (0, 1)) -> BatchSource:
-    """The source behind a list, an iterable or iterator of either kind, or a generator.
+    """The source behind a list, an iterable or iterator of either kind, a generator or a queue.
 
     With a `shard`, `(rank, world_size)`, only every `world_size`-th batch comes out of it.
     """
@@ -49,15 +60,21 @@ def open_source(batches: Any, shard: tuple[int, int] = (0, 1)) -> BatchSource:
 def _open(batches: Any) -> BatchSource:
     if isinstance(batches, (list, tuple)):
         return _ListSource(batches)
+    if isinstance(batches, MemoryObjectReceiveStream):
+        return _AsyncSource(UntilNone(batches.receive), close=batches.aclose)
     if isinstance(batches, AsyncIterable):
         return _AsyncSource(batches)
     # An array and a string can be iterated, but what comes out is never what was meant.
     no_source = isinstance(batches, (str, bytes, dict)) or hasattr(batches, "dtype")
     if isinstance(batches, Iterable) and not no_source:
         return _ThreadSource(batches)
+    if hasattr(batches, "get") and hasattr(batches, "put"):
+        if inspect.iscoroutinefunction(batches.get):
+            return _AsyncSource(UntilNone(batches.get))
+        return _ThreadSource(QueueIterator(batches))
     raise TypeError(
-        "batches must be a list, an iterable, a generator or an async generator of batches, "
-        f"got {type(batches).__name__}"
+        "batches must be a list, an iterable, a generator, an async generator or a queue of "
+        f"batches, got {type(batches).__name__}"
     )
 
 
@@ -112,11 +129,17 @@ class _ListSource:
 
 
 class _AsyncSource:
-    """An async iterable; one that never waits still lets other tasks have their turn."""
+    """An async iterable; one that never waits still lets other tasks have their turn.
 
-    def __init__(self, batches: AsyncIterable[Any]) -> None:
+    The end of the source is `close`, by default the iterator's own.
+    """
+
+    def __init__(
+        self, batches: AsyncIterable[Any], close: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         self._batches = batches
         self._iterator: AsyncIterator[Any] | None = None
+        self._close = close
 
     async def pull(self, limit: int) -> list[Any]:
         await checkpoint()
@@ -125,7 +148,7 @@ class _AsyncSource:
         return [await anext(self._iterator)]
 
     async def aclose(self) -> None:
-        close = getattr(self._iterator, "aclose", None)
+        close = self._close or getattr(self._iterator, "aclose", None)
         if close is not None:
             await close()
 
@@ -175,9 +198,11 @@ class _ThreadSource:
         return batches
 
     async def aclose(self) -> None:
-        self._over = self._over or StopAsyncIteration()
+        self._over = StopAsyncIteration()  # one that was raised refers to the stream
         if not self._begun:
             return  # there is neither a generator to close nor a thread to do it
+        if isinstance(self._batches, QueueIterator):
+            await end_in_thread(self._batches.stop)
         closing = asyncio.wrap_future(self._thread.submit(self._close))
         self._thread.shutdown(wait=False)
         await asyncio.wait((closing,), timeout=PATIENCE)
@@ -192,8 +217,10 @@ class _ThreadSource:
         )
 
     def abandon(self) -> None:
-        self._over = self._over or StopAsyncIteration()
+        self._over = StopAsyncIteration()  # one that was raised refers to the stream
         if self._begun:
+            if isinstance(self._batches, QueueIterator):
+                self._batches.stop()
             with suppress(RuntimeError):  # it was closed already
                 self._thread.submit(self._close)
         self._thread.shutdown(wait=False)

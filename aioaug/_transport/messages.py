@@ -6,8 +6,10 @@ import pickle
 import socket
 import struct
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from threading import RLock
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from .._base.descriptors import keep_arrived
 from .segments import Address, Span
@@ -55,7 +57,14 @@ class Reply(NamedTuple):
     memory: int = 0
 
 
-M = TypeVar("M", bound=Request | Reply)
+class Report(NamedTuple):
+    """What a worker says without being asked, pickled: a log record or a warning."""
+
+    head: bytes | memoryview
+
+
+Message: TypeAlias = Request | Reply | Report
+M = TypeVar("M", bound=Message)
 
 
 def send(
@@ -81,7 +90,12 @@ def received(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     return data, list(numbers)
 
 
-def framed(message: Request | Reply) -> tuple[bytes | memoryview, ...]:
+def from_worker(head: bytes | memoryview, *about: Any) -> Reply | Report:
+    """The message that a worker sent: only a reply has more than a head."""
+    return Reply(head, *about) if about else Report(head)
+
+
+def framed(message: Message) -> tuple[bytes | memoryview, ...]:
     """The bytes of a message, in pieces, so that a large head need not be copied."""
     head, *about = message
     described = pickle.dumps(about, protocol=5)
@@ -127,7 +141,7 @@ class Messages(Generic[M]):
         return _LENGTHS.size + int(_LENGTHS.unpack_from(self._data)[0])
 
 
-class MessageReader:
+class WorkerConnection:
     """The worker's end of the connection. It blocks, and each call reads as much as there is.
 
     Descriptors that come along are kept for `take_arrived`.
@@ -136,6 +150,9 @@ class MessageReader:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._messages = Messages(Request)
+        self._unsent: deque[Reply | Report] = deque()
+        self._sending = False
+        self._lock = RLock()
 
     def receive(self) -> Request:
         """Wait for the next message; `EOFError` when the other side is gone."""
@@ -149,7 +166,20 @@ class MessageReader:
             self._messages.add(data)
         return message
 
-    def reply(self, reply: Reply) -> None:
-        """Send a reply, and wait until it is sent."""
-        for piece in framed(reply):
-            self._connection.sendall(piece)
+    def send(self, message: Reply | Report) -> None:
+        """Send a message, from any thread, and wait until it is sent.
+
+        A finalizer or a signal handler may log in the midst of this, in the same thread. Its
+        report is sent after the message under way, and not between two pieces of that.
+        """
+        self._unsent.append(message)
+        with self._lock:
+            if self._sending:
+                return
+            self._sending = True
+            try:
+                while self._unsent:
+                    for piece in framed(self._unsent.popleft()):
+                        self._connection.sendall(piece)
+            finally:
+                self._sending = False

@@ -9,7 +9,9 @@ import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .._base import pickling
 from ..errors import TransportError
+from . import unpicklable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,27 +25,18 @@ _SMALL = 4096
 
 def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
     """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
-    buffers: list[memoryview] = []
-
-    def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < small:
-            return True
-        buffers.append(raw)
-        return False
-
     try:
-        return pickle.dumps(value, protocol=5, buffer_callback=keep_in_head), buffers
+        return pickling.flatten(value, small)
     except BaseException as error:
-        raise _refusal("pickled", error) from error
+        raise _refusal("pickled", error, unpicklable.describe(value)) from error
 
 
 def pickled(value: Any) -> bytes:
     """Pickle `value` whole, or raise `TransportError`."""
     try:
-        return pickle.dumps(value, protocol=5)
+        return pickling.dumps(value)
     except BaseException as error:
-        raise _refusal("pickled", error) from error
+        raise _refusal("pickled", error, unpicklable.describe(value)) from error
 
 
 def rebuild(head: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
@@ -54,12 +47,12 @@ def rebuild(head: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
         raise _refusal("unpickled", error) from error
 
 
-def _refusal(what: str, error: BaseException) -> BaseException:
+def _refusal(what: str, error: BaseException, where: str = "") -> BaseException:
     """What to raise for an error in pickle: an object may raise any, even `KeyboardInterrupt`."""
     if isinstance(error, KeyboardInterrupt) and _is_from_signal(error):
         return error
     why = str(error) if isinstance(error, Exception) else repr(error)
-    return TransportError(f"cannot be {what}: {why}")
+    return TransportError(f"cannot be {what}: {why}{where}")
 
 
 def _is_from_signal(error: KeyboardInterrupt) -> bool:

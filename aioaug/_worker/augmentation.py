@@ -11,7 +11,7 @@ from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_genera
 from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
-from ..augmenters.kinds import is_imgaug
+from ..augmenters.kinds import adapted, is_imgaug
 
 Item = tuple[int, Any]
 
@@ -25,25 +25,32 @@ class Augmentation(Portable):
     """
 
     def __init__(self, augmenter: Any, seed: int, *, owns_interpreter: bool = False) -> None:
-        self.augmenter = augmenter
+        self.augmenter = adapted(augmenter)
         self.seed = seed
         # Whether nobody else uses this interpreter's global generators; an engine says so.
         self.owns_interpreter = owns_interpreter
         self._is_imgaug = is_imgaug(augmenter)
-        self._takes_rng = not self._is_imgaug and "rng" in (parameters_of(augmenter) or ())
+        self._takes_rng = not self._is_imgaug and "rng" in (parameters_of(self.augmenter) or ())
 
     def clone(self) -> Augmentation:
         """A copy for one more worker in this interpreter: augmenters are not thread-safe."""
         return copy.deepcopy(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "forms": batch_forms.registered_forms()}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
+        batch_forms.adopt_forms(state.pop("forms"))
         vars(self).update(state)
         if self._is_imgaug:
             self.localize(self.augmenter)
 
     def __call__(self, index: int, batch: Any) -> Any:
         """Augment the batch with this index; the one passed in stays as it is."""
-        seeds = batch_seeds(self.seed, index)
+        return self.run(batch, batch_seeds(self.seed, index))
+
+    def run(self, batch: Any, seeds: Seeds) -> Any:
+        """Augment a batch with these seeds."""
         if self._is_imgaug:
             return self._run_imgaug(batch, seeds)
         if not self.owns_interpreter:

@@ -24,7 +24,8 @@ from .._base.threads import start_thread
 from .._transport import messages, segments, serialization
 from .._transport.messages import Reply, Request
 from ..errors import TransportError
-from . import main_program
+from . import coverage, main_program, reports
+from .reports import ReportLevels
 
 # OpenBLAS, OpenMP and MKL read these when they are loaded, so they are set before NumPy is.
 _THREAD_VARIABLES = (
@@ -43,20 +44,27 @@ _MALLOC_LIMITS = {-1: 1 << 29, -3: 1 << 28}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOL
 # Seconds that a worker may take to end after its parent closed the connection.
 _LEAVE = 10
 
+_UNGUARDED = (
+    "a pool was started while a worker imported the main script, which defines what the worker "
+    "needs; put what the script does under: if __name__ == '__main__':"
+)
+
 _connection: socket.socket | None = None
 
 
-def serve(connection: socket.socket, main: Mapping[str, str]) -> None:
+def serve(connection: socket.socket, main: Mapping[str, str], wanted: ReportLevels) -> None:
     """Make this process a worker, and answer requests until the parent hangs up.
 
-    The first request brings the state. `main` tells where the parent's main program is.
+    The first request brings the state. `main` tells where the parent's main program is, and
+    `wanted` which log records and warnings it wants to have.
     """
     global _connection
     _connection = connection
+    coverage.start_if_wanted()
     main_program.import_when_needed(main)
     set_up = attempt(_set_up, connection)
     try:
-        _answer_all(messages.MessageReader(connection), set_up)
+        _answer_all(messages.WorkerConnection(connection), set_up, wanted)
     except (EOFError, ConnectionError):
         return
     finally:
@@ -76,6 +84,8 @@ def _set_up(connection: socket.socket) -> None:
         # The parent first sends a byte with a descriptor. Unread, it would spoil the first message.
         _, parent = messages.received(connection, 1)
     use_one_native_thread()
+    # Each worker would ask PyPI for news when it imports Albumentations, and may wait for seconds.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     keep_memory()
     if hasattr(os, "nice"):
         os.nice(_NICE)
@@ -89,19 +99,25 @@ def leave() -> None:
     """Do nothing: an executor starts its process for a call, and this comes after `serve`."""
 
 
-def _answer_all(inbox: messages.MessageReader, set_up: Outcome[None]) -> NoReturn:
+def _answer_all(
+    parent: messages.WorkerConnection, set_up: Outcome[None], wanted: ReportLevels
+) -> NoReturn:
     handler = _RequestHandler()
-    state = inbox.receive().head
+    reports.forward(parent)
+    wanted.set_levels()
+    state = parent.receive().head
     # If the setup failed, this is the first answer that the parent waits for, so it says so.
     held = set_up if isinstance(set_up, Failure) else attempt(handler.load_state, state)
-    inbox.reply(Reply(_head(held)))
+    wanted.set_levels()  # modules set some when they are imported, which the program changed later
+    wanted.set_filters()
+    parent.send(Reply(_head(held)))
     del state, set_up, held
     while True:
-        request = inbox.receive()
+        request = parent.receive()
         begun = time.perf_counter()
         reply = handler.handle(request)
         memory = own_memory() if request.report_memory else 0
-        inbox.reply(reply._replace(seconds=time.perf_counter() - begun, memory=memory))
+        parent.send(reply._replace(seconds=time.perf_counter() - begun, memory=memory))
         del request, reply
 
 
@@ -122,10 +138,8 @@ def refuse_unguarded_script() -> None:
     That may build pools, which starts nothing, but not use them.
     """
     if main_program.is_being_imported():
-        raise RuntimeError(
-            "a pool was started while a worker imported the main script, which defines what the "
-            "worker needs; put what the script does under: if __name__ == '__main__':"
-        )
+        main_program.refusals.append(_UNGUARDED)
+        raise RuntimeError(_UNGUARDED)
 
 
 def use_one_native_thread() -> None:
@@ -158,7 +172,14 @@ class _RequestHandler:
 
     def load_state(self, data: bytes | memoryview) -> None:
         """Unpickle the state, for all requests to come."""
-        self._state = serialization.rebuild(data)
+        try:
+            self._state = serialization.rebuild(data)
+        except TransportError as error:
+            if main_program.refusals:
+                # The error says what to do; the tracebacks of the import would hide it.
+                error.__cause__ = error.__context__ = None
+                error.without_traceback = True
+            raise
         if "cv2" in sys.modules:
             sys.modules["cv2"].setNumThreads(0)
 

@@ -19,6 +19,9 @@ def import_when_needed(where: Mapping[str, str]) -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = _MainProgram(where)
 
 
+refusals: list[str] = []  # why something of the main program could not be had
+
+
 def is_being_imported() -> bool:
     """Whether this process imports the main program of its parent just now."""
     return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
@@ -39,6 +42,8 @@ class _MainProgram(ModuleType):
     def __getattr__(self, name: str) -> Any:
         # Much of Python looks for `__file__` and the like in every module.
         if name.startswith("__") or not self._where:
+            if not name.startswith("__"):
+                refusals.append(repr(self))
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         where, self._where = self._where, {}
         process: Any = multiprocessing.current_process()

@@ -2,27 +2,60 @@
 
 `Batch` and `UnnormalizedBatch` pass as they are. An array (N,H,W,C) or (N,H,W), a list of
 arrays (H,W,C) or (H,W), or a list of one of imgaug's `...OnImage` objects goes in as a column
-of its own and comes back in the same form. A class with `__augment__(augment_batch)` does this
-itself: it makes an imgaug batch, calls the function with it, and returns a copy with the results.
+of its own and comes back in the same form. So do batches of several parts, see `compound`.
+A class with `__augment__(augment_batch)` does this itself: it makes an imgaug batch, calls the
+function with it, and returns a copy with the results. `register_form` teaches other classes.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from operator import is_
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+from . import compound
 
-_COLUMNS = {
-    "HeatmapsOnImage": "heatmaps",
-    "SegmentationMapsOnImage": "segmentation_maps",
-    "KeypointsOnImage": "keypoints",
-    "BoundingBoxesOnImage": "bounding_boxes",
-    "PolygonsOnImage": "polygons",
-    "LineStringsOnImage": "line_strings",
-}
+
+class RegisteredForm(NamedTuple):
+    """How objects of a class become a batch that is known, and back."""
+
+    to_batch: Callable[[Any], Any]
+    from_batch: Callable[[Any, Any], Any]
+
+
+_registered: dict[type, RegisteredForm] = {}
+
+
+def register_form(
+    kind: type, to_batch: Callable[[Any], Any], from_batch: Callable[[Any, Any], Any]
+) -> None:
+    """Have pools take objects of a class as batches, and of its subclasses.
+
+    `to_batch(value)` returns a batch of any other form, `from_batch(value, batch)` what takes the
+    place of `value`, given the augmented batch. Both run in the workers, and must not change
+    `value`. It counts for pools that are built afterwards; another call for the same class replaces
+    the first. Callables in the place of an imgaug augmenter get objects as they are.
+
+    Raises:
+        TypeError: `kind` is not a class, or one of the others not callable.
+    """
+    if not isinstance(kind, type):
+        raise TypeError(f"type must be a class, got {kind!r}")
+    for name, function in (("to_batch", to_batch), ("from_batch", from_batch)):
+        if not callable(function):
+            raise TypeError(f"{name} must be callable, got {function!r}")
+    _registered[kind] = RegisteredForm(to_batch, from_batch)
+
+
+def registered_forms() -> dict[type, RegisteredForm]:
+    """All that was registered, to be taken to workers."""
+    return dict(_registered)
+
+
+def adopt_forms(forms: Mapping[type, RegisteredForm]) -> None:
+    """Register in a worker what its parent had registered."""
+    _registered.update(forms)
 
 
 def is_batch(value: Any) -> bool:
@@ -32,27 +65,98 @@ def is_batch(value: Any) -> bool:
 
 def check(batch: Any) -> None:
     """Raise `TypeError` or `ValueError` if an imgaug augmenter cannot take `batch`."""
-    if _knows_how(batch):
+    if _knows_how(batch) or _registered_form(batch) is not None:
         return
     if _is_imgaugs(batch):
         used = [name for name in _augmented(batch) if getattr(batch, name) is not None]
         if used and type(batch).__name__ == "UnnormalizedBatch":
             raise ValueError(f"the batch was augmented already: {', '.join(used)} is set")
+    elif compound.is_compound(batch):
+        _compound_columns(batch)
     else:
         _column(batch)
 
 
 def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
-    """Run imgaug's `augment_batch_` over a batch of any form; `batch` itself stays as it is."""
+    """Run `augment_batch` of an imgaug batch over one of any form, which stays as it is."""
+    form = _registered_form(batch)
+    if form is not None:
+        return form.from_batch(batch, augment(form.to_batch(batch), augment_batch))
+
+    def augmented(columns: Any) -> Any:
+        for name in ("images_unaug", "heatmaps_unaug"):
+            setattr(columns, name, _native(getattr(columns, name)))
+        return augment_batch(columns)
+
     check(batch)
     if _knows_how(batch):
-        return batch.__augment__(augment_batch)
+        return batch.__augment__(augmented)
     if _is_imgaugs(batch):
-        return augment_batch(copy.copy(batch))
+        return augmented(copy.copy(batch))
+    if compound.is_compound(batch):
+        return _augment_compound(batch, augmented)
     if isinstance(batch, list) and not batch:
         return []
     column = _column(batch)
-    return getattr(augment_batch(_as_batch(column, batch)), f"{column}_aug")
+    return _augmented_columns({column: batch}, augmented)[column]
+
+
+def as_input(batch: Any) -> Any:
+    """A batch as the next augmenter takes it: of imgaug's batches, what was augmented so far."""
+    if not _is_imgaugs(batch):
+        return batch
+    done = [name for name in _augmented(batch) if getattr(batch, name) is not None]
+    following = copy.copy(batch)
+    for name in done:
+        setattr(following, name.replace("_aug", "_unaug"), getattr(batch, name))
+        setattr(following, name, None)
+    return following
+
+
+def with_originals(batch: Any, original: Any) -> Any:
+    """A batch that `as_input` was used for, with what there was before the first augmenter."""
+    if not _is_imgaugs(batch) or not _is_imgaugs(original):
+        return batch
+    whole = copy.copy(batch)
+    for name in (name for name in vars(original) if name.endswith("_unaug")):
+        setattr(whole, name, getattr(original, name))
+    return whole
+
+
+def _augment_compound(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
+    paths = compound.columns_of(batch)
+    if not paths:  # all columns are empty
+        return copy.copy(batch)
+    columns = {name: compound.part_at(batch, path) for name, path in paths.items()}
+    augmented = _augmented_columns(columns, augment_batch)
+    return compound.with_parts(batch, {paths[name]: augmented[name] for name in paths})
+
+
+def _augmented_columns(
+    columns: dict[str, Any], augment_batch: Callable[[Any], Any]
+) -> dict[str, Any]:
+    import numpy as np
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    # imgaug takes one array of the points or boxes of several images, but fails to give it back.
+    arrays = [
+        name
+        for name, value in columns.items()
+        if name != "images" and isinstance(value, np.ndarray) and value.ndim == 3
+    ]
+    lists = {name: list(columns[name]) for name in arrays}
+    done = augment_batch(UnnormalizedBatch(**{**columns, **lists}))
+    augmented = {name: getattr(done, f"{name}_aug") for name in columns}
+    for name in arrays:
+        if len({item.shape for item in augmented[name]}) == 1:
+            augmented[name] = np.stack(augmented[name])
+    return augmented
+
+
+def _registered_form(value: Any) -> RegisteredForm | None:
+    if not _registered:
+        return None
+    return next((_registered[base] for base in type(value).__mro__ if base in _registered), None)
 
 
 def _knows_how(value: Any) -> bool:
@@ -65,14 +169,46 @@ def _is_imgaugs(value: Any) -> bool:
     return isinstance(value, (Batch, UnnormalizedBatch))
 
 
-def _as_batch(column: str, value: Any) -> Batch | UnnormalizedBatch:
-    from imgaug.augmentables.batches import UnnormalizedBatch
+def _native(value: Any) -> Any:
+    """The same pixels in the byte order of this machine.
 
-    return UnnormalizedBatch(**{column: value})
+    imgaug, and OpenCV below it, take other ones for native, and then every value is another one.
+    """
+    if isinstance(value, (list, tuple)):
+        items = [_native(item) for item in value]
+        return value if all(map(is_, items, value)) else items
+    pixels = getattr(value, "arr_0to1", value)  # of a heatmap
+    if getattr(getattr(pixels, "dtype", None), "isnative", True):
+        return value
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    if not hasattr(value, "arr_0to1"):
+        return pixels
+    heatmap = copy.copy(value)
+    heatmap.arr_0to1 = pixels
+    return heatmap
 
 
 def _augmented(batch: Any) -> list[str]:
     return [name for name in vars(batch) if name.endswith("_aug")]
+
+
+def _compound_columns(batch: Any) -> None:
+    paths = compound.columns_of(batch)
+    if not paths and not _is_empty(batch):
+        got = ", ".join(map(repr, batch)) if isinstance(batch, Mapping) else repr(batch)
+        names = ", ".join(sorted(compound.NAMES))
+        raise TypeError(f"a {type(batch).__name__} must have some of {names}, got {got}")
+    if "images" in paths:
+        images = compound.part_at(batch, paths["images"])
+        if _column(images) != "images":
+            raise TypeError(f"images must be arrays, got {type(images[0]).__name__}")
+
+
+def _is_empty(batch: Any) -> bool:
+    """Whether a batch of parts has columns, but nothing in them."""
+    if isinstance(batch, Mapping):
+        return not compound.NAMES.isdisjoint(batch)
+    return isinstance(batch, (tuple, list)) or any(hasattr(batch, name) for name in compound.NAMES)
 
 
 def _column(batch: Any) -> str:
@@ -86,7 +222,8 @@ def _column(batch: Any) -> str:
     if not isinstance(batch, list):
         raise TypeError(
             "a batch must be an imgaug Batch or UnnormalizedBatch, an array or a list of arrays, "
-            f"got {type(batch).__name__}"
+            "a tuple, mapping or dataclass of columns, or of a class that register_form was told "
+            f"of, got {type(batch).__name__}"
         )
     if not batch:
         return "images"
@@ -99,7 +236,9 @@ def _column(batch: Any) -> str:
 def _member(item: Any, array: type) -> str:
     if isinstance(item, array):
         return "images"
-    for base in type(item).__mro__:
-        if base.__name__ in _COLUMNS:
-            return _COLUMNS[base.__name__]
-    raise TypeError(f"a list must hold images or imgaug's ...OnImage, got {type(item).__name__}")
+    kind = compound.kind_of(item)
+    if kind is None:
+        raise TypeError(
+            f"a list must hold images or imgaug's ...OnImage, got {type(item).__name__}"
+        )
+    return kind

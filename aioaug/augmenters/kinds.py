@@ -1,8 +1,12 @@
-"""The two kinds of augmenters: those of imgaug, and callables."""
+"""The kinds of augmenters: those of imgaug, callables, and pipelines of other libraries."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from .._base.arguments import check_not_async
+from .albumentations import AlbumentationsPipeline, is_albumentations
+from .per_picture import PerPicture
 
 
 def is_imgaug(augmenter: Any) -> bool:
@@ -16,3 +20,14 @@ def check_augmenter(augmenter: Any) -> None:
         raise TypeError(
             f"augseq must be an imgaug augmenter or a callable, got {type(augmenter).__name__}"
         )
+    check_not_async("augseq", augmenter)
+
+
+def adapted(augmenter: Any) -> Any:
+    """What a pool runs for `augmenter`: itself, but for a pipeline of another library."""
+    return AlbumentationsPipeline(augmenter) if is_albumentations(augmenter) else augmenter
+
+
+def takes_forms(augmenter: Any) -> bool:
+    """Whether `augmenter` wants batches of the forms of `batch_forms`, and not just anything."""
+    return is_imgaug(augmenter) or isinstance(adapted(augmenter), PerPicture)

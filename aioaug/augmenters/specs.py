@@ -31,7 +31,7 @@ def check(spec: str) -> str:
         raise AugmenterSpecError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
     if not place.endswith(".py"):
         return spec
-    if not Path(place).is_file():
+    if not os.path.isfile(place):
         raise AugmenterSpecError(f"there is no file {place}")
     return f"{os.path.abspath(place)}:{name}"
 

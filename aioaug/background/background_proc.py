@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from .._aio.loops import LoopResource
 from .._aio.tasks import drop_tasks, ended, finish, in_thread
-from .._base.arguments import whole
+from .._base.arguments import check_not_async, whole
 from .._base.seeding import IndexAllocator, batch_seeds, check_seed, seed_generators
 from .._imgaug import Portable
 from .._transport.shared_pickle import SharedPickle
@@ -84,6 +84,7 @@ class BackgroundProc(SharedMem, LoopResource):
             target, dtypes, shapes = shapes, target, dtypes
         if not callable(target):
             raise TypeError(f"target must be callable, got {target!r}")
+        check_not_async("target", target)
         self.n_proc = whole("n_proc", n_proc, low=1)
         self.profile = profile
         self.effective_seed = check_seed(seed)
@@ -180,11 +181,16 @@ class BackgroundProc(SharedMem, LoopResource):
     def _claim(self) -> None:
         """Belong to the running loop; if the loop before is closed, begin anew on this one."""
         if self._home.claim():
-            if self._engine is not None:
-                self._home.bury(partial(drop_tasks, self._running), self._engine.abandon)
-            if self._shared is not None:
-                self._home.bury(self._shared.release)
-            self._set_up()
+            self._home.bury(*self._abandon())
+
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        ends: list[Callable[[], object]] = [partial(drop_tasks, self._running)]
+        if self._engine is not None:
+            ends.append(self._engine.abandon)
+        if self._shared is not None:
+            ends.append(self._shared.release)
+        self._set_up()
+        return ends
 
     async def _start(self) -> None:
         await self._home.buried()

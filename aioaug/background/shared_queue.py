@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from .._aio.loops import LoopResource
 from .._aio.tasks import drop_tasks, ended, finish
-from .._base.arguments import whole
+from .._base.arguments import check_not_async, whole
 from .._base.system import available
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
@@ -91,6 +91,7 @@ class SharedQ(SharedMem, LoopResource):
             raise TypeError("dtypes and shapes must be given")
         if not callable(target):
             raise TypeError(f"target must be callable, got {target!r}")
+        check_not_async("target", target)
         self._claim()
         call = spec, target, tuple(target_args), dict(target_kwargs or {})
         job = asyncio.get_running_loop().create_task(self._run(*call))
@@ -138,7 +139,7 @@ class SharedQ(SharedMem, LoopResource):
         await self.shutdown()
 
     def _at_work(self) -> bool:
-        return bool(self._jobs)
+        return self._engine.started
 
     async def _end(self) -> None:
         await self._engine.aclose(kill=True)
@@ -150,12 +151,15 @@ class SharedQ(SharedMem, LoopResource):
 
     def _claim(self) -> None:
         """Belong to the running loop; if the loop before is closed, go on with new processes."""
-        if not self._home.claim():
-            return
-        lost = [job for job in self._jobs if job.cancelled() or not job.done()]
-        self._home.bury(partial(drop_tasks, lost), self._engine.abandon)
-        self._jobs = deque(_lost() if job in lost else job for job in self._jobs)
+        if self._home.claim():
+            lost = [job for job in self._jobs if job.cancelled() or not job.done()]
+            self._home.bury(*self._abandon())
+            self._jobs = deque(_lost() if job in lost else job for job in self._jobs)
+
+    def _abandon(self) -> Iterable[Callable[[], object]]:
+        ends = partial(drop_tasks, tuple(self._jobs)), self._engine.abandon
         self._set_up()
+        return ends
 
     async def _run(
         self, spec: ArraySpec, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

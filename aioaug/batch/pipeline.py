@@ -15,6 +15,7 @@ from .._streaming.core import StreamCore
 from .._streaming.feeder import Feeder
 from .._streaming.sources import open_source
 from .._streaming.state import DeliveryTracker
+from .._streaming.window import Window
 from ..stats import Meter
 from ..streams import BatchStream
 from .calls import Steps, drive, drive_async
@@ -178,7 +179,7 @@ class Pipeline:
 
         tracker = DeliveryTracker(IndexAllocator())
         feeder = Feeder(
-            call, open_source(source), tracker, Meter(), window=at_once, at_once=at_once
+            call, open_source(source), tracker, Meter(), window=Window(at_once), at_once=at_once
         )
         return BatchStream(StreamCore(feeder, ordered=True))
 

@@ -39,7 +39,7 @@ class Manifest:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.exists = path.is_file()
+        self.exists = os.path.isfile(path)
         self.entries: dict[int, ManifestEntry] = {}
         self._whole = 0  # bytes, up to the last line that was written to its end
         if self.exists:

@@ -34,7 +34,7 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
             resolved = real(path)
             if resolved not in but and resolved not in found:
                 notes = beside(path)
-                source = PictureFile(name, path, notes if notes.is_file() else None)
+                source = PictureFile(name, path, notes if os.path.isfile(notes) else None)
                 found[resolved] = source
     if not found:
         where = ", ".join(map(str, arguments))
@@ -50,12 +50,12 @@ def real(path: Path) -> Path:
 def _pictures(
     argument: Path, several: bool, but: frozenset[Path]
 ) -> Iterator[tuple[PurePosixPath, Path]]:
-    if argument.is_dir():
+    if os.path.isdir(argument):
         # A single folder's content goes right into DST; of several, each gets a folder in DST.
         top = PurePosixPath(real(argument).name if several else ".")
         for path in _walk(argument, but):
             yield top / path.relative_to(argument).as_posix(), path
-    elif not argument.exists():
+    elif not os.path.exists(argument):
         raise CommandError(f"there is no file or folder {argument}")
     elif not _is_picture(argument):
         raise CommandError(f"{argument} is not named like a picture ({' '.join(sorted(SUFFIXES))})")

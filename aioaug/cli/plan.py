@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,16 +46,16 @@ class AugmentSettings:
 
 def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
     """The manifest in DST, there or not yet; `CommandError` if DST cannot be a destination."""
-    if destination.exists() and not destination.is_dir():
+    if os.path.exists(destination) and not os.path.isdir(destination):
         raise CommandError(f"{destination} is a file, the last argument must be a folder")
     target = real(destination)
     for source in sources:
-        if source.is_dir() and real(source).is_relative_to(target):
+        if os.path.isdir(source) and real(source).is_relative_to(target):
             raise CommandError(
                 f"{destination} holds the source folder {source}; write to another one"
             )
     manifest = Manifest(destination / NAME)
-    if manifest.path.is_symlink() or (manifest.path.exists() and not manifest.exists):
+    if os.path.islink(manifest.path) or (os.path.exists(manifest.path) and not manifest.exists):
         # Through a link we would write to another file, and a pipe would make us wait.
         raise CommandError(f"{manifest.path} is no file of its own", Exit.MANIFEST)
     return manifest
@@ -89,7 +90,7 @@ def left_to_do(
     """The jobs that an earlier run has not done; `CommandError` if it was another kind of run."""
     if not manifest.exists:
         for job in jobs:
-            if job.output.exists():
+            if os.path.exists(job.output):
                 raise CommandError(f"{job.output} is there already, and no {NAME} that lists it")
         return list(jobs)
     folder = manifest.path.parent
@@ -104,7 +105,9 @@ def left_to_do(
         output = relative(jobs[index].output, folder)
         if output != entry.output:
             _does_not_fit(manifest, f"has {entry.output} as number {index}, not {output}")
-    return [job for job in jobs if job.index not in manifest.entries or not job.output.exists()]
+    return [
+        job for job in jobs if job.index not in manifest.entries or not os.path.exists(job.output)
+    ]
 
 
 def settings_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +110,9 @@ def _print(
 def _check_out(out: Path) -> None:
     if out.suffix.lower() != ".png":
         raise CommandError(f"{out} must end in .png")
-    if out.is_dir():
+    if os.path.isdir(out):
         raise CommandError(f"{out} is a folder")
-    if out.exists() and not is_sheet(out):
+    if os.path.exists(out) and not is_sheet(out):
         raise CommandError(f"{out} is there already, and is no contact sheet of ours")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ def remake(manifest: Path, index: int, file: Path) -> int:
 
     MANIFEST is a manifest.jsonl or its folder, FILE a file or a folder.
     """
-    listed = Manifest(manifest / NAME if manifest.is_dir() else manifest)
+    listed = Manifest(manifest / NAME if os.path.isdir(manifest) else manifest)
     entry = _entry(listed, index)
     job = _job(listed, entry, file)
     spec = _spec(listed, entry)
@@ -63,7 +64,7 @@ def _entry(manifest: Manifest, index: int) -> ManifestEntry:
 
 def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:
     suffix = Path(entry.output).suffix
-    if file.is_dir():
+    if os.path.isdir(file):
         file = file / Path(entry.output).name
     if file.suffix.lower() != suffix.lower():
         raise CommandError(f"{file} must end in {suffix}, as {entry.output} does")

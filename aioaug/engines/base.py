@@ -45,6 +45,11 @@ class Engine(AsyncResource, ABC):
         state.owns_interpreter = self.owns_interpreter
 
     @property
+    def started(self) -> bool:
+        """Whether there are workers, or have been some."""
+        return self._started
+
+    @property
     def segments(self) -> tuple[int, int]:
         """How many pieces of shared memory are in use, and how many there may be."""
         return 0, 0
@@ -86,10 +91,11 @@ class Engine(AsyncResource, ABC):
         """
 
     def abandon(self) -> None:
-        """End all workers at once when the event loop that they served is closed.
+        """End all workers at once when nobody can be waiting for a call any more.
 
-        It blocks, may be called from any thread, and is idempotent. Nobody can be waiting for a
-        call any more. By default there is nothing to end.
+        That is so when the event loop that they served is closed, or when the engine was dropped.
+        It blocks, is to be called in a thread that runs no loop, and is idempotent. By default
+        there is nothing to end.
         """
 
     def __repr__(self) -> str:

@@ -9,6 +9,11 @@ for calls that are over before a message is through are in `small_calls`.
 MOST_PER_PULL = 16
 # Chunks of a stream under way per worker: in its hands, on the way there, on the way back.
 CHUNKS_PER_WORKER = 3
+# With `output_buffer_size="auto"`, chunks of a stream that may exist per worker, and the bytes that
+# they may have, unless this were fewer than CALLS_PER_WORKER chunks. Tiny batches travel many at
+# once, so that ten per worker, as in imgaug's `augment_batches`, would have workers wait.
+AUTO_BUFFERED = 100
+AUTO_BYTES = 32 << 20
 # A list is cut into this many chunks per worker, as multiprocessing.Pool does.
 CUTS_PER_WORKER = 4
 # Calls of an engine in shared memory per worker: one in its hands, one ready to follow.

@@ -183,11 +183,11 @@ class ImageIterator(AsyncResource):
             call_once(self._producer.aclose)
         self._producer.closed = True
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Self:  # type: ignore[override] # it is entered both ways
         self._there(self._producer.open)
         return self
 
-    def __exit__(
+    def __exit__(  # type: ignore[override]
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,

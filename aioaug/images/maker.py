@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base import pickling
 from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators
 from .._pictures import Array
 from .._worker.augmentation import Augmentation
@@ -63,7 +64,7 @@ class BatchMaker:
     def __reduce__(self) -> tuple[Any, ...]:
         generator = self.params.image_data_generator
         environment = _NO_GPU if generator.disable_gpu_in_subprocesses else {}
-        data = pickle.dumps((self.params, self._augment), protocol=5)
+        data = pickling.dumps((self.params, self._augment))
         return _restore, (environment, data)
 
     def _make(self, job: BatchJob) -> MadeBatch:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any
 
-from .._aio.tasks import drop_tasks, end_in_thread, ended, finish
-from .._base.arguments import whole
+from .._aio.tasks import drop_tasks, ended, finish
+from .._base.arguments import check_not_async, whole
 from .._base.system import worker_count
+from .._streaming.queues import QueueIterator, UntilNone
 from ..augmenters import batch_forms
-from ..augmenters.kinds import is_imgaug
+from ..augmenters.kinds import adapted, is_imgaug
 from ..pool import AsyncPool
 from .base import BackgroundIterator
-from .loaded_queue import LoadedQueue
 from .loader import BatchLoader
 
 
@@ -69,13 +69,11 @@ class BackgroundAugmenter(BackgroundIterator):
             raise ValueError(f"nb_workers must be 'auto' or a number, got {nb_workers!r}")
         else:
             self.nb_workers = whole("nb_workers", nb_workers, low=1)
-        self._input = batches = open_input(batch_loader)
+        batches = open_input(batch_loader)
         if load is not None:
             augseq, batches = load_then_augment(load, augseq, batches)
         self._pool = AsyncPool(augseq, self.nb_workers, **options)
-        self._stream = self._pool.imap_batches_unordered(
-            batches, output_buffer_size=self.queue_size
-        )
+        self._stream = self._pool.owned_stream(batches, self.queue_size, ordered=False)
         self._next: asyncio.Task[Any] | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()
@@ -144,88 +142,54 @@ class BackgroundAugmenter(BackgroundIterator):
             yield partial(drop_tasks, (self._next,))
         self._next = None
 
+    def _drop(self) -> None:
+        self._stream.drop()
+        super()._drop()
+
     def _ask(self) -> None:
         # The stream starts with the first request, and the batch that it returned takes one of the
         # places until the next one. So a request is always under way.
         self._next = asyncio.create_task(self._stream.__anext__())
+        self._next.add_done_callback(_look_at)
 
     async def _end(self) -> None:
-        if isinstance(self._input, QueueIterator):
-            await self._input.stop()
         await self._pool.terminate()
         if self._next is not None:
             await ended((self._next,))
-            if not self._next.cancelled():
-                self._next.exception()  # looked at, so that asyncio does not report it
         await self._home.buried()
         self._home.release()
 
 
-class _Queue(Protocol):
-    """What all queues of the standard library have in common."""
-
-    def get(self) -> Any: ...
-
-    def put(self, item: Any) -> None: ...
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Look at an exception, so that asyncio does not report it if nobody asks for it."""
+    if not task.cancelled():
+        task.exception()
 
 
-class UntilNone:
-    """Iterates over what a call returns, until it returns `None`."""
+class PickledQueueIterator(QueueIterator):
+    """The same for a queue whose batches may come pickled, as from imgaug's own loader.
 
-    def __init__(self, take: Callable[[], Awaitable[Any]]) -> None:
-        self._take = take
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        item = await self._take()
-        if item is None:
-            raise StopAsyncIteration
-        return item
-
-
-class QueueIterator:
-    """Iterates over what comes out of a blocking queue, until `None` comes.
-
-    As from imgaug's own loader, batches may come pickled.
+    What comes out is converted by `convert`.
     """
 
-    def __init__(self, queue: _Queue) -> None:
-        self._queue = queue
-        self._waiting = False
-        self._stopped = False
-
-    def __iter__(self) -> Self:
-        return self
+    convert: Callable[[Any], Any] | None = None
 
     def __next__(self) -> Any:
-        self._waiting = True
-        if self._stopped:
-            raise StopIteration
-        item = self._queue.get()
-        self._waiting = False
-        if isinstance(item, bytes):
-            item = pickle.loads(item)
-        if item is None:
-            raise StopIteration
-        return item
+        item = super().__next__()
+        return item if self.convert is None else self.convert(item)
 
-    async def stop(self) -> None:
-        """Have the thread that waits for the queue end, by the `None` that ends the batches."""
-        self._stopped = True
-        if self._waiting:
-            await end_in_thread(self._queue.put, None)
+    def _take(self) -> Any:
+        item = super()._take()
+        return pickle.loads(item) if isinstance(item, bytes) else item
 
 
 def open_input(source: Any) -> Any:
     """Something to iterate over, of either kind, for a loader, a queue or an iterable."""
     if isinstance(source, BatchLoader):
-        return UntilNone(source.get_batch)
-    if isinstance(source, (asyncio.Queue, LoadedQueue)):
-        return UntilNone(source.get)
+        return UntilNone(source.get_batch)  # the loader itself would be ended with the stream
     if hasattr(source, "get") and hasattr(source, "put"):
-        return QueueIterator(source)
+        takes = inspect.iscoroutinefunction(source.get)
+        return UntilNone(source.get) if takes else PickledQueueIterator(source)
     queue = getattr(source, "queue", None)  # of imgaug's own BatchLoader
     return source if queue is None else open_input(queue)
 
@@ -267,10 +231,14 @@ def load_then_augment(load: Callable[[Any], Any], augmenter: Any, names: Any) ->
     """An augmenter that loads first, and the source of names in the form that it takes."""
     if not callable(load):
         raise TypeError(f"load must be callable, got {load!r}")
+    check_not_async("load", load)
     if not is_imgaug(augmenter):
-        return LoadThenAugment(load, augmenter), names
-    in_batches = _named_async(names) if isinstance(names, AsyncIterable) else _named(names)
-    return LoadThenImgaug(load, augmenter), in_batches
+        return LoadThenAugment(load, adapted(augmenter)), names
+    loader = LoadThenImgaug(load, augmenter)
+    if isinstance(names, PickledQueueIterator):
+        names.convert = _batch_of
+        return loader, names
+    return loader, _named_async(names) if isinstance(names, AsyncIterable) else _named(names)
 
 
 def _named(names: Iterable[Any]) -> Iterable[Any]:

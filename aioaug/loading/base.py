@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from .._aio.loops import LoopResource
+from .._aio.tasks import AsyncBatches
 from ..errors import ClosedError
 
 LOST = "the event loop that this was begun on was closed, and what was under way is lost"
 
 
-class BackgroundIterator(LoopResource):
+class BackgroundIterator(LoopResource, AsyncBatches):
     """Batches by `get_batch` or `async for`, started by the first of them, ended by `terminate`.
 
     It lives on the event loop of the first use. What was begun there cannot go on when that loop is
@@ -33,9 +33,6 @@ class BackgroundIterator(LoopResource):
     async def terminate(self) -> None:
         """End at once. Idempotent; cancelled, it finishes first."""
         raise NotImplementedError
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Any:
         batch = await self.get_batch()
@@ -63,7 +60,3 @@ class BackgroundIterator(LoopResource):
         self._claim()
         if self._lost:
             raise ClosedError(LOST)
-
-    def _abandon(self) -> Iterable[Callable[[], object]]:
-        """Make anew what belongs to a loop. Returns what ends the work under way there, if any."""
-        raise NotImplementedError

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .._aio.tasks import acting, drop_tasks, ended, finish, together
-from .._base.arguments import whole
+from .._base.arguments import check_not_async, whole
 from .._base.results import Failure, Success
 from .._base.seeding import check_seed
 from .._streaming.sources import PATIENCE, open_source
@@ -80,6 +80,7 @@ class BatchLoader(BackgroundIterator):
         self.effective_seed = check_seed(seed)
         if load is not None and not callable(load):
             raise TypeError(f"load must be callable, got {load!r}")
+        check_not_async("load", load)
         self._loaders = list(self._open(load_batch_func, load))
         self._alive = 0
         self._running: asyncio.Task[None] | None = None

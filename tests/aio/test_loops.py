@@ -21,6 +21,7 @@ import pytest
 from aioaug import AsyncPool, ClosedError, batch, blocking
 from aioaug._aio.tasks import drop_tasks
 from aioaug.images import ParallelImageDataGenerator
+from programs_testing import environment
 
 FACTORIES = [asyncio.new_event_loop]
 try:
@@ -30,16 +31,14 @@ except ImportError:
 else:
     FACTORIES.append(uvloop.new_event_loop)
 
-SOON = 20.0  # seconds that nothing here may take; what hangs would take for ever
-
 
 @pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__module__.split(".")[0])
 def run(request):
-    """`asyncio.run` on either loop, in no more than `SOON`."""
+    """`asyncio.run` on either loop, in no more than `aug.SOON`."""
 
     def run(work):
         async def bounded():
-            async with asyncio.timeout(SOON):
+            async with asyncio.timeout(aug.SOON):
                 return await work
 
         with asyncio.Runner(loop_factory=request.param) as runner:
@@ -62,7 +61,7 @@ def elsewhere(run):
     thread.start()
 
     def there(work):
-        return asyncio.run_coroutine_threadsafe(work, loop).result(SOON)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(aug.SOON)
 
     yield there
     loop.call_soon_threadsafe(loop.stop)
@@ -210,7 +209,7 @@ def test_a_stream_that_was_refused_elsewhere_is_dropped_on_its_own_loop(run, els
     with pytest.warns(ResourceWarning, match="BatchStream was dropped while it was open"):
         del stream
         gc.collect()
-    assert closed.wait(SOON)
+    assert closed.wait(aug.SOON)
     elsewhere(pool.close())
 
 
@@ -548,3 +547,45 @@ def test_views_that_have_a_loop_each(run):
     run(pool.close())
     twin.close()
     assert children() == set()
+
+
+FORKS_BEFORE_USE = """
+import os, sys
+import aioaug, aioaug_testing as aug
+from aioaug import blocking
+
+pool = aioaug.AsyncPool(aug.nothing, processes=1, seed=1)
+stream = pool.imap_batches([1, 2])
+background = aioaug.BackgroundAugmenter([3], aug.nothing, nb_workers=1)
+twin = blocking.Pool(aug.nothing, processes=1)
+
+async def use():
+    async with pool:
+        batches = [batch async for batch in stream]
+        async with background:
+            return await pool.map_batches([batches, await background.get_batch()])
+
+if __name__ == "__main__":
+    for _ in range(2):
+        if not os.fork():
+            print(aioaug.run(use()), twin.map_batches([4]), flush=True)
+            twin.close()
+            sys.exit()
+        os.wait()
+    print(aioaug.run(use()), twin.map_batches([4]), flush=True)
+    twin.close()
+"""
+
+
+def test_what_is_built_before_a_fork_belongs_to_who_uses_it(tmp_path):
+    """As by a server that imports its app and forks its workers then."""
+    (tmp_path / "script.py").write_text(FORKS_BEFORE_USE)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["[[1, 2], 3] [4]"] * 3

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import aioaug
+import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug.augmenters import batch_forms
+from aioaug.augmenters.layout import LayoutCheck
+from forms_testing import Pair
 
 
 def _noop(batch):
@@ -34,7 +40,7 @@ def test_forms_come_back_as_they_went_in():
     ("batch", "error", "message"),
     [
         ("picture", TypeError, "got str"),
-        ({"images": []}, TypeError, "got dict"),
+        ({"picture": []}, TypeError, "must have some of .*, got 'picture'"),
         (np.zeros((4, 4)), ValueError, r"got shape \(4, 4\)"),
         ([1, 2], TypeError, "got int"),
         ([np.zeros((2, 2, 3)), "x"], TypeError, "got str"),
@@ -64,3 +70,135 @@ async def test_a_batch_that_was_augmented_already():
         (done,) = await pool.map_batches([UnnormalizedBatch(images=np.zeros((1, 2, 2, 3), "u1"))])
         with pytest.raises(ValueError, match="images_aug is set"):
             await pool.map_batches([done])
+
+
+def warnings_of(batches):
+    """What is said of them, and with which category."""
+    look = LayoutCheck()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for batch in batches:
+            look(batch)
+    return [(one.category, str(one.message)) for one in caught]
+
+
+def image(*shape):
+    return np.zeros(shape, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("batch", "says"),
+    [
+        (image(8, 9, 3), r"\(8, 9, 3\) is .* 8 images of shape \(9, 3\).* use augment_image"),
+        (image(8, 9, 1), r"looks like one image \(H,W,C\)"),
+        (image(2, 3, 8, 9), r"9 channels.* \(N,C,H,W\).* numpy.moveaxis\(images, 1, -1\)"),
+        (image(2, 1, 8, 9), r"\(N,C,H,W\)"),
+        ([image(3, 8, 9)], r"\(C,H,W\).* numpy.moveaxis\(image, 0, -1\)"),
+    ],
+)
+def test_images_that_look_as_if_they_had_another_layout(batch, says):
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+    from imgaug.augmenters.base import SuspiciousMultiImageShapeWarning
+
+    classes = Batch(images=batch), UnnormalizedBatch(images=batch)
+    for form in (batch, *classes, (batch, "label"), {"images": batch}, Pair("label", batch)):
+        ((category, text),) = warnings_of([form, form])
+        assert category is SuspiciousMultiImageShapeWarning
+        assert re.search(says, text)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        image(8, 9, 10),
+        image(2, 8, 9, 3),
+        image(2, 8, 9, 1),
+        image(2, 8, 9, 4),
+        image(2, 3, 3, 3),
+        image(1, 1, 1, 8),
+        [image(8, 9, 3), image(7, 9, 3)],
+        [image(8, 9)],
+        [image(3, 3, 3)],
+        [],
+        ["x"],
+        None,
+    ],
+)
+def test_images_of_which_nothing_is_said(batch):
+    assert warnings_of([batch]) == []
+
+
+async def test_a_pool_warns_once():
+    import imgaug.augmenters as iaa
+    from imgaug.augmenters.base import SuspiciousMultiImageShapeWarning
+
+    async with aioaug.AsyncPool(iaa.Fliplr(1.0), processes=1) as pool:
+        with pytest.warns(SuspiciousMultiImageShapeWarning) as caught:
+            await pool.map_batches([image(8, 9, 3)] * 3)
+            async for _ in pool.imap_batches([image(8, 9, 3)] * 3):
+                pass
+        assert len(caught) == 1
+    async with aioaug.AsyncPool(aug.nothing, processes=1) as pool:
+        await pool.map_batches([image(8, 9, 3)])  # what a callable takes is its own affair
+
+
+@pytest.mark.parametrize("kind", [">u2", ">i2", ">i4", ">f4", ">f8"])
+@pytest.mark.parametrize("name", ["Fliplr", "Pad", "AverageBlur"])
+def test_pixels_in_another_byte_order(kind, name):
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+    augmenter = {
+        "Fliplr": iaa.Fliplr(1.0),
+        "Pad": iaa.Pad(px=1, keep_size=False),
+        "AverageBlur": iaa.AverageBlur(3),
+    }[name]
+    foreign = np.arange(2 * 6 * 6 * 3).astype(kind).reshape(2, 6, 6, 3)
+    native = foreign.astype(foreign.dtype.newbyteorder("="))
+    try:
+        right = augmenter(images=native)
+    except ValueError:
+        pytest.skip("imgaug cannot do this with such numbers")
+
+    def run(batch):
+        return batch_forms.augment(batch, augmenter.augment_batch_)
+
+    for images in (
+        run(foreign),
+        run(list(foreign)),
+        run(UnnormalizedBatch(images=foreign)).images_aug,
+        run(UnnormalizedBatch(images=tuple(foreign))).images_aug,
+        run(Batch(images=foreign)).images_aug,
+    ):
+        assert np.array_equal(images, right)
+    assert foreign.dtype == kind
+    assert np.array_equal(foreign, native)
+
+
+def test_heatmaps_in_another_byte_order():
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables import HeatmapsOnImage
+
+    values = np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6, 1)
+    padded = iaa.Pad(px=1, keep_size=False)
+    native, foreign = (HeatmapsOnImage(values, (6, 6, 3)) for _ in range(2))
+    foreign.arr_0to1 = values.astype(">f4")
+    [done] = batch_forms.augment([foreign], padded.augment_batch_)
+    assert np.array_equal(done.arr_0to1, padded.augment_heatmaps([native])[0].arr_0to1)
+    assert foreign.arr_0to1.dtype == ">f4"
+
+
+async def test_boxes_have_what_imgaugs_boxes_have():
+    """imgaug makes new boxes, without what a program added to them; the pool does not add it."""
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables import BoundingBox, BoundingBoxesOnImage
+
+    box = BoundingBox(0, 0, 2, 2, label="a label stays")
+    box.added = "and this does not"
+    boxes = BoundingBoxesOnImage([box], (4, 4, 3))
+    flip = iaa.Fliplr(1.0)
+    async with aioaug.AsyncPool(flip, processes=1) as pool:
+        [[ours]] = await pool.map_batches([[boxes]])
+    [theirs] = flip.augment_bounding_boxes([boxes])
+    assert vars(ours.bounding_boxes[0]) == vars(theirs.bounding_boxes[0])
+    assert vars(ours.bounding_boxes[0])["label"] == "a label stays"

@@ -13,7 +13,7 @@ from aioaug._base.results import Failure, Success, attempt
 
 def test_outcomes_survive_pickling():
     assert pickle.loads(pickle.dumps(Success(3))).unwrap() == 3
-    for raising in (aug.Failing().two_arguments, aug.Failing().lambda_inside):
+    for raising in (aug.Failing().two_arguments, aug.Failing().lock_inside):
         failure = attempt(raising)
         assert isinstance(failure, Failure)
         copy = pickle.loads(pickle.dumps(failure))

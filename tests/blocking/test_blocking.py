@@ -123,7 +123,7 @@ def test_a_result_that_is_not_ready():
     pool = blocking.Pool(aug.sleep_for, processes=1)
     begun = time.monotonic()
     result = pool.map_batches_async([30.0])
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < aug.SOON
     result.wait(0.05)
     assert not result.ready()
     with pytest.raises(ValueError, match="not ready"):
@@ -271,7 +271,7 @@ def test_terminate_is_quick():
     time.sleep(0.2)
     begun = time.monotonic()
     pool.terminate()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < aug.SOON
     assert children() == []
 
 
@@ -281,7 +281,7 @@ def test_an_exception_in_the_block_terminates():
         with blocking.Pool(aug.sleep_for, processes=1) as pool:
             pool.map_batches_async([60.0] * 4)
             raise KeyError
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < aug.SOON
     assert children() == []
 
 

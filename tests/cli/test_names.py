@@ -124,14 +124,16 @@ def test_what_the_terminals_encoding_lacks_is_escaped(monkeypatch):
     assert err.buffer.getvalue() == b"aioaug: \xe9 \\u2603 caf\\xe9.png\n"
 
 
-def test_one_file_that_cannot_be_done_does_not_end_the_run(folder):
+# With "-0" both are longer than names can be, and the second even with ".json" in place of ".png".
+@pytest.mark.parametrize("length", [250, 251])
+def test_one_file_that_cannot_be_done_does_not_end_the_run(folder, length):
     for name in NAMES[1:]:
         (folder / "in" / name).unlink()
     os.mkfifo(folder / "in" / "pipe.png")
     (folder / "in" / "circle.png").symlink_to("circle.png")
     (folder / "in" / "nowhere.png").symlink_to("nothing.png")
     (folder / "in" / "a folder.png").mkdir()
-    long = folder / "in" / f"{250 * 'x'}.png"  # with "-0" it is longer than names can be
+    long = folder / "in" / f"{length * 'x'}.png"
     long.write_bytes((folder / "in" / "plain.png").read_bytes())
     run = augment("in", "out")
     assert run.returncode == 3, run.stderr
@@ -141,10 +143,28 @@ def test_one_file_that_cannot_be_done_does_not_end_the_run(folder):
         "aioaug: skipped in/circle",
         "aioaug: skipped in/nowhere",
         "aioaug: skipped in/pipe",
-        f"aioaug: skipped in/{250 * 'x'}",
+        f"aioaug: skipped in/{length * 'x'}",
     ]
     assert "File name too long" in said[3]
     assert [entry["source"] for entry in lines(folder / "out")] == ["../in/plain.png"]
+
+
+LONG = 300 * "x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["augment", "in", LONG, "--pipeline", "same.py:same"], 6),
+        (["augment", LONG, "out", "--pipeline", "same.py:same"], 4),
+        (["augment", "in", "out", "--pipeline", f"{LONG}.py:same"], 4),
+        (["preview", "in", f"{LONG}.png", "--pipeline", "same.py:same"], 6),
+        (["remake", LONG, "0", "out.png"], 4),
+    ],
+)
+def test_names_that_are_too_long_are_errors_like_others(folder, capsys, arguments, code):
+    assert main(arguments) == code
+    assert LONG in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_pipeline_that_gives_up_on_one_picture_does_not_end_the_run(folder):

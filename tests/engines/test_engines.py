@@ -77,16 +77,19 @@ async def test_close_waits_for_what_is_awaited(kind):
 
 @pytest.mark.parametrize("kind", ["process", "thread"])
 async def test_kill_fails_what_is_awaited(kind):
+    may_go_on = threading.Event()  # which only threads can wait for
+    work = [aug.rest, 60] if kind == "process" else [lambda state: may_go_on.wait()]
     engine = ENGINES[kind](aug.Counter(), workers=1)
     await engine.start()
-    calls = [asyncio.create_task(engine.submit(aug.rest, 1.5)) for _ in range(3)]
+    calls = [asyncio.create_task(engine.submit(*work)) for _ in range(3)]
     await asyncio.sleep(0.05)
     started = time.monotonic()
     await engine.aclose(kill=True)
     for call in calls:
         with pytest.raises(ClosedError):
             await call
-    assert time.monotonic() - started < 1.4
+    assert time.monotonic() - started < aug.SOON
+    may_go_on.set()
 
 
 async def test_kill_fails_large_calls_that_wait_for_a_seat():

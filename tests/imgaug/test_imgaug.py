@@ -78,8 +78,8 @@ def test_imgaug_imported_first():
         image = np.zeros((32, 32, 3), np.uint8)
         iaa.SomeOf(1, [iaa.Clouds(), iaa.Rain(), iaa.Superpixels(1.0)])(image=image)
         with aioaug._imgaug.private_rng(3):
-            mine = imgaug.random.get_global_rng()
-        print(mine is imgaug.random.get_global_rng())
+            mine = imgaug.random.get_global_rng().generator
+        print(mine is imgaug.random.get_global_rng().generator)
         import imgaug.multicore
         print(type(imgaug.multicore.random).__name__)
         """,

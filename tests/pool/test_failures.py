@@ -44,7 +44,7 @@ async def test_the_augmenters_own_error(engine, chunksize):
 
 @pytest.mark.parametrize("chunksize", [1, 4])
 @pytest.mark.parametrize(
-    ("action", "name"), [("two_arguments", "TwoArguments"), ("lambda_inside", "ValueError")]
+    ("action", "name"), [("two_arguments", "TwoArguments"), ("lock_inside", "ValueError")]
 )
 async def test_an_error_that_cannot_be_carried(action, name, chunksize):
     error = await failing_at("process", action, chunksize)
@@ -172,7 +172,7 @@ async def test_an_error_in_a_sources_cleanup_is_not_lost(engine):
 
 async def test_an_augmenter_that_cannot_be_pickled():
     with pytest.raises(TransportError, match="cannot be pickled"):
-        async with AsyncPool(lambda batch: batch, processes=1):
+        async with AsyncPool(aug.Locked(), processes=1):
             pass
     async with AsyncPool(lambda batch: batch + 1, processes=1, engine="thread") as pool:
         assert await pool.map_batches([1]) == [2]

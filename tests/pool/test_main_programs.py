@@ -110,12 +110,84 @@ def test_a_pool_at_the_top_of_a_script_that_workers_import(tmp_path):
     assert ended(script(tmp_path, call), tmp_path) == (lines, "")
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("command", [["-"], ["-c"]])
-def test_what_no_worker_can_import_is_named(tmp_path, command):
-    text = LOUD + f"{GUARD}asyncio.run(main(Twice(), picture, None))\n"
-    _, last = ended(command if command == ["-"] else ["-c", text], tmp_path, text)
-    assert "'Twice'" in last
-    assert last.endswith("put what they need into a module, and import it from there")
+def test_what_no_worker_can_import_is_sent(tmp_path, command, method):
+    text = LOUD + f"{GUARD}asyncio.run(main(Twice(), picture, {method!r}))\n"
+    done = ended(command if command == ["-"] else ["-c", text], tmp_path, text)
+    assert done == (["imported as __main__", "96"], "")
+
+
+def test_the_prompt_of_asyncio(tmp_path):
+    text = HEAD + "\nawait main(Twice(), picture, None)\n"
+    lines, _ = ended(["-i", "-m", "asyncio"], tmp_path, text)
+    assert "96" in " ".join(lines).split()
+
+
+CODE = """
+import threading
+from dataclasses import dataclass
+
+OFFSET = 3
+
+@dataclass
+class Sample:
+    images: object
+
+    def offset(self):
+        return OFFSET
+
+class Refused(ValueError):
+    pass
+
+def augment(sample):
+    if sample is None:
+        raise Refused("nothing")
+    return Sample(sample.images + OFFSET)
+
+async def one(augmenter, batch):
+    async with aioaug.AsyncPool(augmenter, processes=1, start_method=METHOD) as pool:
+        return (await pool.map_batches([batch]))[0]
+
+async def all_kinds():
+    global OFFSET
+    factor = 5
+    closures = (
+        lambda batch: batch * factor,
+        iaa.Lambda(func_images=lambda images, *_: [image * factor for image in images]),
+        iaa.Convolve(matrix=lambda image, channels, rng: [np.full((1, 1), factor)] * channels),
+    )
+    print([int(np.sum(await one(closure, picture))) for closure in closures])
+    sample = await one(lambda batch: augment(batch), Sample(picture))
+    OFFSET = 4
+    print(type(sample) is Sample, sample.images.sum(), sample.offset())
+    try:
+        await one(lambda batch: augment(batch), None)
+    except Refused as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("command", [["script.py"], ["-"]])
+def test_lambdas_closures_and_what_they_use(tmp_path, command, method):
+    text = HEAD + CODE.replace("METHOD", repr(method)) + f"{GUARD}asyncio.run(all_kinds())\n"
+    script(tmp_path, text, head="")
+    lines = ["[240, 240, 240]", "True 192 4", "nothing"]
+    assert ended(command, tmp_path, text) == (lines, "")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_functions_of_main_need_no_guard(tmp_path, method):
+    body = """
+    async def start():
+        factor = 5
+        await main(lambda batch: batch * factor, picture, METHOD)
+
+    asyncio.run(start())
+    """
+    body = textwrap.dedent(body).replace("METHOD", repr(method))
+    assert ended(script(tmp_path, body), tmp_path) == (["imported as __main__", "240"], "")
 
 
 DAEMON = """

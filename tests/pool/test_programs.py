@@ -377,3 +377,27 @@ def test_children_that_are_not_waited_for(tmp_path, method):
             attempt({method!r})
     """
     assert run(tmp_path, POOLS + textwrap.dedent(body)) == (0, "[1]\n[1]\n", "")
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_program_that_is_killed_leaves_no_semaphores(tmp_path, method):
+    """multiprocessing's tracker would print that they were leaked."""
+    program = start(
+        tmp_path,
+        f"""
+        async def main():
+            async with aioaug.AsyncPool(aug.nothing, 2, start_method={method!r}) as pool:
+                await pool.map_batches([1])
+                print("ready", flush=True)
+                await asyncio.sleep(60)
+
+        if __name__ == "__main__":
+            asyncio.run(main())
+        """,
+    )
+    assert program.stdout.readline() == "ready\n"
+    members = session_of(program.pid)
+    program.kill()
+    _, err = program.communicate(timeout=PATIENCE)
+    assert_gone(members)
+    assert err == ""

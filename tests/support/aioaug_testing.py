@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
 
 import numpy as np
+
+# Seconds within which something has to be done on a machine with more to do than this. What waits
+# for the wrong thing takes longer than that in the tests, or hangs.
+SOON = 20.0
 
 
 def nothing(batch):
@@ -92,6 +97,16 @@ def _fail(message):
     raise ValueError(message)
 
 
+class Locked:
+    """Does nothing, and cannot be pickled."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __call__(self, batch):
+        return batch
+
+
 class Failing:
     """Fails in the way that the batch names; other batches pass."""
 
@@ -105,9 +120,9 @@ class Failing:
     def two_arguments(self):
         raise TwoArguments("this", "that")
 
-    def lambda_inside(self):
-        error = ValueError("holds a lambda")
-        error.function = lambda: None
+    def lock_inside(self):
+        error = ValueError("holds a lock")
+        error.lock = threading.Lock()
         raise error
 
     def system_exit(self):

@@ -94,8 +94,14 @@ def load(number):
 
 
 def load_slowly(number):
+    begun = time.monotonic()
     time.sleep(0.1)
-    return os.getpid(), number
+    return os.getpid(), (begun, time.monotonic())
+
+
+def most_at_once(times):
+    """How many of these spans of time there were at once, at most."""
+    return max(sum(begun <= other < ended for begun, ended in times) for other, _ in times)
 
 
 def large(number):
@@ -127,6 +133,13 @@ def pid():
 def nap(seconds=0.2):
     time.sleep(seconds)
     return np.array(seconds)
+
+
+def span():
+    """When a nap began and ended."""
+    begun = time.monotonic()
+    nap()
+    return np.array([begun, time.monotonic()])
 
 
 def draws():
@@ -182,6 +195,11 @@ class Marked:
         with open(self.path, "a") as file:
             file.write(f"{os.getpid()}\n")
         return np.zeros(1)
+
+    def counted_slowly(self):
+        result = self.counted()
+        nap()
+        return result
 
     def fails_at_second_call(self):
         self.counted()

@@ -7,6 +7,7 @@ import threading
 
 import aioaug
 import aioaug_testing as aug
+import imgaug.augmenters  # noqa: F401 - before there is an event loop that the import would block
 import numpy as np
 import pytest
 

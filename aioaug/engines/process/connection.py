@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..._transport.messages import Messages, Reply, Request, framed
+from ..._transport.messages import Messages, Reply, Report, Request, framed, from_worker
 from .link import Link
 
 
@@ -20,12 +20,22 @@ class NotBegun(ConnectionLost):
 
 
 class Connection:
-    """Sends messages and pairs each with the reply; replies come in the order of questions."""
+    """Sends messages and pairs each with the reply; replies come in the order of questions.
 
-    def __init__(self, connection: socket.socket, exit_fd: int | None) -> None:
+    Reports come at any time, also between `hang_up` and `close`; `reported` is called with each.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        exit_fd: int | None,
+        reported: Callable[[Report], object],
+    ) -> None:
         self._pending: deque[asyncio.Future[Reply]] = deque()
-        self._messages = Messages(Reply)
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._messages = Messages(from_worker)
+        self._reported = reported
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
     def send(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
@@ -43,21 +53,33 @@ class Connection:
                 descriptors = ()
         return answer
 
+    def hang_up(self) -> None:
+        """Have the worker leave; `close` has to follow when it is gone."""
+        self._link.hang_up()
+        self._ended()
+
     def close(self) -> None:
-        """Hang up, upon which the worker leaves."""
+        """Take in what the worker said before it was gone, and let go of the connection."""
+        self._link.drain()
         self._link.close()
         self._ended()
 
     def abandon(self) -> None:
-        """The same when the event loop is closed, on which nobody can be told of it."""
-        self._link.close()
+        """`close` from another thread; if the event loop is closed, nobody is told of it."""
+        try:
+            self._loop.call_soon_threadsafe(self.close)
+        except RuntimeError:
+            self._link.close()
 
     def _received(self, data: bytes) -> None:
         self._messages.add(data)
-        while (reply := self._messages.take()) is not None:
-            answer = self._pending.popleft()
-            if not answer.done():
-                answer.set_result(reply)
+        while (message := self._messages.take()) is not None:
+            if isinstance(message, Report):
+                self._reported(message)
+            elif self._pending:  # nobody waits for replies after `hang_up`
+                answer = self._pending.popleft()
+                if not answer.done():
+                    answer.set_result(message)
 
     def _ended(self) -> None:
         reason: type[ConnectionLost] = ConnectionLost

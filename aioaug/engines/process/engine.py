@@ -13,9 +13,10 @@ from ..._aio.tasks import drop_tasks, end_in_thread, finish, in_thread, together
 from ..._base import system
 from ..._base.threads import DaemonExecutor, refuse_at_exit
 from ..._transport import serialization
-from ..._transport.messages import Reply
+from ..._transport.messages import Reply, Report
 from ..._worker import main as worker_main
-from ...errors import ClosedError
+from ..._worker import reports
+from ...errors import ClosedError, LimitError
 from ..base import Engine, State
 from ..limits import CALLS_PER_WORKER, RESULTS_HELD
 from ..scheduler import Scheduler
@@ -72,6 +73,7 @@ class ProcessEngine(Engine):
         self._start_limit = start_limit
         self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
+        self._report_thread = DaemonExecutor(1, "aioaug-reports")  # handlers of logging may block
         reserve = CALLS_PER_WORKER * workers
         self._max_bytes = max_bytes
         self._segment_pool = SegmentPool(reserve + RESULTS_HELD, max_bytes or 0)
@@ -110,7 +112,11 @@ class ProcessEngine(Engine):
             await asyncio.wait((self._starting,))
         if self._starting.cancelled():
             raise ClosedError("the engine was closed")
-        self._starting.result()
+        failure = self._starting.exception()
+        if failure is not None:
+            # Every caller gets the same one; the way that it took through the tasks of the start
+            # would only hide what it says.
+            raise failure.with_traceback(None)
 
     async def submit(
         self,
@@ -144,6 +150,7 @@ class ProcessEngine(Engine):
         for worker in workers:
             worker.bury()
         self._threads.abandon()
+        self._report_thread.shutdown(wait=False)
         self._segment_pool.close()
 
     def _details(self) -> str:
@@ -180,16 +187,18 @@ class ProcessEngine(Engine):
             self._transport.lose(packed)
             if isinstance(loss, NotBegun):
                 raise
-            error = await worker.post_mortem("working")
-            if self._closed:
-                raise ClosedError("the engine was closed") from None
-            raise error from None
+            # In a variable the error would keep itself and the pool alive, by its traceback.
+            raise await self._loss_of(worker) from None
         if not reply.refused:
             self.small_calls.note_reply(supervisor, reply.seconds)
             supervisor.note_memory(reply.memory)
             self.meter.seconds["worker"] += reply.seconds
             self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
         return reply
+
+    async def _loss_of(self, worker: Worker) -> Exception:
+        error = await worker.post_mortem("working")
+        return ClosedError("the engine was closed") if self._closed else error
 
     async def _send(
         self, packed: PackedCall, ahead: bool, limit: float | None
@@ -213,6 +222,12 @@ class ProcessEngine(Engine):
             self._transport.release(packed)
             raise
 
+    def _reported(self, report: Report) -> None:
+        try:
+            self._report_thread.submit(reports.deliver, report.head)
+        except LimitError:
+            reports.deliver(report.head)
+
     async def _start(self) -> None:
         try:
             await self._start_workers()
@@ -228,7 +243,9 @@ class ProcessEngine(Engine):
             # Limits are files, which are read in a thread, and now: they may have changed.
             self._segment_pool.max_bytes = await in_thread(system.memory) // 4
         state = await asyncio.wrap_future(self._threads.submit(serialization.pickled, self._state))
-        config = WorkerConfig(self._context, state, self._descriptors, self._start_limit)
+        config = WorkerConfig(
+            self._context, state, self._descriptors, self._reported, self._start_limit
+        )
         self._supervisors = [
             WorkerSupervisor(config, max_tasks=self.max_tasks, max_memory=self._max_memory)
             for _ in range(self.workers)
@@ -252,4 +269,6 @@ class ProcessEngine(Engine):
         )
         await self._scheduler.drain()
         await end_in_thread(self._threads.shutdown)
+        # What was reported is handled even if nobody waits for it.
+        await end_in_thread(self._report_thread.shutdown, not kill)
         self._segment_pool.close()

@@ -70,6 +70,26 @@ class Link:
             self._unsent.append((memoryview(data)[sent:], () if sent else descriptors))
             self._loop.add_writer(self._connection.fileno(), self._write_on)
 
+    def hang_up(self) -> None:
+        """Send nothing more, and tell the other side; what it says is still received.
+
+        Its end is not watched any more: whoever calls this waits for that by itself.
+        """
+        if not self._open:
+            return
+        self._deaf = True
+        self._unsent.clear()
+        self._loop.remove_writer(self._connection.fileno())
+        if self._exit_fd is not None:
+            self._loop.remove_reader(self._exit_fd)
+            self._exit_fd = None
+        self._shut()
+
+    def drain(self) -> None:
+        """Receive what has arrived."""
+        while self._open and self._read():
+            pass
+
     def close(self) -> None:
         """Hang up; nothing is received any more. Idempotent."""
         if not self._open:
@@ -81,11 +101,14 @@ class Link:
             self._loop.remove_writer(self._connection.fileno())
             if self._exit_fd is not None:
                 self._loop.remove_reader(self._exit_fd)
-        with suppress(OSError):
-            # A process that was forked from this one may have the descriptor, too; then closing
-            # ours would not tell the other side anything.
-            self._connection.shutdown(socket.SHUT_WR)
+        self._shut()
         self._connection.close()
+
+    def _shut(self) -> None:
+        # A process that was forked from this one may have the descriptor, too; then closing
+        # ours would not tell the other side anything.
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
 
     def _read(self) -> bool:
         """Receive what one call brings; returns whether there may be more."""
@@ -103,8 +126,7 @@ class Link:
 
     def _read_rest(self) -> None:
         """The process is gone: receive what it had sent."""
-        while self._read():
-            pass
+        self.drain()
         self._end()
 
     def _end(self) -> None:

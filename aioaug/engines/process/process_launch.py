@@ -17,22 +17,13 @@ from multiprocessing.process import BaseProcess
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
-# Under these names multiprocessing tells a new process which main program it has to import.
-_MAIN_KEYS = ("init_main_from_name", "init_main_from_path")
+from ..._base.pickling import MAIN_KEYS
+
 _POPEN = {
     "forkserver": "multiprocessing.popen_forkserver",
     "spawn": "multiprocessing.popen_spawn_posix",
 }
 _nobody_is_daemonic = SimpleNamespace(_config={})
-
-
-def main_program() -> dict[str, str]:
-    """Where the main program of this process can be imported from; empty if it cannot be."""
-    data = spawn.get_preparation_data("")
-    path = data.get("init_main_from_path")
-    if path is not None and not os.path.exists(path):  # as of a program from standard input
-        return {}
-    return {key: data[key] for key in _MAIN_KEYS if key in data}
 
 
 def start(process: BaseProcess, method: str) -> None:
@@ -61,7 +52,7 @@ class _SpawnWithoutMain:
 
     def get_preparation_data(self, name: str) -> dict[str, Any]:
         data = spawn.get_preparation_data(name)
-        return {key: value for key, value in data.items() if key not in _MAIN_KEYS}
+        return {key: value for key, value in data.items() if key not in MAIN_KEYS}
 
 
 def _with_globals(function: Any, **exchanged: Any) -> Any:

@@ -66,7 +66,7 @@ class WorkerSupervisor:
         await self._end_all(kill=True)
 
     def abandon(self) -> list[Worker]:
-        """Need no worker any more, the event loop being closed; all of them that there may be."""
+        """Need no worker any more, in a thread; returns all of them that there may be."""
         self._closed = True
         drop_tasks((self._coming, *self._leaving))
         there = (self._worker, self._next, *self._leaving.values())

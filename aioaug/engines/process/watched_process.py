@@ -97,5 +97,6 @@ class WatchingContext:
 
     def Process(self, *args: Any, **kwargs: Any) -> WatchedProcess:
         process = self._context.Process(*args, **kwargs)  # type: ignore[attr-defined]
+        process.name = process.name.replace(type(process).__name__, "aioaug-worker")
         self.process = WatchedProcess(process, self._context.get_start_method())
         return self.process

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
-from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, finish
+from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, finish, in_thread
 from ..._base.limits import named
 from ..._base.results import Failure
 from ..._transport import serialization
-from ..._transport.messages import Reply, Request
-from ...errors import BatchTimeout, ClosedError, WorkerDied
+from ..._transport.messages import Reply, Report, Request
+from ..._worker import coverage
+from ...errors import BatchTimeout, ClosedError, LimitError, WorkerDied
 from .connection import Connection, ConnectionLost
 from .worker_process import WorkerProcess
 
@@ -28,6 +30,7 @@ class WorkerConfig(NamedTuple):
     context: BaseContext
     state: bytes
     descriptors: tuple[int, ...]  # go along with the state
+    reported: Callable[[Report], object]  # is called with each report of a worker
     start_limit: float | None = None  # seconds to unpickle the state
 
 
@@ -99,7 +102,7 @@ class Worker:
         await self.close()
 
     def hang_up(self) -> None:
-        """Begin to end it at once, its event loop being closed; `bury` has to follow."""
+        """Begin to end it at once, in a thread; `bury` has to follow."""
         self._closed = True
         self._ready = False
         drop_tasks((self._connecting, self._killing))
@@ -110,6 +113,8 @@ class Worker:
     def bury(self) -> None:
         """Wait, in a thread, until it is gone."""
         self._process.abort()
+        if self._connection is not None:
+            self._connection.abandon()  # the loop may have been closed before it could hang up
 
     async def _connect(self) -> None:
         spawning = begin_in_thread(self._process.spawn)
@@ -122,7 +127,7 @@ class Worker:
             sock.close()
             raise ClosedError("the engine was closed")
         with named("a worker process"):
-            self._connection = Connection(sock, self._process.exit_fd)
+            self._connection = Connection(sock, self._process.exit_fd, self._config.reported)
 
     async def _send_state(self) -> None:
         try:
@@ -139,6 +144,9 @@ class Worker:
         if isinstance(started, Failure):
             started.unwrap()
         self._ready = True
+        # Without a thread they are unlinked at the end; this is no reason to do without the worker.
+        with suppress(LimitError):
+            await in_thread(self._process.unlink_semaphores)
 
     def _kill_overdue(self, limit: float) -> None:
         self._overdue, self._ready = limit, False
@@ -150,13 +158,16 @@ class Worker:
             await ended(each for each in (self._connecting, self._killing) if each is not None)
             connection, self._connection = self._connection, None
             if connection is not None:
-                connection.close()
-            impatience = asyncio.get_running_loop().call_later(_GRACE, self._process.kill)
+                connection.hang_up()
+            grace = coverage.SAVING if coverage.wanted() else _GRACE
+            impatience = asyncio.get_running_loop().call_later(grace, self._process.kill)
             try:
                 # On the event loop there is no patience: its timer could not end it.
                 await end_in_thread(self._process.stop, here=self._process.abort)
             finally:
                 impatience.cancel()
+                if connection is not None:
+                    connection.close()
 
 
 def _hang_up(spawning: Future[socket.socket]) -> None:

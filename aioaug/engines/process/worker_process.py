@@ -8,14 +8,17 @@ import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import SemLock
 from typing import Any
 
 from ..._aio.at_exit import killed_at_exit
 from ..._base.descriptors import process_descriptor, socket_pair
+from ..._base.pickling import main_program
 from ..._transport import messages
 from ..._worker import main as worker_main
+from ..._worker.reports import ReportLevels
 from ...errors import ClosedError
-from . import helper_processes, process_launch, start_conditions
+from . import helper_processes, semaphores, start_conditions
 from .watched_process import WatchedProcess, WatchingContext
 
 # Seconds that a start may take when the worker is not wanted any more.
@@ -36,6 +39,7 @@ class WorkerProcess:
         self._context = context
         self._executor: ProcessPoolExecutor | None = None
         self._process: WatchedProcess | None = None
+        self._semaphores: list[SemLock] = []
         self._process_lock = threading.Lock()
         self._stop_lock = threading.Lock()
         self._killed = False
@@ -71,7 +75,7 @@ class WorkerProcess:
             1,
             mp_context=context,
             initializer=worker_main.serve,
-            initargs=(connection, process_launch.main_program()),
+            initargs=(connection, main_program(), ReportLevels.of_this_process()),
         )
         try:
             executor.submit(worker_main.leave)
@@ -83,6 +87,12 @@ class WorkerProcess:
             executor.shutdown(wait=False)
             raise
         self._executor, self._process = executor, context.process
+        self._semaphores = semaphores.semaphores_of(executor)
+
+    def unlink_semaphores(self) -> None:
+        """Leave no names of semaphores; the worker must have answered already, or be gone."""
+        named, self._semaphores = self._semaphores, []
+        semaphores.unlink(named)
 
     def abort(self) -> None:
         """End the worker at once, whatever it does, and start no other."""
@@ -102,6 +112,7 @@ class WorkerProcess:
                 executor.shutdown(wait=True, cancel_futures=True)
         with self._process_lock:
             process, self._process = self._process, None
+            self.unlink_semaphores()
             if process is not None:
                 # Read only now: of two who wait for a process, the later one reads nonsense.
                 process.end()

@@ -1,0 +1,119 @@
+"""Pickles for workers: they name what workers can import, and hold the code of what they cannot.
+
+pickle names functions and classes by their module. Workers cannot import lambdas, closures and
+what a notebook defines, so cloudpickle sends their code. It is slower, so pickle is tried first.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import sys
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from multiprocessing import spawn
+from types import FunctionType, ModuleType
+from typing import Any
+
+# Under these names multiprocessing tells a new process which main program it has to import.
+MAIN_KEYS = ("init_main_from_name", "init_main_from_path")
+
+# The classes that this process has sent by value, or received whole.
+_known_classes: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle `value` whole."""
+    return flatten(value, None)[0]
+
+
+def flatten(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied.
+
+    `None` pickles it whole.
+    """
+    buffers: list[memoryview] = []
+    try:
+        data = pickle.dumps(value, protocol=5, buffer_callback=_collector(buffers, small))
+    except Exception:
+        return _flatten_by_value(value, small)
+    # A text with this name in it goes by value as well, which does no harm.
+    if not _is_importable(sys.modules.get("__main__")) and b"__main__" in data:
+        return _flatten_by_value(value, small)
+    return data, buffers
+
+
+def main_program() -> dict[str, str]:
+    """Where the main program of this process can be imported from; empty if it cannot be."""
+    data = spawn.get_preparation_data("")
+    path = data.get("init_main_from_path")
+    if path is not None and not os.path.exists(path):  # as of a program from standard input
+        return {}
+    return {key: data[key] for key in MAIN_KEYS if key in data}
+
+
+def _collector(
+    buffers: list[memoryview], small: int | None
+) -> Callable[[pickle.PickleBuffer], bool] | None:
+    if small is None:
+        return None
+
+    def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < small:
+            return True
+        buffers.append(raw)
+        return False
+
+    return keep_in_head
+
+
+@lru_cache(1)  # asked for every batch; IPython's %run puts another module in the place of this one
+def _is_importable(main: ModuleType | None) -> bool:
+    return bool(main_program())
+
+
+def _flatten_by_value(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
+    buffers: list[memoryview] = []
+    file = io.BytesIO()
+    _pickler_class()(file, protocol=5, buffer_callback=_collector(buffers, small)).dump(value)
+    return file.getvalue(), buffers
+
+
+@lru_cache(1)
+def _pickler_class() -> Any:
+    import cloudpickle  # most programs never need it
+
+    class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, (type, FunctionType)) and _is_of_importable_main(value):
+                return NotImplemented  # else workers would have two classes of this name
+            reduced = super().reducer_override(value)
+            if not isinstance(value, type) or reduced is NotImplemented or len(reduced) < 6:
+                return reduced
+            _known_classes.add(value)
+            make, arguments, state, _, _, fill = reduced
+            return make, arguments, (fill, state), None, None, _fill_class
+
+    return ByValuePickler
+
+
+def _is_of_importable_main(value: Any) -> bool:
+    main = sys.modules.get("__main__")
+    if value.__module__ != "__main__" or not _is_importable(main):
+        return False
+    return getattr(main, value.__qualname__, None) is value
+
+
+def _fill_class(empty: type, state: tuple[Any, Any]) -> None:
+    """Give a class its members, unless it has them.
+
+    A class that comes back with a result is the one that was sent. Filled again, it would get
+    copies of its methods, which know nothing of the program's global variables.
+    """
+    if empty not in _known_classes:
+        fill, members = state
+        fill(empty, members)
+        _known_classes.add(empty)

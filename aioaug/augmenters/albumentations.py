@@ -1,0 +1,104 @@
+"""Albumentations' pipelines in the place of an augmenter, picture by picture.
+
+Nothing is imported for that: who has a pipeline has the library. Its forks, and AlbumentationsX,
+call their package and classes by the same names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._base.seeding import Seeds, borrowed_generators, seed_generators
+from . import albumentations_columns
+from .per_picture import PerPicture, in_form_of, seeds_of_pictures
+
+_CLASSES = frozenset(("BaseCompose", "BasicTransform"))
+_PROCESSORS = {"bounding_boxes": "bboxes", "keypoints": "keypoints"}
+
+
+def is_albumentations(augmenter: Any) -> bool:
+    """Whether `augmenter` is a transform or a pipeline of Albumentations."""
+    return any(
+        base.__name__ in _CLASSES and base.__module__.startswith("albumentations")
+        for base in type(augmenter).__mro__
+    )
+
+
+class AlbumentationsPipeline(PerPicture):
+    """Runs a pipeline, seeded for each picture.
+
+    Images, masks (of segmentation maps and heatmaps), boxes and keypoints go in as the pipeline's
+    own parameters say. Boxes and points that it drops are missing in the result.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def __repr__(self) -> str:
+        return f"the pipeline {type(self.pipeline).__name__}"
+
+    def _augment_batch(self, batch: Any, rng: Any) -> Any:
+        self._images(batch)
+        is_loose = hasattr(batch, "to_normalized_batch")
+        rows = batch.to_normalized_batch() if is_loose else batch
+        columns = self._columns(rows)
+        seeds = seeds_of_pictures(rng, len(columns["images"]))
+        done = [
+            self._picture({name: column[place] for name, column in columns.items()}, seed)
+            for place, seed in enumerate(seeds)
+        ]
+        for name, column in columns.items():
+            items = [row[name] for row in done]
+            setattr(rows, f"{name}_aug", in_form_of(column, items) if name == "images" else items)
+        return batch.fill_from_augmented_normalized_batch_(rows) if is_loose else rows
+
+    def _columns(self, rows: Any) -> dict[str, Any]:
+        names = [name.removesuffix("_unaug") for name in vars(rows) if name.endswith("_unaug")]
+        columns = {name: getattr(rows, f"{name}_unaug") for name in names}
+        columns = {name: column for name, column in columns.items() if column is not None}
+        for name in columns:
+            if name != "images" and name not in albumentations_columns.TO:
+                raise ValueError(f"Albumentations cannot augment {name}; give them as keypoints")
+            if name in _PROCESSORS and not self._has_processor(name):
+                argument = _PROCESSORS[name].removesuffix("es").removesuffix("s")
+                raise ValueError(
+                    f"the batch has {name}, but the pipeline was not told their format; build it "
+                    f"as A.Compose(..., {argument}_params=A.{argument.title()}Params(...))"
+                )
+        return columns
+
+    def _picture(self, row: dict[str, Any], seed: int) -> dict[str, Any]:
+        shape = row["images"].shape
+        given = {"image": row["images"]}
+        for name, convert in albumentations_columns.TO.items():
+            if name in row:
+                given |= convert(row[name], self._params(name), shape)
+            elif self._has_processor(name):  # it insists on its label fields
+                empty = albumentations_columns.empty(name, shape)
+                given |= convert(empty, self._params(name), shape)
+        got = self._run(given, seed)
+        image = got["image"] if got["image"].ndim == 3 else got["image"][..., None]
+        result = {"images": image}
+        for name, restore in albumentations_columns.FROM.items():
+            if name in row:
+                result[name] = restore(row[name], got, self._params(name), image.shape)
+        return result
+
+    def _has_processor(self, name: str) -> bool:
+        return _PROCESSORS.get(name) in getattr(self.pipeline, "processors", {})
+
+    def _params(self, name: str) -> Any:
+        """The format and the label fields of boxes or keypoints."""
+        key = _PROCESSORS.get(name)
+        return None if key is None else self.pipeline.processors[key].params
+
+    def _run(self, given: dict[str, Any], seed: int) -> dict[str, Any]:
+        got: dict[str, Any]
+        if hasattr(self.pipeline, "set_random_seed"):
+            self.pipeline.set_random_seed(seed)
+            got = self.pipeline(**given)
+        else:  # before 1.4.19 it draws from the global generators
+            with borrowed_generators(Seeds(0, 0)):
+                seed_generators(Seeds(seed, seed))
+                got = self.pipeline(**given)
+        return got

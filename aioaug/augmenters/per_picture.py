@@ -1,0 +1,100 @@
+"""Augmenters that take one picture at a time, as callables that take batches of any form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators, seed_generators
+from .._base.signatures import accepts
+from . import batch_forms
+
+
+def per_image(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An augmenter for pools out of a function of one image: `image -> image`.
+
+    With a parameter `rng` it gets a `numpy.random.Generator` for each image, otherwise it finds
+    `random`, `numpy.random` and OpenCV's generator seeded for each. The numbers depend on the
+    pool's seed, the batch's index and the image's place alone. Batches may have any form that
+    an imgaug augmenter takes; columns other than the images pass through. Images of an array come
+    back in an array if they have one shape and dtype, else in a list.
+
+    Raises:
+        TypeError: `function` is not callable.
+
+    Example::
+
+        async with AsyncPool(per_image(lambda image: image[::-1])) as pool: ...
+    """
+    if not callable(function):
+        raise TypeError(f"fn must be a callable image -> image, got {function!r}")
+    return PerImage(function)
+
+
+class PerPicture(ABC):
+    """A callable `(batch, rng) -> batch` that treats a batch's pictures one after the other."""
+
+    def __call__(self, batch: Any, rng: Any) -> Any:
+        return batch_forms.augment(batch, partial(self._augment_batch, rng=rng))
+
+    @abstractmethod
+    def _augment_batch(self, batch: Any, rng: Any) -> Any:
+        """Fill the `..._aug` columns of imgaug's `Batch` or `UnnormalizedBatch`."""
+
+    def _images(self, batch: Any) -> Sequence[Any]:
+        if batch.images_unaug is None:
+            raise ValueError(f"{self!r} needs batches with images, and this one has none")
+        images: Sequence[Any] = batch.images_unaug
+        return images
+
+
+class PerImage(PerPicture):
+    """What `per_image` makes."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._takes_rng = accepts(function, "rng")
+
+    def __repr__(self) -> str:
+        return f"per_image({getattr(self._function, '__qualname__', self._function)})"
+
+    def _augment_batch(self, batch: Any, rng: Any) -> Any:
+        images = self._images(batch)
+        seeds = seeds_of_pictures(rng, len(images))
+        # All code of this interpreter shares the global generators.
+        borrowed = nullcontext() if self._takes_rng else borrowed_generators(Seeds(0, 0))
+        with borrowed:
+            done = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
+        for name in [name for name in vars(batch) if name.endswith("_unaug")]:
+            setattr(batch, name.replace("_unaug", "_aug"), getattr(batch, name))
+        batch.images_aug = in_form_of(images, done)
+        return batch
+
+    def _one(self, image: Any, seed: int) -> Any:
+        import numpy as np
+
+        image = image.copy()  # the function may work in place
+        if self._takes_rng:
+            return self._function(image, rng=np.random.default_rng(seed))
+        seed_generators(Seeds(seed, seed))
+        return self._function(image)
+
+
+def seeds_of_pictures(rng: Any, count: int) -> list[int]:
+    """A seed for each picture of a batch."""
+    seeds: list[int] = rng.integers(SEED_LIMIT, size=count).tolist()
+    return seeds
+
+
+def in_form_of(images: Any, augmented: list[Any]) -> Any:
+    """Augmented images as an array, where the images were one and theirs have one shape."""
+    import numpy as np
+
+    if not isinstance(images, np.ndarray) or not augmented:
+        return augmented
+    if len({(image.shape, image.dtype) for image in map(np.asarray, augmented)}) > 1:
+        return augmented
+    return np.stack(augmented)

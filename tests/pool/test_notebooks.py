@@ -1,0 +1,77 @@
+"""What cells of a notebook define goes to the workers, in a real kernel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from programs_testing import SUPPORT, environment
+
+for name in ("nbclient", "ipykernel"):
+    pytest.importorskip(name)
+
+DEFINITIONS = """
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+import numpy as np, aioaug, imgaug.augmenters as iaa
+
+class Twice:
+    def __call__(self, batch):
+        return batch * 2
+
+def add_one(batch):
+    return batch + one
+
+@dataclass
+class Sample:
+    images: Any
+    labels: Any
+
+class Refused(Exception):
+    pass
+
+def refuse(batch):
+    raise Refused(batch.sum())
+
+one = 1
+picture = np.ones((1, 4, 4, 3), np.uint8)
+"""
+USE = """
+async def result(augmenter, batch):
+    async with aioaug.AsyncPool(augmenter, processes=1, start_method=METHOD) as pool:
+        return (await pool.map_batches([batch]))[0]
+
+sums = [
+    int(np.sum(await result(augmenter, picture)))
+    for augmenter in (
+        Twice(),
+        add_one,
+        lambda batch: batch * 3,
+        iaa.Lambda(func_images=lambda images, *_: [image * 4 for image in images]),
+        iaa.Convolve(matrix=lambda image, channels, rng: [np.full((1, 1), 5)] * channels),
+    )
+]
+sample = await result(iaa.Fliplr(1), Sample(picture, "label"))
+try:
+    await result(refuse, picture)
+except Refused as error:
+    refused = error.args[0]
+print(sums, type(sample) is Sample, sample.labels, refused)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_what_cells_define(method):
+    cells = [DEFINITIONS, USE.replace("METHOD", repr(method))]
+    ended = subprocess.run(
+        [sys.executable, str(SUPPORT / "run_cells.py")],
+        input=json.dumps(cells),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "[96, 96, 144, 192, 240] True label 48\n"
