@@ -236,8 +236,12 @@ class AsyncPool(AsyncResource):
     ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
         core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
-        self._life.name = None  # if they are dropped, it is the stream that warns
+        self.mute()
         return BatchStream(core, self._life)
+
+    def mute(self) -> None:
+        """Do not warn if the pool is dropped: what it is part of does."""
+        self._life.name = None
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.

@@ -16,6 +16,7 @@ from .callbacks import ParallelProcessParams
 from .file_source import CLASS_MODES, FileSource
 from .frames import frame_source
 from .iterator import ImageIterator
+from .keras_sequence import iterator_class
 from .listing import Lister, directory_source
 from .maker import BatchMaker
 from .producer import BatchProducer
@@ -70,7 +71,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
             in place of all that is done to files; the other callbacks are not called.
         noaug_preprocessing_function, preprocessing_function: `(params, x, **keywords) -> x`,
             with those of class_id, filename, batch_index, batch_class_ids and batch_filenames
-            that it names. `x` is `uint8` from files in the first and floats in the second.
+            that it names; or Keras' `(x) -> x`, if it needs no other positional argument. `x` is
+            `uint8` from files in the first and floats in the second.
         augmenter: one more step, by an imgaug augmenter or a callable, for a batch of images as
             they were loaded.
         on_error: "raise" ends the epoch with the error if a picture cannot be read; "skip" leaves
@@ -103,14 +105,23 @@ class ParallelImageDataGenerator(GeneratorSettings):
         save_prefix: str = "",
         save_format: str = "png",
         subset: str | None = None,
+        ignore_class_split: bool = False,
     ) -> ImageIterator:
         """Batches of arrays: `x`, `(x, y)` or `(x, y, sample_weight)`, without an end.
 
         `x` is an array (N,H,W,C); or a pair of it and an array, or a list of arrays, that are
         handed on beside it; or one of imgaug's batches, whose other columns `augmenter` moves
-        along. The validation subset is the first samples.
+        along. The validation subset is the first samples; both subsets must have all labels, unless
+        `ignore_class_split` says that these are no classes.
         """
-        source = array_source(x, y, sample_weight, self.split_of(subset), self.channel_axis)
+        source = array_source(
+            x,
+            y,
+            sample_weight,
+            self.split_of(subset),
+            self.channel_axis,
+            ignore_class_split=ignore_class_split,
+        )
         if source.columns is not None and self.ranges.moves_pixels:
             raise ValueError(
                 "x has columns that only augmenter can move along: leave out the ranges and flips "
@@ -141,13 +152,21 @@ class ParallelImageDataGenerator(GeneratorSettings):
         interpolation: str | None = "bilinear",
         list_valid_filenames_in_directory_function: Lister | None = None,
         class_counts: dict[str, int] | None = None,
+        keep_aspect_ratio: bool = False,
+        exif: bool = False,
+        full_batches: bool = True,
     ) -> ImageIterator:
         """Batches of the pictures in a directory with one subdirectory a class, by the epoch.
 
-        Every batch is full: the last one of an epoch goes on with its first samples. Pictures are
-        PNG, JPEG, BMP, PPM, TIFF, and `.npy` arrays; their size is (height, width). The order
-        within a class is alphabetical, or that of an index that `shuffle_index_dir` holds. This
-        call reads the directory, which takes a while for a large one.
+        Every batch is full: the last one of an epoch goes on with its first samples. With
+        `full_batches=False` it has only what is left, so that an epoch has each sample once, as
+        `predict` and `evaluate` need it.
+
+        Pictures are PNG, JPEG, BMP, PPM, TIFF, GIF, WebP, and `.npy` arrays; their size is (height,
+        width). With `keep_aspect_ratio` their middle is taken, in the proportions of `target_size`;
+        with `exif` they are turned upright as the camera says. The order within a class is
+        alphabetical, or that of an index in `shuffle_index_dir` or in the directory. This call
+        reads the directory, which takes a while for a large one.
 
         The validation subset is the first files of each class. `class_counts` is filled with the
         number of files of each class.
@@ -174,11 +193,21 @@ class ParallelImageDataGenerator(GeneratorSettings):
         )
         told = {
             "subset": subset,
+            "keep_aspect_ratio": keep_aspect_ratio,
+            "exif": exif,
             **_reading(directory, source, target_size, color_mode, interpolation),
             **self.saving(save_to_dir, save_prefix, save_format),
         }
         return self._iterator(
-            source, batch_size, shuffle, seed, told, ends=True, chosen=chosen, shape=batch_shape
+            source,
+            batch_size,
+            shuffle,
+            seed,
+            told,
+            ends=True,
+            full_batches=full_batches,
+            chosen=chosen,
+            shape=batch_shape,
         )
 
     def flow_from_dataframe(
@@ -201,6 +230,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         subset: str | None = None,
         interpolation: str | None = "nearest",
         validate_filenames: bool = True,
+        keep_aspect_ratio: bool = False,
+        exif: bool = False,
         **kwargs: Any,
     ) -> ImageIterator:
         """Batches of the pictures that a pandas data frame names, without an end.
@@ -208,7 +239,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         `x_col` holds their names in `directory`, or whole paths, and `y_col` what `class_mode`
         asks for: strings, for "categorical" also lists of them; for "raw" and "multi_output" (a
         list of columns) any values. `classes` chooses classes and their numbers. The validation
-        subset is the first rows. `dataframe` stays as it is.
+        subset is the first rows. Pictures are read as by `flow_from_directory`. `dataframe` stays
+        as it is.
         """
         class_mode = _modern(kwargs, class_mode)
         directory = None if directory is None else str(directory)
@@ -226,6 +258,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         )
         told = {
             "subset": subset,
+            "keep_aspect_ratio": keep_aspect_ratio,
+            "exif": exif,
             **_reading(directory, source, target_size, color_mode, interpolation),
             **self.saving(save_to_dir, save_prefix, save_format),
         }
@@ -240,6 +274,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
         told: dict[str, Any],
         *,
         ends: bool = False,
+        full_batches: bool = False,
         chosen: int | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> ImageIterator:
@@ -253,7 +288,15 @@ class ParallelImageDataGenerator(GeneratorSettings):
             told["batch_shape"] = _batch_shape(shape, size, target, color, self.data_format)
         params = ParallelProcessParams(image_data_generator=self, **told)
         chosen = check_seed(seed) if chosen is None else chosen
-        schedule = Schedule(source, self, batch_size=size, shuffle=shuffle, seed=chosen, wraps=ends)
+        schedule = Schedule(
+            source,
+            self,
+            batch_size=size,
+            shuffle=shuffle,
+            seed=chosen,
+            ends=ends,
+            full_batches=full_batches,
+        )
         producer = BatchProducer(
             schedule,
             BatchMaker(params),
@@ -261,7 +304,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
             workers=self.workers_for(told["subset"]),
             window=self.max_batches_pending,
         )
-        return ImageIterator(schedule, producer, seed=seed)
+        return iterator_class()(schedule, producer, params, seed=seed)
 
 
 def _reading(
