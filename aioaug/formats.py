@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Path = str | os.PathLike[str]
 
-# The name of the column, or the index, that holds the labels of rows.
+# The name of the column that holds the labels of rows.
 LABELS = "__index__"
 # The name under which HDF5 keeps a table, unless another one is asked for.
 HDF5_KEY = "batch"
@@ -56,8 +56,9 @@ def format_named(name: str) -> Format:
 
 def _read_csv(path: Path, **options: Any) -> pandas.DataFrame:
     frames = need("pandas", extra="dataframe")
-    if options.get("engine", "c") == "c" and int(frames.__version__.split(".")[0]) < 3:
-        # Later ones read floats exactly by themselves.
+    version = tuple(map(int, frames.__version__.split(".")[:2]))
+    if options.get("engine", "c") == "c" and version < (3, 1):
+        # Later ones read floats exactly by themselves, and say so to whoever asks for it.
         options.setdefault("float_precision", "round_trip")
     with _explained(path, "csv"):
         frame = frames.read_csv(path, **options)
@@ -78,6 +79,7 @@ def _write_csv(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
     # The digits that are enough for a float32 are read as another float64.
     short = {name: "float64" for name, kind in frame.dtypes.items() if kind in _SHORT_FLOATS}
     frame = frame.astype(short)
+    options.setdefault("index", False)
     if "mode" in options or not isinstance(path, str | os.PathLike):
         frame.to_csv(path, **options)
     else:

@@ -86,11 +86,11 @@ class BatchStream(AsyncBatches):
         # Not built fully if __init__ raised.
         core = getattr(self, "_core", None)
         if core is not None and core.phase is StreamPhase.RUNNING and core.home.ours:
-            self.drop()
+            self._drop()
             if core.home.live:  # else it ended with its loop
                 warn_of_drop(self, "'async with' or aclose()")
 
-    def drop(self) -> None:
+    def _drop(self) -> None:
         """Begin to end the stream, from the `__del__` of what it is part of, which warns."""
         self._core.drop()
         del self._core

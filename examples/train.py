@@ -67,7 +67,7 @@ async def train(augmenter: iaa.Augmenter, pictures: np.ndarray, is_face: np.ndar
     waiting = stepping = 0.0
     async with (
         aioaug.AsyncPool(augmenter, processes=-1, seed=1) as pool,
-        pool.imap_batches(shuffled(pictures, is_face), output_buffer_size=8) as stream,
+        pool.imap_batches(shuffled(pictures, is_face), output_buffer_size="auto") as stream,
     ):
         asked = time.perf_counter()
         async for batch in stream:

@@ -18,7 +18,7 @@ def train(augmenter: iaa.Augmenter, pictures: np.ndarray, is_face: np.ndarray) -
     waiting = stepping = 0.0
     with aioaug.blocking.Pool(augmenter, processes=-1, seed=1) as pool:
         asked = time.perf_counter()
-        for batch in pool.imap_batches(shuffled(pictures, is_face), output_buffer_size=8):
+        for batch in pool.imap_batches(shuffled(pictures, is_face), output_buffer_size="auto"):
             got = time.perf_counter()
             net.step(batch.images_aug, batch.data)  # meanwhile the next batches are augmented
             waiting, stepping = waiting + got - asked, stepping + time.perf_counter() - got

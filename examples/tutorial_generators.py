@@ -34,7 +34,7 @@ async def main() -> None:
         async with pool.imap_batches_unordered(from_afar()) as stream:  # each as it gets ready
             unordered = [batch.mean() async for batch in stream]
 
-        async with pool.imap_batches(from_disk(), output_buffer_size=4) as stream:
+        async with pool.imap_batches(from_disk(), output_buffer_size="auto") as stream:
             async for batch in stream:
                 print("one is enough:", batch.shape, batch.dtype)
                 break  # here the stream ends, and the generator is closed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,11 @@ import psutil
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "examples"
-ELSEWHERE = {"demo": "has tests of its own", "web_stream": "is a server: below"}
+ELSEWHERE = {
+    "demo": "has tests of its own",
+    "web_stream": "is a server: below",
+    "test_with_pytest": "pytest runs it: below",
+}
 SMALL = {"BATCHES": "2", "EPOCHS": "3", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -121,6 +126,17 @@ def test_tutorial_rate_limit():
         furthest = max(furthest, loaded - (requested - 1))
     assert (requested, loaded) == (12, 12)
     assert furthest == 5  # the output_buffer_size
+
+
+def test_with_pytest(tmp_path):
+    """As in a project of its own, which only says how long its fixtures' loops live."""
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
+    )
+    shutil.copy(FOLDER / "test_with_pytest.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_hello():

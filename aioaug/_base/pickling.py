@@ -13,12 +13,12 @@ import sys
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from multiprocessing import spawn
+from multiprocessing import process
 from types import FunctionType, ModuleType
 from typing import Any
 
 # Under these names multiprocessing tells a new process which main program it has to import.
-MAIN_KEYS = ("init_main_from_name", "init_main_from_path")
+MAIN_KEYS = BY_NAME, BY_PATH = ("init_main_from_name", "init_main_from_path")
 
 # The classes that this process has sent by value, or received whole.
 _known_classes: weakref.WeakSet[type] = weakref.WeakSet()
@@ -47,11 +47,16 @@ def flatten(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
 
 def main_program() -> dict[str, str]:
     """Where the main program of this process can be imported from; empty if it cannot be."""
-    data = spawn.get_preparation_data("")
-    path = data.get("init_main_from_path")
-    if path is not None and not os.path.exists(path):  # as of a program from standard input
+    main = sys.modules["__main__"]
+    module = getattr(getattr(main, "__spec__", None), "name", None)
+    if module is not None:
+        return {BY_NAME: module}
+    path = getattr(main, "__file__", None)
+    if path is None:
         return {}
-    return {key: data[key] for key in MAIN_KEYS if key in data}
+    path = os.path.normpath(os.path.join(process.ORIGINAL_DIR or "", path))  # type: ignore[attr-defined]
+    # There is no such file for a program from standard input.
+    return {BY_PATH: path} if os.path.exists(path) else {}
 
 
 def _collector(

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from .._aio.loops import LoopOwner
-from .._aio.tasks import acting, finish, running_loop
+from .._aio.tasks import acting, finish
 from .._base.results import BatchResult, Skipped, unwrap
 from ..errors import ClosedError
 from .feeder import Feeder
@@ -62,7 +62,8 @@ class StreamCore:
 
         Cancelled, it loses nothing: the next call gets what this one would have got.
         """
-        if self.home.loop is not running_loop("this BatchStream"):
+        loop = self.home.loop
+        if loop is None or loop is not asyncio._get_running_loop():
             self._come()
         if self._asking:
             raise RuntimeError(

@@ -105,6 +105,16 @@ class BackgroundProc(SharedMem, LoopResource):
         self._engine: ProcessEngine | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def dtypes(self) -> Sequence[Any] | None:
+        """The dtypes of the arrays; `None` until they are known."""
+        return self._spec.dtypes
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, ...]] | None:
+        """The shapes of the arrays; `None` until they are known."""
+        return self._spec.shapes
+
     async def start(self) -> None:
         """Start the processes, and in each the first call. Idempotent."""
         self._check_open()

@@ -6,7 +6,8 @@ import asyncio
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from contextlib import nullcontext
+from functools import cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -199,8 +200,16 @@ def fill(
     if kwargs.get("data") is not None:
         for array in arrays:
             array[...] = kwargs["data"]
-    target(arrays, shapes, *args, **kwargs)
+    target([array.view(_with_lock()) for array in arrays], shapes, *args, **kwargs)
     return arrays, since(begun)
+
+
+@cache
+def _with_lock() -> Any:
+    """A kind of array for targets that take the lock of what they fill, which nobody shares."""
+    import numpy as np
+
+    return type("FilledArray", (np.ndarray,), {"get_lock": staticmethod(nullcontext)})
 
 
 def _lost() -> asyncio.Future[Any]:

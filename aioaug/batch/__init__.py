@@ -21,7 +21,7 @@ from .dataset import Dataset
 from .decorators import action, apply_parallel, inbatch_parallel
 from .index import DatasetIndex, FilesIndex
 from .pipeline import Pipeline
-from .values import B, P, R
+from .values import B, F, P, R
 from .workers import shutdown, shutdown_async
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "DatasetIndex",
+    "F",
     "FilesIndex",
     "P",
     "ParallelError",

@@ -239,7 +239,7 @@ class Batch(BatchData):
 
         What `load` reads back is equal, whatever the labels: in tables, components (N,) are one
         column each, those of more dimensions one for each element. Tables widen dtypes where
-        they must: csv keeps neither their size nor, of texts, which of them look like numbers.
+        they must: csv is text, and keeps neither dtypes, bytes nor which texts look like others.
 
         Args:
             dst: without `fmt`, an array, of which the rows at the batch's labels are set; else

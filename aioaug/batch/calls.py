@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -77,7 +77,7 @@ class Task:
     @property
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
-        function = inspect.unwrap(getattr(self.function, "function", self.function))
+        function = inspect.unwrap(getattr(self.function, "__func__", self.function))
         return inspect.iscoroutinefunction(function)
 
     def begin(self, call: Call) -> Any:
@@ -100,6 +100,15 @@ class Task:
         """`perform` where nothing else runs: `random` and `numpy.random` are the item's, too."""
         seed_generators(batch_seeds(self._seed, call.position))
         return self.perform(call)
+
+    def for_workers(self) -> list[Callable[[Call], Any]]:
+        """`perform_alone`; of a method, first without the data of its batch, then with it."""
+        batch: Any = getattr(self.function, "__self__", None)
+        if not hasattr(type(batch), "without_data"):
+            return [self.perform_alone]
+        method: Any = self.function
+        light = type(method)(method.__func__, batch.without_data())
+        return [replace(self, function=light).perform_alone, self.perform_alone]
 
     @cached_property
     def _seed(self) -> int:
@@ -238,7 +247,7 @@ def _run(work: Work) -> Found:
                 concurrent.futures.wait([thread], _left(deadline))
         return dict(found)
     if work.place == "m":
-        return workers.run(work.task.perform_alone, work.calls, work.limits)
+        return workers.run(work.task.for_workers(), work.calls, work.limits)
     return workers.call(partial(_on_loop, work, shared=True))
 
 
@@ -258,7 +267,7 @@ async def _run_async(work: Work) -> Found:
                 await asyncio.wait([asyncio.wrap_future(thread)], timeout=_left(deadline))
         return dict(found)
     if work.place == "m":
-        return await workers.run_async(work.task.perform_alone, work.calls, work.limits)
+        return await workers.run_async(work.task.for_workers(), work.calls, work.limits)
     return await _on_loop(work, shared=False)
 
 

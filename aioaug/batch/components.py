@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .._base.optional import need
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -187,6 +189,29 @@ def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(data, dict):
         return {n: None if column is None else change(column) for n, column in data.items()}
     return None if data is None else change(data)
+
+
+def merged_column(kind: Any, batches: Sequence[Any], name: str | None) -> Any:
+    """A column of several batches, merged by their class; `None` if none of them has it."""
+    columns = [batch.get(component=name) for batch in batches]
+    empty = [column is None for column in columns]
+    if any(empty) and not all(empty):
+        raise ValueError(f"component {name!r} is None in some batches")
+    return None if all(empty) else kind.merge_component(name, columns)
+
+
+def joined(name: str | None, columns: Sequence[Any] | None) -> Any:
+    """One column out of several; `TypeError` unless all are arrays, lists or data frames."""
+    import numpy as np
+
+    if columns and all(isinstance(column, np.ndarray) for column in columns):
+        return np.concatenate(columns)
+    if columns and all(isinstance(column, list) for column in columns):
+        return [value for column in columns for value in column]
+    if columns and all(hasattr(column, "iloc") for column in columns):
+        return need("pandas", extra="dataframe").concat(columns)
+    kinds = ", ".join({type(column).__name__ for column in columns or ()})
+    raise TypeError(f"component {name!r} cannot be merged: unknown data type {kinds}")
 
 
 def crop(source: Any, labels: Any) -> Any:

@@ -16,6 +16,8 @@ from .components import (
     crop,
     crop_raw,
     each_column,
+    joined,
+    merged_column,
     named,
     rows,
     stack,
@@ -23,6 +25,7 @@ from .components import (
 from .decorators import action, finish_class
 from .index import DatasetIndex
 from .values import BatchRandom
+from .workers import DataNotSent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,6 +163,8 @@ class BatchData:
             return
         with self._lock:  # one thread loads, the others wait for it
             if self._pending and self._preloaded is not None:
+                if self._preloaded is DataNotSent:
+                    raise DataNotSent
                 preloaded, self._preloaded = self._preloaded, None
                 try:
                     self.load(src=preloaded)
@@ -283,12 +288,19 @@ class BatchData:
 
     # -- copies --
 
+    def without_data(self) -> Self:
+        """A twin to be sent to a worker, where whoever asks for its data gets `DataNotSent`."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self), _data=None, _preloaded=DataNotSent, _pending=False)
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         self._load_pending()  # of all that was preloaded, only this batch's part should travel
         return vars(self) | {"_lock": None, "_dataset": None, "pipeline": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        absent = state["_preloaded"] is DataNotSent
+        vars(self).update(state | {"_pending": absent or state["_pending"]})
         object.__setattr__(self, "_lock", threading.RLock())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -313,9 +325,9 @@ class BatchData:
     def from_data(cls, index: Any = None, data: Any = None) -> Self:
         """A batch of this data; without an index, its items are numbered.
 
-        A data frame's items keep their labels. A tuple, a dict and, with components, a list are
-        of columns, and the number of items is that of the first one's rows. Without components,
-        a list is of items.
+        Labels that are no ints are those of the rows in order. A data frame's items keep their
+        labels. A tuple, a dict and, with components, a list are of columns, and the number of items
+        is that of the first one's rows. Without components, a list is of items.
         """
         import numpy as np
 
@@ -326,7 +338,13 @@ class BatchData:
             column = next((column for column in data if column is not None), ())
         if index is None:
             index = data.index.to_numpy() if hasattr(data, "iloc") else np.arange(len(column))
-        return cls(index, preloaded=data)
+        batch = cls(index)
+        if batch.indices.dtype.kind in "iu" or hasattr(data, "iloc"):
+            return cls(index, preloaded=data)
+        if len(column) != len(batch):
+            raise ValueError(f"index has {len(batch)} labels for {len(column)} rows of data")
+        batch.data_setter = data
+        return batch
 
     @classmethod
     def merge(
@@ -357,7 +375,7 @@ class BatchData:
             raise ValueError("batches must not be empty")
         names = batches[0].components if components is None else named(components, ())
         kind = cls if batch_class is None else batch_class
-        first = {name: _merged(cls, batches, name) for name in names or (None,)}
+        first = {name: merged_column(cls, batches, name) for name in names or (None,)}
         size = sum(map(len, batches))
         limit, rest = size if batch_size is None else min(batch_size, size), None
         if limit < size:
@@ -367,24 +385,8 @@ class BatchData:
 
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
-        """One column out of the columns of several batches; to be overridden for other kinds.
-
-        Raises `TypeError` unless they are arrays.
-        """
-        import numpy as np
-
-        if not data or not all(isinstance(column, np.ndarray) for column in data):
-            kinds = ", ".join({type(column).__name__ for column in data or ()})
-            raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
-        return np.concatenate(data)
-
-
-def _merged(cls: type[BatchData], batches: Sequence[BatchData], name: str | None) -> Any:
-    column = [batch.get(component=name) for batch in batches]
-    empty = [each is None for each in column]
-    if any(empty) and not all(empty):
-        raise ValueError(f"component {name!r} is None in some batches")
-    return None if all(empty) else cls.merge_component(name, column)
+        """One column out of the columns of several batches; to be overridden for other kinds."""
+        return joined(component, data)
 
 
 def _new(kind: type[BatchData], size: int, columns: dict[Any, Any]) -> Any:

@@ -179,15 +179,16 @@ class UnboundCall:
     """A decorated method without its decorators, bound to a batch; it pickles by its name."""
 
     def __init__(self, method: Callable[..., Any], *bound: Any) -> None:
-        self.function = method
+        self.__func__ = method
         self._bound = bound
+        self.__self__ = bound[0] if bound else None
         self.__qualname__ = method.__qualname__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*self._bound, *args, **kwargs)
+        return self.__func__(*self._bound, *args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _find_unbound, (self.function.__module__, self.function.__qualname__, self._bound)
+        return _find_unbound, (self.__func__.__module__, self.__func__.__qualname__, self._bound)
 
 
 def _find_unbound(module: str, qualname: str, bound: tuple[Any, ...]) -> UnboundCall:

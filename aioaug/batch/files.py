@@ -16,7 +16,7 @@ from .. import formats
 from .._base.optional import need
 from .applying import apply_steps
 from .calls import drive
-from .components import Labels, named, stack
+from .components import Labels, named, objects, stack
 from .data import BatchData
 from .index import FilesIndex
 
@@ -60,7 +60,7 @@ def dump(
         return
     columns = {name: getattr(batch, name) for name in names}
     if form.tabular:
-        form.write(to_frame(batch.indices, columns), dst, **options)
+        form.write(to_frame(batch.indices, columns, fmt), dst, **options)
     else:
         columns = {name: column for name, column in columns.items() if column is not None}
         form.write({formats.LABELS: batch.indices, **columns}, dst, **options)
@@ -82,12 +82,21 @@ def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[st
     given = dict(options)
     post = given.pop("post", None)
     options = dict(given)
-    if fmt == "csv" and batch.indices.dtype.kind in "US":
-        options.setdefault("dtype", {formats.LABELS: str})  # "007" is a label, not a number
+    if fmt == "csv" and all(isinstance(label, str) for label in batch.indices.tolist()):
+        # "007" is a label, not a number. As bytes, since pandas may lose even texts like "nan".
+        if options.get("engine") == "pyarrow":
+            options.setdefault("dtype", {formats.LABELS: str})
+        else:
+            options.setdefault("converters", {formats.LABELS: str.encode})
     frame = formats.format_named(fmt).read(src, **options)
     if formats.LABELS in frame.columns:
-        frame = frame.set_index(formats.LABELS)
-    labels = frame.index.to_numpy()
+        labels = _as_array(frame.pop(formats.LABELS))
+        if fmt == "csv" and labels.dtype.hasobject:
+            labels = objects([x.decode() if isinstance(x, bytes) else x for x in labels])
+        frame.index = labels
+        frame.index.name = formats.LABELS
+    else:
+        labels = _as_array(frame.index)
     if batch.indices.dtype.kind in "mM":  # which may have been written as texts
         labels = labels.astype(batch.indices.dtype)
     frame = frame.iloc[_rows_of(batch, labels, src)]
@@ -202,36 +211,70 @@ def _unwrapped(results: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
 # -- tables --
 
 
-def to_frame(labels: NDArray[Any], columns: dict[str, Any]) -> pandas.DataFrame:
-    """A data frame of named columns, `labels` being its index.
+def to_frame(labels: NDArray[Any], columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
+    """A data frame of named columns for this format; the first one is of the labels.
 
-    Raises `ValueError` if there is a column without data, or one of objects that are arrays, or
-    two would have the same name.
+    An index would not do: HDF5 takes texts like "nan" for missing ones there.
+
+    Raises `ValueError` if there is a column without data, or one of objects that the format would
+    change, or two would have the same name.
     """
     import numpy as np
 
     frames = need("pandas", extra="dataframe")
     parts = []
-    for name, column in columns.items():
+    if formats.LABELS in columns:
+        raise ValueError(f"a component must not be called {formats.LABELS!r}")
+    for name, column in {formats.LABELS: labels, **columns}.items():
         if column is None:
             raise ValueError(f"component {name!r} holds no data")
         if hasattr(column, "iloc"):
             parts.append(column if hasattr(column, "columns") else column.to_frame(name))
             continue
         column = np.asarray(column)
-        if column.dtype.hasobject and any(isinstance(each, np.ndarray) for each in column.flat):
-            raise ValueError(f"a table cannot hold the arrays of {name!r}; fmt='blosc' can")
+        # pandas would take None among texts for NaN, and Arrow end NumPy's own bytes at a zero.
+        kept_as = object if column.dtype.kind in "OS" else None
+        if kept_as:
+            column = column.astype(object)
+            _check_objects(name, column.ravel().tolist(), fmt)
         shape = column.shape[1:]
-        part = frames.DataFrame(column.reshape(len(column), -1) if shape else column)
+        flat = column.reshape(len(column), -1) if shape else column
+        part = frames.DataFrame(flat, dtype=kept_as)
         part.columns = [name + "_".join(map(str, where)) for where in np.ndindex(*shape)]
         parts.append(part)
     frame = frames.concat([part.reset_index(drop=True) for part in parts], axis=1)
     repeated = frame.columns[frame.columns.duplicated()].tolist()
-    if repeated or formats.LABELS in frame.columns:
-        twice = ", ".join(map(str, repeated or [formats.LABELS]))
-        raise ValueError(f"two columns would be named {twice}")
-    frame.index = frames.Index(labels, name=formats.LABELS)
+    if repeated:
+        raise ValueError(f"two columns would be named {', '.join(map(str, repeated))}")
     return frame
+
+
+def _check_objects(name: str, values: list[Any], fmt: str) -> None:
+    """Raise `ValueError` if there are objects that this format would give back as others.
+
+    A missing text is `None` when it is read. HDF5 pickles what is no text, Arrow has a type for
+    each column, and csv has texts only, which is known.
+    """
+    import numpy as np
+
+    there = [each for each in values if not (each is None or _is_nan(each))]
+    kinds = {type(each) for each in there}
+    texts = all(issubclass(kind, str | bytes) for kind in kinds)
+    wrong = "arrays" if np.ndarray in kinds else None
+    if fmt != "csv" and texts and any(map(_is_nan, values)):
+        wrong = "NaN among texts"
+    if fmt == "feather" and not texts and any(each is None for each in values):
+        wrong = "None among other objects than texts"
+    if fmt == "feather" and any(issubclass(kind, dict | list | tuple | set) for kind in kinds):
+        wrong = "containers"
+    if fmt == "feather" and {str, bytes} <= kinds:
+        wrong = "both texts and bytes"
+    if wrong:
+        raise ValueError(f"{fmt} cannot hold {wrong} of {name!r}; fmt='blosc' can")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
 
 
 def from_frame(frame: pandas.DataFrame, names: Iterable[str]) -> dict[str, Any]:
@@ -258,11 +301,17 @@ def _elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
 
 
 def _as_array(column: Any) -> NDArray[Any]:
-    """A column of a table (N,); texts, if none is missing, as NumPy's own."""
+    """Columns of a table (N,) or (N,K); texts, if none is missing, as NumPy's own."""
     import numpy as np
 
     array: NDArray[Any] = column.to_numpy()
-    texts = array.dtype.kind not in "biufcmM" and len(array)
-    if texts and all(isinstance(each, str) for each in array):
+    if array.dtype.kind in "biufcmM" or not len(array):
+        return array
+    values = array.ravel().tolist()
+    if all(isinstance(each, str) for each in values):
         return np.array(array.tolist(), np.str_)
+    if all(isinstance(each, str) or each is None or _is_nan(each) for each in values):
+        # What pandas marks as missing depends on its version.
+        array = np.array([each if isinstance(each, str) else None for each in values], object)
+        return array.reshape(column.shape)
     return array

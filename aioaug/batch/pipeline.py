@@ -22,6 +22,8 @@ from .calls import Steps, drive, drive_async
 from .data import BatchData
 from .values import evaluate, seed_sequence
 
+_LEFT_OUT = ("rebatch", "update", "init_variable", "init_model", "train_model", "import_model")
+
 
 class _Action(NamedTuple):
     name: str
@@ -123,7 +125,10 @@ class Pipeline:
     def _check(self, name: str) -> None:
         kind = None if self.dataset is None else self.dataset.batch_class
         if kind is not None and not hasattr(getattr(kind, name, None), "action"):
-            raise AttributeError(f"{kind.__name__} has no action {name!r}; is it marked @action?")
+            left_out = "; batchflow has it, but it is left out here" if name in _LEFT_OUT else ""
+            raise AttributeError(
+                f"{kind.__name__} has no action {name!r}; is it marked @action?{left_out}"
+            )
 
     # -- all batches --
 

@@ -6,6 +6,7 @@ import operator
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,11 +30,15 @@ def make_rng(seed: Any = None) -> Generator:
 def seed_sequence(seed: Any = None) -> SeedSequence:
     """The `SeedSequence` of a seed: an int, a `SeedSequence`, a generator, or `None` for a new one.
 
+    A `RandomState` is drawn from, so each time it gives another one.
+
     Raises `TypeError` for anything else, and `ValueError` for a negative number.
     """
     import numpy as np
 
     seed = seed.bit_generator if isinstance(seed, np.random.Generator) else seed
+    if isinstance(seed, np.random.RandomState):
+        return np.random.SeedSequence(seed.randint(2**32, size=4, dtype=np.uint32).tolist())
     if isinstance(seed, np.random.BitGenerator):
         origin = seed.seed_seq  # of another kind where it was made of words of its own
         seed = origin if isinstance(origin, np.random.SeedSequence) else None
@@ -140,11 +145,48 @@ class BatchRandom:
 
 
 class Expression:
-    """Something that has another value for each batch."""
+    """Something that has another value for each batch; arithmetic with it makes another one."""
+
+    __iter__ = None  # with items, Python would take it for an endless sequence
+    __array_ufunc__ = None  # an array on the left would do it for each element
 
     def get(self, batch: Any, size: int | None = None) -> Any:
         """The value for `batch`; with `size`, that many of them."""
         raise NotImplementedError
+
+
+class _Computed(Expression):
+    """What a function returns for arguments, some of which may be expressions."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._call = function, args, kwargs
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        function, args, kwargs = evaluate(self._call, batch)
+        return function(*args, **kwargs)
+
+
+def F(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`F(function)(*args, **kwargs)` is what the function returns for each batch.
+
+    Example::
+
+        pipeline.scale(factor=F(len)(B.indices) / 2)
+    """
+    return partial(_Computed, function)
+
+
+def _arithmetic(name: str) -> None:
+    """Have an operator make an expression of its operands, with the expression on either side."""
+    operation = getattr(operator, name)
+    setattr(Expression, f"__{name}__", lambda *operands: _Computed(operation, *operands))
+    if name in _ON_BOTH_SIDES:
+        setattr(Expression, f"__r{name}__", lambda self, other: _Computed(operation, other, self))
+
+
+_ON_BOTH_SIDES = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+for _name in (*_ON_BOTH_SIDES, "neg", "abs", "getitem"):
+    _arithmetic(_name)
 
 
 class R(Expression):
@@ -221,8 +263,9 @@ class _Of(Expression):
     def __init__(self, name: str | None = None) -> None:
         self._name = name
 
-    def __call__(self, name: str | None = None) -> _Of:
-        return _Of(name)
+    def __call__(self, *args: Any, **kwargs: Any) -> Expression:
+        """Of `B` itself an attribute by its name; of an attribute what its call returns."""
+        return _Of(*args) if self._name is None else _Computed(_called, self, *args, **kwargs)
 
     def __getattr__(self, name: str) -> _Of:
         if name.startswith("__"):
@@ -238,8 +281,15 @@ class _Of(Expression):
         return f"B.{self._name}" if self._name else "B()"
 
 
+def _called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return function(*args, **kwargs)
+
+
 B = _Of()
-"""The batch at work: `B.images` or `B("images")` is an attribute of it, `B()` is itself."""
+"""The batch at work: `B.images` or `B("images")` is an attribute of it, `B()` is itself.
+
+`B.images[0]`, `B.scale * 2 + 1` and `B.method(argument)` are what that gives for each batch.
+"""
 
 
 def evaluate(value: Any, batch: Any) -> Any:

@@ -30,6 +30,14 @@ Items = Sequence[Any]
 # The outcome for each item by its place; an item without one was not done in time.
 Found = dict[int, Outcome[Any]]
 
+
+class DataNotSent(BaseException):
+    """A function asked for data that did not travel with it; it is to be called again with it.
+
+    No `Exception`, so that the function does not take it for an error of its own.
+    """
+
+
 # Each worker's share of the items goes to it in so many pieces.
 _PIECES = 4
 
@@ -58,9 +66,9 @@ class _SharedEngine:
         self._ending: set[asyncio.Task[None]] = set()
         self._runs: set[asyncio.Task[Found]] = set()
 
-    async def run(self, fn: Function, items: Items, limits: Limits) -> Found:
-        """Call `fn` for each item; shutting down waits for it."""
-        task = asyncio.ensure_future(self._run(fn, items, limits))
+    async def run(self, fns: Sequence[Function], items: Items, limits: Limits) -> Found:
+        """Call a function for each item; shutting down waits for it."""
+        task = asyncio.ensure_future(self._run(fns, items, limits))
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
         try:
@@ -84,24 +92,42 @@ class _SharedEngine:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    async def _run(self, fn: Function, items: Items, limits: Limits) -> Found:
-        workers = limits.workers or system.available()
-        size = math.ceil(len(items) / (_PIECES * workers))
-        turns = asyncio.Semaphore(limits.workers or 2 * workers)
+    async def _run(self, fns: Sequence[Function], items: Items, limits: Limits) -> Found:
         found: Found = {}
-
-        async def one(first: int) -> None:
-            async with turns:
-                outcomes = await self._piece(workers, fn, items[first : first + size])
-            found.update(enumerate(outcomes, first))
-
+        light, *whole = fns
         try:
             async with asyncio.timeout(limits.timeout):
-                await together(map(one, range(0, len(items), size)))
+                await self._round(light, items, range(len(items)), _PIECES, limits, found)
+                again = [place for place, outcome in found.items() if _lacks_data(outcome)]
+                for fn in whole if again else ():
+                    # One piece for each worker, since the data goes along with every piece.
+                    await self._round(fn, items, sorted(again), 1, limits, found)
         except TimeoutError:
             # Workers may be stuck in what nobody waits for any more.
             self._retire(self._engine)
         return found
+
+    async def _round(
+        self,
+        fn: Function,
+        items: Items,
+        places: Sequence[int],
+        pieces: int,
+        limits: Limits,
+        found: Found,
+    ) -> None:
+        """Put the outcomes for the items at some places into `found`, piece by piece."""
+        workers = limits.workers or system.available()
+        size = math.ceil(len(places) / (pieces * workers))
+        turns = asyncio.Semaphore(limits.workers or 2 * workers)
+
+        async def one(first: int) -> None:
+            piece = places[first : first + size]
+            async with turns:
+                outcomes = await self._piece(workers, fn, [items[place] for place in piece])
+            found.update(zip(piece, outcomes, strict=True))
+
+        await together(map(one, range(0, len(places), size)))
 
     async def _piece(self, workers: int, fn: Function, items: Items) -> list[Outcome[Any]]:
         """The outcomes for some items; one that takes the others down with it fails alone."""
@@ -157,23 +183,26 @@ _shared: _SharedEngine | None = None
 _parents: list[_SharedEngine] = []
 
 
-def run(fn: Function, items: Items, limits: Limits) -> Found:
-    """Call `fn` for each item in worker processes."""
+def run(fns: Sequence[Function], items: Items, limits: Limits) -> Found:
+    """Call the first function for each item in worker processes.
+
+    The second one, if there is one, is called for items for which the first lacks data.
+    """
     worker_main.refuse_nested_pool()
     shared = _the_shared()
     try:
-        return shared.bridge.call(shared.run, fn, items, limits)
+        return shared.bridge.call(shared.run, fns, items, limits)
     except KeyboardInterrupt:
         shared.abandon()
         raise
 
 
-async def run_async(fn: Function, items: Items, limits: Limits) -> Found:
+async def run_async(fns: Sequence[Function], items: Items, limits: Limits) -> Found:
     """`run`, without blocking the event loop; cancelled, it abandons the calls."""
     worker_main.refuse_nested_pool()
     shared = _the_shared()
     try:
-        return await shared.bridge.call_async(shared.run, fn, items, limits)
+        return await shared.bridge.call_async(shared.run, fns, items, limits)
     except asyncio.CancelledError:
         shared.abandon()
         raise
@@ -222,5 +251,19 @@ def _taken_away() -> _SharedEngine | None:
         return shared
 
 
+def _lacks_data(outcome: Outcome[Any]) -> bool:
+    """Whether the function asked for data, or gave back the batch that lacks it."""
+    if isinstance(outcome, Failure):
+        return isinstance(outcome.error, TransportError)
+    return outcome.value is DataNotSent
+
+
 def _attempts(state: None, fn: Function, items: Items) -> list[Outcome[Any]]:
-    return [attempt(fn, item) for item in items]
+    return [attempt(_value_or_need, fn, item) for item in items]
+
+
+def _value_or_need(fn: Function, item: Any) -> Any:
+    try:
+        return fn(item)
+    except DataNotSent:
+        return DataNotSent

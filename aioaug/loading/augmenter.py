@@ -143,7 +143,7 @@ class BackgroundAugmenter(BackgroundIterator):
         self._next = None
 
     def _drop(self) -> None:
-        self._stream.drop()
+        self._stream._drop()
         super()._drop()
 
     def _ask(self) -> None:

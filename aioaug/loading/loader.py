@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
-from .._aio.tasks import acting, drop_tasks, ended, finish, together
 from .._base.arguments import check_not_async, whole
-from .._base.results import Failure, Success
 from .._base.seeding import check_seed
-from .._streaming.sources import PATIENCE, open_source
+from .._streaming.sources import open_source
 from .._worker import main as worker_main
 from ..errors import ClosedError
 from .base import LOST, BackgroundIterator
 from .loaded_queue import LoadedQueue
+from .loader_run import LoaderRun
 from .workers import (
     LoaderWorker,
     ProcessLoaderWorker,
@@ -24,8 +22,6 @@ from .workers import (
     ThreadLoaderWorker,
     called_here,
 )
-
-_END = object()
 
 
 class BatchLoader(BackgroundIterator):
@@ -73,22 +69,19 @@ class BatchLoader(BackgroundIterator):
     ) -> None:
         if not threaded:
             worker_main.refuse_nested_pool()
-        super().__init__()
-        self.queue = LoadedQueue(whole("queue_size", queue_size, low=2), self._claim)
+        self.queue = LoadedQueue(whole("queue_size", queue_size, low=2), _claim_of(self))
         self.nb_workers = whole("nb_workers", nb_workers, low=1)
         self.threaded = threaded
         self.effective_seed = check_seed(seed)
         if load is not None and not callable(load):
             raise TypeError(f"load must be callable, got {load!r}")
         check_not_async("load", load)
-        self._loaders = list(self._open(load_batch_func, load))
-        self._alive = 0
-        self._running: asyncio.Task[None] | None = None
-        self._working: set[asyncio.Task[Any] | None] = set()
+        self._run = LoaderRun(list(self._open(load_batch_func, load)), self.queue)
+        super().__init__()
 
     def count_workers_alive(self) -> int:
         """The number of workers that are still loading."""
-        return self._alive
+        return self._run.alive
 
     def all_finished(self) -> bool:
         """Whether loading has ended; the queue may still hold batches."""
@@ -97,9 +90,7 @@ class BatchLoader(BackgroundIterator):
     async def start(self) -> None:
         """Start all workers. Idempotent, and without effect after the end."""
         self._claim()
-        if self._running is None and not self._over:
-            self._alive = sum(loader.workers for loader in self._loaders)
-            self._running = asyncio.create_task(self._run())
+        self._run.begin()
 
     async def get_batch(self) -> Any:
         """The next batch, or `None`, again and again, when there are no more."""
@@ -114,16 +105,18 @@ class BatchLoader(BackgroundIterator):
         its own clean-up only for a short time if the call is cancelled.
         """
         self._claim()
-        self._over, self._lost = True, False
-        self.queue.end(drop=True)
-        if acting() in self._working:
-            return  # a source has called this; when it returns, `_pull` ends all workers
-        if self._running is not None:
-            self._running.cancel()
-            await finish(ended((self._running,)), patience=PATIENCE)
-        await self._home.buried()
-        self._alive = 0
-        self._home.release()
+        self._lost = False
+        if await self._run.end():
+            await self._home.buried()
+            self._home.release()
+
+    @property
+    def _over(self) -> bool:
+        return self._run.over
+
+    @_over.setter
+    def _over(self, over: bool) -> None:
+        self._run.over = over
 
     def _open(self, batches: Any, load: Callable[[Any], Any] | None) -> Iterator[LoaderWorker]:
         if load is not None:
@@ -149,76 +142,25 @@ class BatchLoader(BackgroundIterator):
                 yield LoaderWorker(ProcessSource(batches, self.effective_seed, number))
 
     def _abandon(self) -> Iterable[Callable[[], object]]:
-        if self._running is None or (self._running.done() and not self._running.cancelled()):
-            return
-        yield partial(drop_tasks, (self._running, *self._working))
-        yield from [loader.abandon for loader in self._loaders]
-        self._running = None
-        self._alive = 0
-        self.queue.abandon(ClosedError(LOST))
+        ends = self._run.abandon()
+        if ends:
+            self.queue.abandon(ClosedError(LOST))
+        return ends
 
-    async def _run(self) -> None:
-        try:
-            await together(self._work(loader) for loader in self._loaders)
-        except Exception as error:  # of a source's own clean-up
-            self.queue.put(Failure(error))
-        finally:
-            self._alive = 0
-            self._over = True
-            self.queue.end()
+    def _at_work(self) -> bool:
+        return self._run.begun
 
-    async def _work(self, loader: LoaderWorker) -> None:
-        """Load with one worker to its end. Errors go into the queue, as the batches do."""
-        me = asyncio.current_task()
-        self._working.add(me)
-        places = asyncio.Semaphore(loader.concurrency)
-        making: set[asyncio.Task[None]] = set()
-        kill = True
-        try:
-            while (item := await self._pull(loader)) is not _END:
-                if not loader.concurrency:
-                    self.queue.put(Success(item))
-                    continue
-                await places.acquire()
-                task = asyncio.create_task(self._make(loader, item))
-                making.add(task)
-                task.add_done_callback(making.discard)
-                task.add_done_callback(lambda _: places.release())
-            while making:
-                await asyncio.wait(making)
-            kill = False
-        finally:
-            for task in making:
-                task.cancel()
-            await finish(_close(loader, making, kill))
-            self._working.discard(me)
-            self._alive -= loader.workers
-
-    async def _pull(self, loader: LoaderWorker) -> Any:
-        """The next item, with a place in the queue for its batch."""
-        await self.queue.reserve()
-        try:
-            (item,) = await loader.source.pull(1)
-        except StopAsyncIteration:
-            self.queue.cancel()
-            item = _END
-        except Exception as error:
-            self.queue.put(Failure(error))
-            item = _END
-        if self._over:  # the source has called `terminate`, which did not cancel this task
-            raise asyncio.CancelledError
-        return item
-
-    async def _make(self, loader: LoaderWorker, item: Any) -> None:
-        try:
-            self.queue.put(Success(await loader.make(item)))
-        except Exception as error:
-            self.queue.put(Failure(error))
+    def _drop(self) -> None:
+        self._home.end_dropped(self._run.cancel, self._run.abandon)
 
 
-async def _close(loader: LoaderWorker, making: set[asyncio.Task[None]], kill: bool) -> None:
-    try:
-        await loader.source.aclose()
-    finally:
-        await loader.aclose(kill=kill)
-        await ended(making)
+def _claim_of(loader: BatchLoader) -> Callable[[], None]:
+    """The loader's check of who uses its queue; the queue does not keep the loader alive by it."""
+    reference = weakref.ref(loader)
+
+    def claim() -> None:
+        owner = reference()
+        if owner is not None:
+            owner._claim()
+
+    return claim

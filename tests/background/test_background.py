@@ -356,7 +356,7 @@ async def test_wrong_arguments(way, arguments, error, message):
 async def test_a_target_that_does_not_pickle(way):
     lock = threading.Lock()
     with pytest.raises(aioaug.TransportError, match="a lock that a function holds"):
-        proc = await do(way.BackgroundProc, lambda: np.zeros(lock.locked()))
+        proc = await do(way.BackgroundProc, lambda: np.zeros(1 + lock.locked()))
         await do(proc.get)
 
 
@@ -545,3 +545,19 @@ def test_what_is_dropped_is_ended_and_warned_of():
     while children() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert children() == []
+
+
+async def test_arrays_of_targets_have_a_lock_to_take():
+    async with background.SharedQ() as queue:
+        queue.startproc([np.float32], [(2, 2)], bg.fills_with_lock)
+        (found,) = await queue.get()
+    assert type(found) is np.ndarray
+    assert found.tolist() == [[3, 3], [3, 3]]
+
+
+async def test_dtypes_and_shapes_are_known_once_they_are_seen():
+    async with background.BackgroundProc(bg.two_arrays, n_proc=1) as process:
+        await process.get()
+        assert process.shapes == [array.shape for array in bg.two_arrays()]
+        assert process.dtypes == [array.dtype for array in bg.two_arrays()]
+    assert background.BackgroundProc(bg.two_arrays).shapes is None

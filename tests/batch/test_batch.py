@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 import pytest
 from aioaug import batch as package
-from aioaug.batch import Batch, Dataset, DatasetIndex
+from aioaug.batch import B, Batch, Dataset, DatasetIndex, F
+from aioaug.batch.values import evaluate, make_rng
 from batch_testing import Pictures, Two, double
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -388,7 +389,7 @@ def test_merge_none():
     with pytest.raises(ValueError, match="batch_size"):
         Two.merge(pair, batch_size=0)
     with pytest.raises(TypeError, match="list"):
-        Two.merge([Two.from_data([0], ([5], None))])
+        Two.merge([Two.from_data([0], ({0: 5}, None)), Two.from_data([0], ([5], None))][::-1])
     with pytest.raises(TypeError, match="batches"):
         Two.merge([1])
 
@@ -420,3 +421,53 @@ def test_to_array():
 def test_chaining():
     made = Two.from_data(data=(np.arange(3), np.arange(3)))
     assert made.do_nothing().apply_parallel(double, src="images").to_array(src="masks") is made
+
+
+# -- what users of batchflow reach for first --
+
+
+def test_from_data_with_names_as_labels():
+    made = Two.from_data(index=["a", "b"], data=(np.arange(2), np.arange(2) + 5))
+    assert made["b"].masks == 6
+    assert Batch.from_data(index=["a", "b"], data=np.arange(2) * 3)["b"] == 3
+    with pytest.raises(ValueError, match="index has 2 labels for 3 rows"):
+        Two.from_data(index=["a", "b"], data=(np.arange(3), None))
+
+
+def test_merge_of_lists_and_frames():
+    pandas = pytest.importorskip("pandas")
+    parts = [Two.from_data(data=([1, 2], pandas.DataFrame({"x": [n, n + 1]}))) for n in (0, 10)]
+    merged, rest = Two.merge(parts, batch_size=3)
+    assert merged.images == [1, 2, 1]
+    assert merged.masks["x"].tolist() == [0, 1, 10]
+    assert rest.images == [2]
+
+
+def test_expressions_are_worked_out_for_each_batch():
+    made = Two([0, 1], preloaded=(np.array([3, 4]), None))
+    made.create_attrs(scale=5)
+    for expression, value in (
+        (B.scale * 2 + 1, 11),
+        (100 - B.scale, 95),
+        (2**B.scale, 32),
+        (-B.scale, -5),
+        (B.images[1] % 3, 1),
+        (B.get_attrs()["scale"], 5),
+        (np.arange(2)[1] + B.scale, 6),
+        (F(len)(B.indices) / 4, 0.5),
+        (F(max)(1, B.scale), 5),
+        (B("scale"), 5),
+    ):
+        assert evaluate(expression, made) == value
+
+
+def test_a_random_state_is_a_seed():
+    numbers = [make_rng(np.random.RandomState(1)).integers(10**9) for _ in range(2)]
+    assert numbers[0] == numbers[1] != make_rng(np.random.RandomState(2)).integers(10**9)
+    state = np.random.RandomState(1)
+    assert make_rng(state).integers(10**9) != make_rng(state).integers(10**9)
+
+
+def test_what_is_left_out_says_so():
+    with pytest.raises(AttributeError, match=r"'rebatch'.*left out"):
+        Dataset(3).pipeline().rebatch(2)

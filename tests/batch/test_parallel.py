@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from aioaug import TransportError, WorkerDied, batch
 from aioaug._aio.tasks import in_thread
 from aioaug.batch import B, Batch, P, ParallelError, R, apply_parallel, inbatch_parallel
+from aioaug.batch import workers as batch_workers
 from batch_testing import (
     TARGETS,
     Pictures,
@@ -459,8 +461,9 @@ def test_a_death_fails_its_item_alone():
 
 
 def test_what_cannot_be_carried():
+    lock = threading.Lock()
     with pytest.raises(ParallelError) as caught:
-        make().apply_parallel(lambda item: item, src="images", target="mpc")
+        make().apply_parallel(lambda item: lock, src="images", target="mpc")
     assert len(caught.value.errors) == 4
     assert isinstance(caught.value.__cause__, TransportError)
     with pytest.raises(ParallelError) as caught:
@@ -658,6 +661,33 @@ def test_decorated_methods(target):
     assert made.awaited().threads.tolist() == [410, 412, 414, 416]
     assert Pictures.plus.action["method"].__name__ == "plus"
     assert Pictures._plus_.__name__ == "_plus_"
+
+
+def test_methods_in_processes_get_the_data_of_their_batch_when_they_ask_for_it():
+    made = make(kind=Pictures)
+    made.create_attrs(bias=1)
+    assert made.beside(target="mpc").found.tolist() == [142, 143, 144, 145]
+    copies = made.itself(target="mpc").found
+    assert [copy.labels.tolist() for copy in copies] == [[20, 30, 40, 50]] * 4
+    assert made.summed_labels().results == [142, 143, 144, 145]
+    with pytest.raises(ParallelError, match="assemble") as caught:
+        made.beside(target="mpc", no_such_argument=1)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("kind", ["plus", "named"])
+def test_methods_in_processes_travel_without_the_data_of_their_batch(kind, monkeypatch):
+    sent = []
+    run = batch_workers.run
+    monkeypatch.setattr(
+        batch_workers,
+        "run",
+        lambda fns, *args: sent.append(len(pickle.dumps(fns[0]))) or run(fns, *args),
+    )
+    made = Pictures(np.arange(2), preloaded=(np.zeros((2, 100_000)), np.zeros((2, 100_000))))
+    getattr(made, kind)(target="mpc")
+    assert max(sent) < 5_000
+    assert made.data is not None
 
 
 async def test_decorated_methods_have_twins():

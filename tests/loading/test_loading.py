@@ -460,7 +460,7 @@ def test_large_results_of_small_questions_come_in_shared_memory():
         loader = aioaug.BatchLoader(range(8), threaded=False, load=bg.large)
         async with loader:
             assert [len(batch) async for batch in loader] == [1 << 20] * 8
-            (line,) = loader._loaders
+            (line,) = loader._run._loaders
             return line._engine.meter.bytes
 
     assert asyncio.run(main()) >= 4 << 20

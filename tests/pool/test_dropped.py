@@ -44,12 +44,12 @@ def drops(*names):
 
 
 async def gone():
-    """Until no worker is left. Without processes an error has the frames of the engine itself."""
+    """Until no worker and no task is left."""
     if not multiprocessing.active_children():
         await asyncio.sleep(0.05)
         gc.collect()
     async with asyncio.timeout(SOON):
-        while multiprocessing.active_children():
+        while multiprocessing.active_children() or len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)
 
 
@@ -163,6 +163,25 @@ async def augmenter():
     return background
 
 
+async def full_loader():
+    loader = aioaug.BatchLoader(bg.without_end, queue_size=2, nb_workers=2, threaded=False)
+    await loader.get_batch()
+    await asyncio.sleep(0.3)
+    return loader
+
+
+async def busy_loader():
+    loader = aioaug.BatchLoader([0.05] * 99, queue_size=50, load=aug.sleep_for, threaded=False)
+    await loader.get_batch()
+    return loader
+
+
+async def threaded_loader():
+    loader = aioaug.BatchLoader(bg.without_end, queue_size=2, nb_workers=2)
+    await loader.get_batch()
+    return loader
+
+
 async def proc():
     background = aioaug.BackgroundProc(bg.one_array)
     await background.get()
@@ -180,7 +199,14 @@ async def shared_queue():
 
 @pytest.mark.parametrize(
     ("start", "name"),
-    [(augmenter, "BackgroundAugmenter"), (proc, "BackgroundProc"), (shared_queue, "SharedQ")],
+    [
+        (augmenter, "BackgroundAugmenter"),
+        (full_loader, "BatchLoader"),
+        (busy_loader, "BatchLoader"),
+        (threaded_loader, "BatchLoader"),
+        (proc, "BackgroundProc"),
+        (shared_queue, "SharedQ"),
+    ],
 )
 async def test_what_works_in_the_background_ends_when_it_is_dropped(start, name):
     with drops(name):

@@ -236,6 +236,7 @@ def serving(folder, *command):
         output, _ = server.communicate(timeout=PATIENCE)
     assert_gone(family)
     assert "Traceback" not in output
+    assert "leaked" not in output
 
 
 def test_uvicorn_that_reloads(tmp_path):
@@ -260,6 +261,21 @@ def test_hypercorn(tmp_path, workers):
         answer = asked(port)
         assert len(answer["workers"]) in (1, 2)
         assert answer["server"] not in answer["workers"]
+
+
+def test_gunicorn_that_loads_the_app_before_it_forks(tmp_path):
+    """A pool at the top of the app belongs to the process that uses it, in each of them anew."""
+    pytest.importorskip("gunicorn")
+    build = "aioaug.AsyncPool(aug.pid_of, processes=2)"
+    app = APP.replace(build, "pool").replace("@async", f"pool = {build}\n\n@async")
+    (tmp_path / "app.py").write_text(app)
+    port = free_port()
+    address = ("--bind", f"127.0.0.1:{port}", "--workers", "2", "--no-control-socket")
+    worker = ("-k", "uvicorn.workers.UvicornWorker")
+    with serving(tmp_path, "gunicorn", "app:app", "--preload", *address, *worker):
+        first = asked(port)
+        second = asked(port, lambda answer: answer["server"] != first["server"])
+        assert not set(first["workers"]) & set(second["workers"])
 
 
 def asked(port, wanted=lambda answer: True):

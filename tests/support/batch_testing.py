@@ -32,6 +32,21 @@ class Pictures(Batch):
     def plus(self, image, by=1):
         return image + by + self.bias
 
+    @apply_parallel(src="images", dst="found")
+    def beside(self, image, pickled=None):
+        try:
+            return image + self.labels.sum()
+        except Exception:
+            return None
+
+    @apply_parallel(src="images", dst="found")
+    def itself(self, image):
+        return self.deepcopy()
+
+    @inbatch_parallel(init="indices", post="collected", target="mpc")
+    def summed_labels(self, label):
+        return label + self.labels.sum()
+
     @apply_parallel
     def noisy(self, item):
         return item + self.random.random()
@@ -186,7 +201,7 @@ def pid(item):
 
 
 def unpicklable(item):
-    return (lambda: item) if item == 1 else item
+    return threading.Lock() if item == 1 else item
 
 
 def nested(item):
