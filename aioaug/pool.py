@@ -236,12 +236,8 @@ class AsyncPool(AsyncResource):
     ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
         core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
-        self.mute()
+        self._mute()
         return BatchStream(core, self._life)
-
-    def mute(self) -> None:
-        """Do not warn if the pool is dropped: what it is part of does."""
-        self._life.name = None
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.
@@ -274,6 +270,10 @@ class AsyncPool(AsyncResource):
 
     async def _leave(self, error: BaseException | None) -> None:
         await (self.close() if error is None else self.terminate())
+
+    def _mute(self) -> None:
+        """Do not warn if the pool is dropped: what it is part of does."""
+        self._life.name = None
 
     def _stream(
         self,

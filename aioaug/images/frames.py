@@ -46,10 +46,9 @@ def frame_source(
     if split is not None:
         start, stop = (int(part * len(frame)) for part in split)
         frame = frame.iloc[start:stop]
-    many = f"{len(frame)} {'' if validate_filenames else 'non-'}validated image filenames"
-    log.info(
-        "Found %s%s.", many, f" belonging to {len(class_indices)} classes" * bool(class_indices)
-    )
+    checked = "validated" if validate_filenames else "non-validated"
+    of_classes = f" belonging to {len(class_indices)} classes" if class_indices else ""
+    log.info("Found %d %s image filenames%s.", len(frame), checked, of_classes)
     labels: Any = None
     if class_mode == "multi_output":
         labels = [np.array(frame[column].tolist()) for column in y_col]

@@ -13,7 +13,7 @@ from .._pictures.reading import CHANNELS, INTERPOLATIONS
 from .._worker.main import refuse_nested_pool
 from .arrays import ArraySource, array_source
 from .callbacks import ParallelProcessParams
-from .file_source import CLASS_MODES, FileSource
+from .file_source import FileSource
 from .frames import frame_source
 from .iterator import ImageIterator
 from .keras_sequence import iterator_class
@@ -33,6 +33,11 @@ class ParallelImageDataGenerator(GeneratorSettings):
     A sample is loaded, converted and resized; then come `noaug_preprocessing_function`,
     `augmenter`, one random transformation, `preprocessing_function`, `standardize`, and the cast
     to `dtype`. Pictures are (H,W,C), or (C,H,W) with `data_format="channels_first"`.
+
+    Files are PNG, JPEG, BMP, PPM, TIFF, GIF, WebP, of which the first frame is read, and `.npy`
+    arrays. They are resized to `target_size`, (height, width); with `keep_aspect_ratio` their
+    middle is, in the same proportions. With `exif` they are turned upright first, as the camera
+    says.
 
     Building it starts nothing; each of the `flow` methods returns an `ImageIterator` with workers
     of its own. With the same seed it makes the same batches, whatever the number of workers,
@@ -158,56 +163,39 @@ class ParallelImageDataGenerator(GeneratorSettings):
     ) -> ImageIterator:
         """Batches of the pictures in a directory with one subdirectory a class, by the epoch.
 
-        Every batch is full: the last one of an epoch goes on with its first samples. With
-        `full_batches=False` it has only what is left, so that an epoch has each sample once, as
-        `predict` and `evaluate` need it.
+        The last batch of an epoch is filled up with its first samples. With `full_batches=False` it
+        is what is left, so that `predict` and `evaluate` get each sample once.
 
-        Pictures are PNG, JPEG, BMP, PPM, TIFF, GIF, WebP, and `.npy` arrays; their size is (height,
-        width). With `keep_aspect_ratio` their middle is taken, in the proportions of `target_size`;
-        with `exif` they are turned upright as the camera says. The order within a class is
-        alphabetical, or that of an index in `shuffle_index_dir` or in the directory. This call
-        reads the directory, which takes a while for a large one.
-
-        The validation subset is the first files of each class. `class_counts` is filled with the
-        number of files of each class.
+        The order within a class is that of an index in `shuffle_index_dir`, or in the directory,
+        where it begins as the alphabetical one. The validation subset is the first files of each
+        class. `class_counts` is filled with the number of files of each class. This call reads the
+        directory, which takes a while for a large one.
 
         Raises:
             RuntimeError: a class has no pictures.
             FileNotFoundError: there is no such directory, or none for one of `classes`.
         """
-        one_of("class_mode", class_mode, CLASS_MODES)
         directory = str(directory)
-        chosen = check_seed(seed)
+        used = check_seed(seed)
         source = directory_source(
             directory,
             classes,
             self.split_of(subset),
             follow_links=follow_links,
             shuffle_index_dir=shuffle_index_dir,
-            seed=chosen,
+            seed=used,
             limit=self.max_samples_per_class,
             lister=list_valid_filenames_in_directory_function,
             class_counts=class_counts,
             class_mode=class_mode,
             dtype=self.dtype,
         )
-        told = {
-            "subset": subset,
-            "keep_aspect_ratio": keep_aspect_ratio,
-            "exif": exif,
-            **_reading(directory, source, target_size, color_mode, interpolation),
-            **self.saving(save_to_dir, save_prefix, save_format),
-        }
+        told = _reading(directory, source, target_size, color_mode, interpolation)
+        told |= self.saving(save_to_dir, save_prefix, save_format)
+        told |= {"subset": subset, "keep_aspect_ratio": keep_aspect_ratio, "exif": exif}
+        told["batch_shape"] = batch_shape
         return self._iterator(
-            source,
-            batch_size,
-            shuffle,
-            seed,
-            told,
-            ends=True,
-            full_batches=full_batches,
-            chosen=chosen,
-            shape=batch_shape,
+            source, batch_size, shuffle, seed, told, ends=True, full_batches=full_batches, used=used
         )
 
     def flow_from_dataframe(
@@ -239,8 +227,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
         `x_col` holds their names in `directory`, or whole paths, and `y_col` what `class_mode`
         asks for: strings, for "categorical" also lists of them; for "raw" and "multi_output" (a
         list of columns) any values. `classes` chooses classes and their numbers. The validation
-        subset is the first rows. Pictures are read as by `flow_from_directory`. `dataframe` stays
-        as it is.
+        subset is the first rows. `dataframe` stays as it is.
         """
         class_mode = _modern(kwargs, class_mode)
         directory = None if directory is None else str(directory)
@@ -256,13 +243,9 @@ class ParallelImageDataGenerator(GeneratorSettings):
             validate_filenames=validate_filenames,
             dtype=self.dtype,
         )
-        told = {
-            "subset": subset,
-            "keep_aspect_ratio": keep_aspect_ratio,
-            "exif": exif,
-            **_reading(directory, source, target_size, color_mode, interpolation),
-            **self.saving(save_to_dir, save_prefix, save_format),
-        }
+        told = _reading(directory, source, target_size, color_mode, interpolation)
+        told |= self.saving(save_to_dir, save_prefix, save_format)
+        told |= {"subset": subset, "keep_aspect_ratio": keep_aspect_ratio, "exif": exif}
         return self._iterator(source, batch_size, shuffle, seed, told)
 
     def _iterator(
@@ -275,25 +258,25 @@ class ParallelImageDataGenerator(GeneratorSettings):
         *,
         ends: bool = False,
         full_batches: bool = False,
-        chosen: int | None = None,
-        shape: tuple[int, ...] | None = None,
+        used: int | None = None,
     ) -> ImageIterator:
         refuse_nested_pool()
         if not len(source):
             raise ValueError("there are no samples")
+        shape = told.get("batch_shape")
         size = whole("batch_size", self.batch_size or (shape[0] if shape else batch_size), low=-1)
         size = len(source) if size == -1 else whole("batch_size", size, low=1)
         if "target_size" in told:
             target, color = told["target_size"], told["color_mode"]
             told["batch_shape"] = _batch_shape(shape, size, target, color, self.data_format)
         params = ParallelProcessParams(image_data_generator=self, **told)
-        chosen = check_seed(seed) if chosen is None else chosen
+        used = check_seed(seed) if used is None else used
         schedule = Schedule(
             source,
             self,
             batch_size=size,
             shuffle=shuffle,
-            seed=chosen,
+            seed=used,
             ends=ends,
             full_batches=full_batches,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Awaitable, Callable
+from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -80,7 +81,9 @@ class ImageIterator(AsyncResource):
         self._bridge = BlockingBridge(type(self).__name__, producer)  # for callers that block
         self._entered = False
         self._last: MadeBatch | None = None  # without its batch
-        self._places: dict[int, int] | None = None  # of the batches that Keras asked for
+        # While Keras asks for an epoch: the number of the batch that it got for each number.
+        self._given: dict[int, int] | None = None
+        self._giving = count()
         source = schedule.source
         self.seed = seed
         self.effective_seed = schedule.seed
@@ -158,7 +161,7 @@ class ImageIterator(AsyncResource):
 
     def reset(self) -> None:
         """Have the next batch be the first of an epoch; what was made ahead is dropped."""
-        self._places = self._last = None
+        self._given = self._last = None
         self._producer.restart()
 
     def on_epoch_begin(self) -> None:
@@ -167,7 +170,7 @@ class ImageIterator(AsyncResource):
         It does so in an order of its own, which nothing could be made ahead in. So `it[i]` is the
         next batch meanwhile, whatever `i` is, if the flow shuffles its samples itself.
         """
-        self._places = {} if self.shuffle else None
+        self._given, self._giving = {} if self.shuffle else None, count()
 
     def on_epoch_end(self) -> None:
         """Begin the next epoch, if any batch was taken of this one, as Keras asks for."""
@@ -230,8 +233,10 @@ class ImageIterator(AsyncResource):
             number += len(self)
         if not 0 <= number < len(self):
             raise ValueError(f"there is no batch {index}: an epoch has {len(self)}")
-        if (places := self._places) is not None:
-            number = places.setdefault(number, len(places))
+        if (given := self._given) is not None:
+            if number not in given:
+                given[number] = next(self._giving)  # in one step, as several threads may ask
+            number = given[number]
         made = self._there(self._producer.batch_at, number)
         self._accept(made)
         return made.batch

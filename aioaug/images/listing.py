@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from .._base import atomic
-from .file_source import FileSource
+from .._base.arguments import one_of
+from .file_source import CLASS_MODES, FileSource
 from .files import SUFFIXES
 
 _FOLDER = ".index"  # where mltk keeps them
@@ -74,6 +75,7 @@ def directory_source(
     dtype: np.dtype[Any],
 ) -> FileSource:
     """The files of every class, one class after the other; `RuntimeError` names an empty one."""
+    one_of("class_mode", class_mode, CLASS_MODES)
     names = class_names(directory) if classes is None else list(classes)
     filenames: list[Any] = []
     labels: list[int] = []

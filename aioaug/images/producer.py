@@ -132,7 +132,7 @@ class BatchProducer:
         if there:
             for stream in (self._stream, self._walk):
                 if stream is not None:
-                    stream.drop()
+                    stream._drop()
             self._pool = self._stream = self._walk = None  # which ends with the last reference
         return there
 
@@ -162,7 +162,7 @@ class BatchProducer:
         if self._pool is None:
             self.schedule.started()
             pool = AsyncPool(self._maker, self._workers, seed=0, engine=self._engine)
-            pool.mute()
+            pool._mute()
             await pool.__aenter__()
             self._pool = pool
             if self.closed:  # meanwhile

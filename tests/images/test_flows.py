@@ -552,7 +552,7 @@ def test_pictures_may_be_turned_upright(tmp_path, suffix, color_mode):
         upright = image.transpose(Image.Transpose.ROTATE_270).convert("RGB")
     (tmp_path / "a" / "000.png").unlink()
     generator = ParallelImageDataGenerator(**FAST)
-    given = {"target_size": (50, 40), "class_mode": None, "color_mode": color_mode}
+    given = {"target_size": (50, 40), "class_mode": None, "color_mode": color_mode, "batch_size": 1}
     ((x,),) = first(generator.flow_from_directory(tmp_path, exif=True, **given))
     expected = np.array(upright.convert("L" if color_mode == "grayscale" else "RGB"))
     assert np.abs(x - np.atleast_3d(expected)).mean() < 4
@@ -564,7 +564,7 @@ def test_pictures_may_be_turned_upright(tmp_path, suffix, color_mode):
 def test_pictures_may_keep_their_proportions(tmp_path, size, box):
     make_pictures(tmp_path, {"a": 1}, size=(40, 50))
     flow = ParallelImageDataGenerator(**FAST).flow_from_directory(
-        tmp_path, target_size=size, class_mode=None, keep_aspect_ratio=True
+        tmp_path, target_size=size, batch_size=1, class_mode=None, keep_aspect_ratio=True
     )
     ((x,),) = first(flow)
     with Image.open(tmp_path / "a" / "000.png") as image:
