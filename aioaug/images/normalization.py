@@ -99,7 +99,8 @@ def _whitening(x: Array, epsilon: float) -> Array | WhiteningMatrix:
     be nothing but noise.
     """
     vectors, values, _ = np.linalg.svd(x.T, full_matrices=False)
-    there = values > values.max(initial=0) * max(x.shape) * np.finfo(values.dtype).eps
+    rounding = math.sqrt(max(x.shape)) * np.finfo(values.dtype).eps
+    there = values > values.max(initial=0) * rounding
     scale = math.sqrt(len(x)) / (values[there] + epsilon)
     factor = vectors[:, there] * np.sqrt(scale)
     full = 2 * factor.shape[1] > factor.shape[0]
