@@ -79,6 +79,14 @@ def test_signatures_begin_as_the_originals_do():
         assert positional == names
 
 
+def test_the_generator_of_images_is_there_when_it_is_asked_for(tmp_path):
+    assert blocking.ParallelImageDataGenerator is ParallelImageDataGenerator
+    with pytest.raises(AttributeError, match="has no attribute 'Pole'"):
+        _ = blocking.Pole
+    program = "import sys, aioaug.blocking; print(sys.modules.keys() & {'aioaug.images', 'numpy'})"
+    assert run_program(tmp_path / "imports.py", program).stdout == "set()\n"
+
+
 def test_building_a_pool_starts_nothing():
     pool = blocking.Pool(aug.nothing, 2, 20, 1)
     assert (pool.augseq, pool.processes, pool.maxtasksperchild, pool.seed) == (
