@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from contextlib import suppress
 
 from .iterator import ImageIterator
 
@@ -15,15 +14,14 @@ def iterator_class() -> type[ImageIterator]:
     Keras takes nothing else for a data set, and is not to be imported here for those who do not use
     it.
     """
-    return _derived(tuple(dict.fromkeys(_bases())))
+    return _derived(_bases())
 
 
-def _bases() -> list[type]:
-    found = [sys.modules.get("keras"), sys.modules.get("tf_keras")]
-    with suppress(Exception):  # TensorFlow imports its Keras when it is first asked for
-        found.append(sys.modules["tensorflow"].keras)
+def _bases() -> tuple[type, ...]:
+    # One of these is `tensorflow.keras`, too. Keras 3 has its `PyDataset` under both names.
+    found = [sys.modules.get(name) for name in ("keras", "tf_keras")]
     bases = [getattr(getattr(one, "utils", None), "Sequence", None) for one in found]
-    return [base for base in bases if base is not None]
+    return tuple(base for base in bases if base is not None)
 
 
 @functools.cache

@@ -87,10 +87,8 @@ if __name__ == "__main__":
     check()
 """
 
-installed = {
-    "keras": find_spec("keras") and find_spec("jax"),
-    "tf_keras": find_spec("tf_keras"),
-}
+BACKEND = next((name for name in ("jax", "torch", "tensorflow") if find_spec(name)), None)
+INSTALLED = {"keras": BACKEND and find_spec("keras"), "tf_keras": find_spec("tf_keras")}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +101,7 @@ def pictures(tmp_path_factory):
     "keras",
     [
         pytest.param(name, marks=pytest.mark.skipif(not there, reason=f"{name} is missing"))
-        for name, there in installed.items()
+        for name, there in INSTALLED.items()
     ],
 )
 @pytest.mark.parametrize("body", [FITS, PREDICTS], ids=["fit", "predict"])
@@ -117,7 +115,7 @@ def test_models_take_iterators(pictures, tmp_path, keras, body):
         env=os.environ
         | {
             "PYTHONPATH": str(Path(aioaug.__file__).parent.parent),
-            "KERAS_BACKEND": "jax",
+            "KERAS_BACKEND": BACKEND or "",
             "TF_CPP_MIN_LOG_LEVEL": "3",
         },
     )
