@@ -12,6 +12,14 @@ from ..augmenters import batch_forms
 from .sample_rows import SampleRows, pick, pick_columns
 
 
+# As Keras begins these messages.
+_SAME_LENGTH = {
+    "y": "`x` (images tensor) and `y` (labels)",
+    "sample_weight": "`x` (images tensor) and `sample_weight`",
+    "x[1]": "All of the arrays in `x`",
+}
+
+
 class ArraySource:
     """Rows of arrays: images, what accompanies them, labels and weights."""
 
@@ -94,9 +102,13 @@ def array_source(
     size = len(held)
     labels = None if y is None else np.asarray(y)
     weights = None if weights is None else np.asarray(weights)
-    for name, values in [("y", labels), ("sample_weight", weights), *(("x[1]", e) for e in extras)]:
+    beside = [("y", labels), ("sample_weight", weights), *(("x[1]", extra) for extra in extras)]
+    for name, values in beside:
         if values is not None and len(values) != size:
-            raise ValueError(f"x has {size} images, but {name} has {len(values)} rows")
+            raise ValueError(
+                f"{_SAME_LENGTH[name]} should have the same length: x has {size} images, but "
+                f"{name} has {len(values)} rows"
+            )
     source = ArraySource(images, columns=columns, extras=extras, labels=labels, weights=weights)
     return source if split is None else _part(source, split, ignore_class_split)
 
@@ -131,8 +143,8 @@ def _part(source: ArraySource, split: tuple[float, float], ignore_class_split: b
         np.unique(source.labels[:middle]), np.unique(source.labels[middle:])
     ):
         raise ValueError(
-            "training and validation subsets have different classes: shuffle x and y, or set "
-            "ignore_class_split if y are no classes"
+            "Training and validation subsets have different number of classes after the split, or "
+            "different ones: shuffle x and y, or set ignore_class_split if y are no classes"
         )
     here = slice(start, stop)
     return ArraySource(

@@ -158,9 +158,23 @@ def test_no_choice_is_the_default_of_keras():
     assert first(generator.flow(X))[0].dtype == np.float32
 
 
-def test_what_lies_beside_images_is_named():
-    with pytest.raises(ValueError, match=r"x has 5 images, but x\[1\] has 9 rows"):
-        ParallelImageDataGenerator().flow((X, np.zeros(9)))
+@pytest.mark.parametrize(
+    ("given", "keras_says", "name"),
+    [
+        ({"x": (X, np.zeros(9))}, "All of the arrays in `x`", "x[1]"),
+        ({"x": X, "y": np.zeros(9)}, "`x` (images tensor) and `y` (labels)", "y"),
+        (
+            {"x": X, "sample_weight": np.zeros(9)},
+            "`x` (images tensor) and `sample_weight`",
+            "sample_weight",
+        ),
+    ],
+)
+def test_what_lies_beside_images_is_named(given, keras_says, name):
+    with pytest.raises(ValueError, match="should have the same length") as caught:
+        ParallelImageDataGenerator().flow(**given)
+    assert str(caught.value).startswith(keras_says)
+    assert str(caught.value).endswith(f"x has 5 images, but {name} has 9 rows")
 
 
 # Directories.
