@@ -11,7 +11,6 @@ from .._pictures import Array
 from ..augmenters import batch_forms
 from .sample_rows import SampleRows, pick, pick_columns
 
-
 # As Keras begins these messages.
 _SAME_LENGTH = {
     "y": "`x` (images tensor) and `y` (labels)",
