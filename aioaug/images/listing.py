@@ -155,7 +155,7 @@ def _listed(folder: Path, name: str) -> list[str]:
     for path in (_index(folder, name), folder / _FOLDER / f"{name}.txt"):
         with suppress(OSError):
             # No other end of a line: a name may well have a character that Unicode calls one.
-            lines = os.fsdecode(path.read_bytes()).split("\n")[:-1]
+            lines = filter(None, os.fsdecode(path.read_bytes()).split("\n"))
             return [re.sub(r"\\(.)", lambda pair: pair[1].replace("n", "\n"), one) for one in lines]
     return []
 

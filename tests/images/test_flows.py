@@ -390,7 +390,7 @@ def test_the_index_in_the_directory(writable):
 def test_an_index_of_another_program_is_read(writable):
     names = [f"a/{number:03}.png" for number in range(9, -1, -1)]
     (writable / ".index").mkdir()
-    (writable / ".index" / "a.txt").write_text("".join(f"{name}\n" for name in names))
+    (writable / ".index" / "a.txt").write_text("\n".join(names))
     assert ParallelImageDataGenerator().flow_from_directory(writable).filenames[:10] == names
 
 
