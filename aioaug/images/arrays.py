@@ -41,8 +41,11 @@ class ArraySource:
         self.filenames: list[Any] = []
 
     def __len__(self) -> int:
-        held = self.columns.images_unaug if self.images is None else self.images
-        return len(held)
+        return len(self._held)
+
+    @property
+    def _held(self) -> Any:
+        return self.columns.images_unaug if self.images is None else self.images
 
     def read(self, numbers: list[int]) -> SampleRows:
         """Copies of the rows with these numbers."""
@@ -71,10 +74,9 @@ class ArraySource:
         return self.labels
 
     @property
-    def image_shape(self) -> tuple[int, ...] | None:
-        """That of each image."""
-        held = self.columns.images_unaug if self.images is None else self.images
-        return np.shape(held)[1:] or None
+    def image_shape(self) -> tuple[int, ...]:
+        """That of the first image; batches are only made of images of one shape."""
+        return np.shape(self._held[0])
 
 
 def array_source(
