@@ -171,6 +171,16 @@ def drop_tasks(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
                 break
 
 
+def forget_cancellation(task: asyncio.Task[Any]) -> None:
+    """Take the error out of a task that was cancelled, which keeps it.
+
+    By its traceback it keeps alive all that ran in the task, and, when `asyncio.run` cancelled it
+    on Python 3.12, that keeps the task alive in turn.
+    """
+    with suppress(asyncio.CancelledError):
+        task.exception()
+
+
 async def together(work: Iterable[Coroutine[Any, Any, Any] | asyncio.Task[Any]]) -> None:
     """Run all at once. If one fails, or the caller is cancelled, end the others before going on."""
     tasks = [asyncio.ensure_future(each) for each in work]

@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from .._aio.tasks import acting, drop_tasks
+from .._aio.tasks import acting, drop_tasks, forget_cancellation
 from .._base.results import BatchResult, Failure
 from ..engines.limits import MOST_PER_PULL
 from ..stats import Meter
@@ -180,15 +180,19 @@ class Feeder:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if task.cancelled():
+            forget_cancellation(task)
         self._slots += 1
         self._launch()
         self._landing.set()
         self._tell()
 
     def _reader_ended(self, reader: asyncio.Task[None]) -> None:
-        if not reader.cancelled():
+        if reader.cancelled():
+            forget_cancellation(reader)
+        else:
             self.closing_error = reader.exception()
-        self._reader = None  # the error that it was cancelled with refers to this
+        self._reader = None
         self._tell()
 
     def _tell(self) -> None:

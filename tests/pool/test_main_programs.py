@@ -118,9 +118,18 @@ def test_what_no_worker_can_import_is_sent(tmp_path, command, method):
     assert done == (["imported as __main__", "96"], "")
 
 
+# Python 3.13 reads what is not typed there line by line, each of them whole.
+PROMPT = """
+import numpy as np
+import aioaug
+pool = aioaug.AsyncPool(lambda batch: batch * 2, processes=1)
+print((await pool.map_batches([np.ones((1, 4, 4, 3), np.uint8)]))[0].sum())
+await pool.close()
+"""
+
+
 def test_the_prompt_of_asyncio(tmp_path):
-    text = HEAD + "\nawait main(Twice(), picture, None)\n"
-    lines, _ = ended(["-i", "-m", "asyncio"], tmp_path, text)
+    lines, _ = ended(["-i", "-m", "asyncio"], tmp_path, PROMPT)
     assert "96" in " ".join(lines).split()
 
 
