@@ -503,6 +503,9 @@ def test_boxes_and_keypoints_are_moved_along(processes):
                 flipped += column == 26 - label
     assert 0 < flipped < 10
     assert batch.images_aug is None
+    assert iterator.x is batch
+    listed = ParallelImageDataGenerator().flow(UnnormalizedBatch(images=[*images, images[0, 1:]]))
+    assert listed.image_shape == (20, 30, 3)
     with pytest.raises(ValueError, match="only augmenter can move"):
         ParallelImageDataGenerator(rotation_range=5).flow(batch)
 
