@@ -24,11 +24,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # opencv-python-headless, which needs nothing.
 HEADLESS = ["--no-binary", "imgaug", "--build-constraint", ".ci/build-constraints.txt"]
 # Prints the lowest versions that pyproject.toml allows, as constraints; Python 3.11 can read it.
+# What the benchmark compares with is left out, which would hold back what other packages bring.
 LOWEST = r"""
 import re, tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-for group in project["dependencies"], *project["optional-dependencies"].values():
+extras = project["optional-dependencies"]
+del extras["bench"]
+for group in project["dependencies"], *extras.values():
     for requirement in group:
         if found := re.match(r"([\w.-]+)>=([\w.]+)[^;]*(;.*)?$", requirement):
             print(f"{found[1]}=={found[2]}{found[3] or ''}")

@@ -7,7 +7,7 @@ The packages and modules, from the ground up; each imports only from those above
     pictures    _pictures
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts
-    faces       loading  background  formats  batch  images
+    faces       loading  background  formats  batch  images  notebook
     doors       blocking  bench  cli
 """
 
@@ -31,6 +31,7 @@ from .errors import (
     WorkerDied,
 )
 from .loading import BackgroundAugmenter, BatchLoader, LoadedQueue
+from .notebook import PictureGrid, Progress, progress, show
 from .pool import AsyncPool
 from .shortcuts import augment_batches, augmenter_pool, run
 from .stats import Stats
@@ -49,6 +50,8 @@ __all__ = [
     "LimitError",
     "LoadedQueue",
     "MissingExtra",
+    "PictureGrid",
+    "Progress",
     "RemoteError",
     "RemoteTraceback",
     "SharedArray",
@@ -61,8 +64,10 @@ __all__ = [
     "augmenter_pool",
     "chain",
     "per_image",
+    "progress",
     "register_form",
     "run",
+    "show",
 ]
 
 __version__ = "0.1.0"

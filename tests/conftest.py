@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 
 import anyio
@@ -43,13 +44,43 @@ def pytest_asyncio_loop_factories(config, item):
     return factories
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    _keep_pairs_quick(items)
     # Blocking twins bring a loop of their own; once is enough for them.
     items[:] = [item for item in items if not re.search(r"\[uvloop-.*blocking", item.name)]
     for item in items:
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.fixturenames.insert(0, "no_task_left")
             item.fixturenames.append("no_blocking_calls")
+
+
+def _keep_pairs_quick(items):
+    """Of the tests marked `pairwise`, slow all but enough to hold each pair of values."""
+    families: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("pairwise"):
+            families.setdefault(item.function, []).append(item)
+    for family in families.values():
+        pairs = {item: _pairs(item) for item in family}
+        open_pairs = set().union(*pairs.values())
+        while open_pairs:
+            best = max(pairs, key=lambda item: len(pairs[item] & open_pairs))
+            open_pairs -= pairs.pop(best)
+        for item in pairs:
+            item.add_marker(pytest.mark.slow)
+
+
+def _pairs(item):
+    values = [(name, repr(value)) for name, value in sorted(item.callspec.params.items())]
+    return set(combinations(values, 2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_objects_are_not_searched():
+    """Else each of many `gc.collect()` searches all modules and tests: a quarter of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,16 +25,17 @@ def named(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _SHORTAGES:
             raise
-        raise _refused(what, error, error.errno) from error
+        raise shortage(what, error, error.errno) from error
     except RuntimeError as error:
         if _NO_THREAD not in str(error):
             raise
-        raise _refused(what, error, errno.EAGAIN) from error
+        raise shortage(what, error, errno.EAGAIN) from error
 
 
-def _refused(what: str, error: Exception, number: int) -> LimitError:
+def shortage(what: str, why: object, number: int) -> LimitError:
+    """The error for what the system refused, with the limits that an error number stands for."""
     limits = ", ".join(f"{name} is {value}" for name, value in _limits(number) if value is not None)
-    return LimitError(f"{what} cannot be had: {error}; {limits or _UNTOLD[number]}; {_REMEDY}")
+    return LimitError(f"{what} cannot be had: {why}; {limits or _UNTOLD[number]}; {_REMEDY}")
 
 
 _REMEDY = "use fewer workers, close what is not needed, or raise the limit"

@@ -97,7 +97,7 @@ class AlbumentationsPipeline(PerPicture):
         if hasattr(self.pipeline, "set_random_seed"):
             self.pipeline.set_random_seed(seed)
             got = self.pipeline(**given)
-        else:  # before 1.4.19 it draws from the global generators
+        else:  # version 1.4.19 draws from the global generators
             with borrowed_generators(Seeds(0, 0)):
                 seed_generators(Seeds(seed, seed))
                 got = self.pipeline(**given)

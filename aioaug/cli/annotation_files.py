@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._pictures.drawing import drawn_on
 from ..errors import UnreadablePictureError
 
 if TYPE_CHECKING:
@@ -66,13 +67,8 @@ class Annotations:
 
     def drawn_on(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """A copy of the picture with boxes and points drawn on it, in a size that fits it."""
-        size = max(3, max(pixels.shape[:2]) // 60)
         columns = self.columns(pixels.shape)
-        for boxes in columns.get("bounding_boxes", ()):
-            pixels = boxes.draw_on_image(pixels, color=(255, 215, 0), size=max(1, size // 3))
-        for points in columns.get("keypoints", ()):
-            pixels = points.draw_on_image(pixels, color=(255, 0, 80), size=size)
-        return pixels
+        return drawn_on(pixels, {name: column[0] for name, column in columns.items()})
 
     def encode(self) -> bytes:
         """The content of a file that `read` understands."""

@@ -120,6 +120,7 @@ def test_a_pool_may_be_entered_on_the_next_loop(run):
 
 @pytest.mark.parametrize("end", ["close", "terminate", "stop"])
 @pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.pairwise
 def test_ends_from_a_later_loop(run, engine, end, busy):
     pool = AsyncPool(aug.slow, processes=2, engine=engine)
 
@@ -235,6 +236,7 @@ def test_a_pool_that_was_ended_belongs_to_no_loop(run, elsewhere):
 
 @pytest.mark.parametrize("way", ["cancelled", "dropped"])
 @pytest.mark.parametrize("kind", ["list", "thread", "async"])
+@pytest.mark.pairwise
 def test_a_stream_cannot_go_on(run, engine, way, kind, recwarn):
     async def numbers():
         for number in endless():

@@ -162,6 +162,8 @@ def columns():
 async def test_albumentations_by_hand():
     """The same as the pipeline itself makes of each picture, with its seed."""
     pipeline = albumentations()
+    if not hasattr(pipeline, "set_random_seed"):
+        pytest.skip("this version has no seed of its own")
     (batch,) = await mapped(pipeline, [UnnormalizedBatch(**columns())])
     rng = np.random.default_rng(batch_seeds(SEED, 0))
     for place, seed in enumerate(seeds_of_pictures(rng, 3)):

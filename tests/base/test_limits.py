@@ -199,6 +199,29 @@ async def main():
     assert result_of(tmp_path, body) == "[1]"
 
 
+def test_a_fork_server_that_fails_by_itself(tmp_path):
+    """The system refuses something to it; it then ends, and the next worker has another one."""
+    body = """
+import resource
+
+async def main():
+    async with aioaug.AsyncPool(aug.nothing, 1) as pool:
+        await pool.map_batches([0])
+        server = multiprocessing.forkserver._forkserver._forkserver_pid
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (3, 3))
+        async with aioaug.AsyncPool(aug.nothing, 1) as another:
+            await another.map_batches([0])
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+    code, _, err = run(tmp_path, SERVER + body)
+    assert code == 1
+    assert "OSError: [Errno 24] Too many open files" in err  # the server's own words
+    last = err.splitlines()[-1]
+    assert last.startswith("aioaug.errors.LimitError: a worker process cannot be had: ")
+
+
 # A real limit
 
 LIMITED = """

@@ -43,6 +43,7 @@ async def goes_on(pool):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize("moment", ["batch", "call", "result"])
+@pytest.mark.pairwise
 async def test_with_a_batch_in_hand(moment, deed, mode):
     guilty = OnUnpickling(deed) if moment == "batch" else (moment, deed)
     batches = [guilty if number == GUILTY else number for number in range(COUNT)]
@@ -60,6 +61,7 @@ async def test_with_a_batch_in_hand(moment, deed, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.pairwise
 async def test_with_nothing_to_do(deed, mode):
     async with make_pool() as pool:
         await pool.map_batches([("later", deed)] * 2, chunksize=1)
@@ -70,6 +72,7 @@ async def test_with_nothing_to_do(deed, mode):
 
 @pytest.mark.parametrize("mode", ["ordered", "unordered"])
 @pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.pairwise
 async def test_with_the_buffer_full(deed, mode):
     """Of `map_batches` no buffer is ever full."""
     async with make_pool() as pool:
@@ -86,6 +89,7 @@ async def test_with_the_buffer_full(deed, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.pairwise
 async def test_when_the_augmenter_is_unpickled(deed, mode, monkeypatch):
     monkeypatch.setattr(import_module("aioaug._streaming.options"), "_START_SECONDS", 0.6)
     pool = make_pool(OnUnpickling(deed))

@@ -95,6 +95,7 @@ USES = [list_of, failed_batch, stream_to_its_end, stream_left, stream_of_a_faili
 
 
 @pytest.mark.parametrize("use", USES)
+@pytest.mark.pairwise
 async def test_a_pool_that_is_dropped_ends(use, engine):
     """As by a notebook's cell that is run again."""
     with drops("AsyncPool"):

@@ -307,6 +307,7 @@ async def test_the_pool_shortcut():
 
 @pytest.mark.parametrize("end", ["close", "terminate", "aclose"])
 @pytest.mark.parametrize("place", ["at its end", "half way", "left"])
+@pytest.mark.pairwise
 async def test_a_source_that_ends_its_own_pool(engine, end, place):
     cleaned = []
 
@@ -341,6 +342,7 @@ async def test_a_source_that_ends_its_own_pool(engine, end, place):
 
 @pytest.mark.parametrize("end", ["close", "terminate"])
 @pytest.mark.parametrize("way", ["stream", "list", "future"])
+@pytest.mark.pairwise
 async def test_a_handler_that_ends_its_own_pool(end, way):
     async def handler(index, batch, error):
         await aug.ends_inside(getattr(pool, end))()

@@ -237,6 +237,7 @@ REFUSED = "daemonic processes are not allowed to have children"
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.pairwise
 def test_a_daemonic_process_has_a_pool(tmp_path, context, method):
     call = DAEMON.format(context=context, method=method, lingers=False)
     lines, last = ended(script(tmp_path, call, HEAD), tmp_path)

@@ -75,3 +75,44 @@ def test_what_cells_define(method):
         check=True,
     )
     assert ended.stdout == "[96, 96, 144, 192, 240] True label 48\n"
+
+
+INTERRUPTED = [
+    """
+import aioaug, multiprocessing, time
+pool = aioaug.AsyncPool(lambda seconds: time.sleep(seconds) or seconds, 2)
+print(await pool.map_batches([0, 0.0]))
+""",
+    "print('interrupt me', flush=True); await pool.map_batches([60])",
+    "print(await pool.map_batches([0, 0.0]))",
+    """
+async for batch in pool.imap_batches([0.01] * 10_000, output_buffer_size=4):
+    if batch is not None and pool.stats().batches == 10:
+        print('interrupt me', flush=True)
+""",
+    """
+print(await pool.map_batches([0, 0.0]), len(multiprocessing.active_children()))
+await pool.close()
+print(len(multiprocessing.active_children()))
+""",
+]
+
+
+@pytest.mark.slow
+def test_interrupted_cells():
+    """The kernel, the pool and its workers are as good as before."""
+    ended = subprocess.run(
+        [sys.executable, str(SUPPORT / "interrupt_cell.py")],
+        input=json.dumps(INTERRUPTED),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout) == [
+        ["ok", "[0, 0.0]\n"],
+        ["CancelledError", "interrupt me\n"],
+        ["ok", "[0, 0.0]\n"],
+        ["CancelledError", "interrupt me\n"],
+        ["ok", "[0, 0.0] 2\n0\n"],
+    ]

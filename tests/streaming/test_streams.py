@@ -76,6 +76,7 @@ async def test_nothing_is_loaded_before_the_first_request(pool, kind):
 
 @pytest.mark.parametrize("chunksize", [1, 3, 8, None])
 @pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.pairwise
 async def test_the_buffer_is_a_strict_bound(pool, kind, size, chunksize):
     source = Source(count=24)
     got = 0
@@ -195,6 +196,7 @@ LEAVE = {
 
 @pytest.mark.parametrize("way", LEAVE)
 @pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.pairwise
 async def test_early_exit_at_every_index(pool, kind, way, ordered):
     size = 4
     imap = pool.imap_batches if ordered else pool.imap_batches_unordered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
 from ..._base.descriptors import need_descriptors, process_descriptor, standard_streams_filled
-from ..._base.limits import named
+from ..._base.limits import named, shortage
 from ...errors import WorkerDied
 
 _FORKED = (
@@ -20,6 +21,7 @@ _FORKED = (
 # More descriptors than the start of a worker and of the helpers opens. multiprocessing would lose
 # what it has opened, and the process, if there was one too few in the middle of it.
 _NEEDED = 32
+_NO_FORK = "multiprocessing's fork server failed at it, and printed its error"
 # Seconds in which a fork server that does not answer any more has ended.
 _DYING = 2.0
 
@@ -28,7 +30,8 @@ _DYING = 2.0
 def ready(start_method: str) -> Iterator[None]:
     """Have the helpers run, and one clear error for whatever keeps a process from being started.
 
-    `LimitError` for what the system refuses, `WorkerDied` if the fork server was killed meanwhile.
+    `LimitError` for what the system refuses, to the fork server as well, `WorkerDied` if that was
+    killed meanwhile.
     """
     server: int | None = None
     try:
@@ -41,7 +44,8 @@ def ready(start_method: str) -> Iterator[None]:
     except ChildProcessError as error:
         raise RuntimeError(_FORKED) from error
     except (EOFError, ConnectionError) as error:
-        _await_end(server)
+        if _failed(server):
+            raise shortage("a worker process", _NO_FORK, errno.EAGAIN) from error
         raise WorkerDied(None, "starting") from error
 
 
@@ -79,16 +83,21 @@ def _server() -> int | None:
     return pid
 
 
-def _await_end(server: int | None) -> None:
-    """Wait until a fork server that has been killed is gone, unless there is another one already.
+def _failed(server: int | None) -> bool:
+    """Whether a fork server that is gone ended by an error of its own, and was not killed.
 
-    The next start begins another one only then; until then all tries would fail like this one.
+    Waits until it is gone, unless there is another one already: the next start begins one only
+    then, and until then all tries would fail like this one.
     """
-    if server is None or server != _server():
-        return
-    fd = process_descriptor(server)
-    if fd is not None:
-        try:
-            wait([fd], _DYING)
-        finally:
-            os.close(fd)
+    fd = None if server is None or server != _server() else process_descriptor(server)
+    if fd is None:
+        return False
+    try:
+        wait([fd], _DYING)
+        # How it ended is left for multiprocessing, which asks, too.
+        end = os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return end is not None and end.si_code == os.CLD_EXITED and end.si_status != 0
+    except ChildProcessError:
+        return False
+    finally:
+        os.close(fd)
