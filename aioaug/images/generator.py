@@ -66,7 +66,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
         cores: the number of workers: a share of the CPUs that this process may use, or an exact
             number, or -1 for all; at least one, at most as many as there are. Flows of the
             validation subset have half of them.
-        debug: use threads in place of processes, so that breakpoints and closures work.
+        debug: use threads in place of processes, so that breakpoints work.
         max_batches_pending: how many batches may exist at once, the one in use included.
         validation_augmentation_enabled: whether the validation subset is transformed, too.
         random_transforms_enabled: `False` leaves out random transformations, and `augmenter`.
@@ -86,7 +86,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         save_to_dir, save_prefix, save_format: as in `flow`, and they win over these.
         batch_size: wins over that of `flow`; -1 is all samples.
 
-    Functions and augmenters must pickle, unless `debug` is set.
+    Functions and augmenters are sent to the workers, lambdas and closures too. What cannot be sent,
+    such as a lock that one of them holds, works with `debug`.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.

@@ -54,9 +54,6 @@ class ImageIterator(AsyncResource):
             class_mode, subset, save_to_dir, save_prefix, save_format, dtype,
             image_data_generator: as they are used.
         total_batches_seen, batch_index, epoch: how far it is.
-        index_array: the numbers of the samples, in the order of the epoch.
-        batch_index_array, batch_filenames: the numbers and files of the samples in the batch that
-            was taken last.
         skipped: the files that could not be read, with the reasons (`on_error="skip"`).
 
     Example::
