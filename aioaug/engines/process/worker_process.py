@@ -123,6 +123,7 @@ class WorkerProcess:
                 process.end()
                 self.exitcode = process.exitcode
                 process.close()
+        killed_at_exit(os.getpid()).discard(self)
 
     def kill(self) -> None:
         """Kill the process that runs now, if one does. Does not wait, but for its start."""
