@@ -22,7 +22,7 @@ test: setup ## run the quick tests
 	@$(bin)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
 
 test-slow: setup ## run the slow tests
-	@$(bin)/python -m pytest -m slow $(ARGS)
+	@$(bin)/python -m pytest -m slow -n auto --dist loadfile $(ARGS)
 
 lint: setup ## check style and types
 	@$(bin)/ruff check .

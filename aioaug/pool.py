@@ -304,7 +304,7 @@ class AsyncPool(AsyncResource):
     ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
         core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
-        self._life.name = None  # if they are dropped, it is the stream that warns
+        self._mute()
         return BatchStream(core, self._life)
 
     async def close(self) -> None:
@@ -338,6 +338,10 @@ class AsyncPool(AsyncResource):
 
     async def _leave(self, error: BaseException | None) -> None:
         await (self.close() if error is None else self.terminate())
+
+    def _mute(self) -> None:
+        """Do not warn if the pool is dropped: what it is part of does."""
+        self._life.name = None
 
     def _stream(
         self,

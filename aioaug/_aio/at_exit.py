@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from functools import cache
 from typing import Protocol
 
@@ -21,13 +20,15 @@ class _Process(Protocol):
 
 
 @cache
-def killed_at_exit(pid: int) -> weakref.WeakSet[_Process]:
+def killed_at_exit(pid: int) -> set[_Process]:
     """Set of the processes that are killed when the interpreter of this process exits.
+
+    Their owners may be dropped before, but the threads of their executors are there.
 
     A program may end with a pool that nobody closed. Python then waits for the threads of all
     executors, which wait for their processes, which would wait for work.
     """
-    processes: weakref.WeakSet[_Process] = weakref.WeakSet()
+    processes: set[_Process] = set()
 
     def kill_all() -> None:
         if os.getpid() == pid:  # and not in a process that was forked from it

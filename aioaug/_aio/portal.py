@@ -94,6 +94,10 @@ class Portal:
 
     def __init__(self) -> None:
         self.calls: dict[PortalCall[Any], None] = {}  # those that have not ended
+        # What works here for others, by its `id`. Dropped in a cycle together with its user, it
+        # would be finalized in any order: its parts would warn, and its coroutines be closed where
+        # no loop runs. At the exit it stays here for ever, as this is held by a daemon thread.
+        self.held: dict[int, object] = {}
         self._loop: asyncio.AbstractEventLoop
         self._refusal: str | None = None  # the reason, once no calls are taken any more
         self._leaving = asyncio.Event()

@@ -15,6 +15,15 @@ def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Paramete
         return None
 
 
+def required(function: Callable[..., Any]) -> int:
+    """How many positional arguments a function must be given; 1 for callables that do not tell."""
+    parameters = parameters_of(function)
+    if parameters is None:
+        return 1
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(one.kind in positional and one.default is one.empty for one in parameters.values())
+
+
 def accepts(function: Callable[..., Any], name: str) -> bool:
     """Whether a function takes a keyword argument of this name."""
     parameters = parameters_of(function) or {}

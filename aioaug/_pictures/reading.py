@@ -94,24 +94,41 @@ def decode_pixels(
     color_mode: str,
     size: tuple[int, int] | None = None,
     interpolation: str = "nearest",
+    *,
+    crop: bool = False,
+    upright: bool = False,
 ) -> Array:
     """The pixels (H,W,C) with the channels of `color_mode`, resized to `size` (height, width).
 
-    Orientation is left alone, as by Keras. As grey, those of 16 and 32 bits are `int32`, and those
-    of floats `float32`; all others are `uint8`. In colour 16 bits lose the lower eight, 32 bits
-    are clipped to 0 and 255, and floats are refused. Raises `UnreadablePictureError`.
+    With `crop` the middle is taken that has the proportions of `size`, so that nothing is
+    distorted. Orientation is left alone, as by Keras, unless `upright` is set.
+
+    As grey, pixels of 16 and 32 bits are `int32`, and those of floats `float32`; all others are
+    `uint8`. In colour 16 bits lose the lower eight, 32 bits are clipped to 0 and 255, and floats
+    are refused. Raises `UnreadablePictureError`.
     """
     with _errors_of_decoders():
-        pixels = _colour_jpeg(data) if color_mode == "rgb" and data.startswith(_JPEG) else None
+        pixels = (
+            _colour_jpeg(data, upright) if color_mode == "rgb" and data.startswith(_JPEG) else None
+        )
         if pixels is not None and size in (None, pixels.shape[:2]):
             return pixels
         import numpy as np
         from PIL import Image
 
-        image = _image_of(data, color_mode) if pixels is None else Image.fromarray(pixels)
+        image = _image_of(data, color_mode, upright) if pixels is None else Image.fromarray(pixels)
         if size is not None and image.size != size[::-1]:
-            image = image.resize(size[::-1], Image.Resampling[interpolation.upper()])
+            box = _middle(image.size, size[::-1]) if crop else None
+            image = image.resize(size[::-1], Image.Resampling[interpolation.upper()], box)
         return np.atleast_3d(np.array(image))
+
+
+def _middle(size: tuple[int, int], like: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The largest box in the middle with the proportions of `like`, rounded as by Keras."""
+    (width, height), (across, down) = size, like
+    inner = min(width, height * across // down), min(height, width * down // across)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    return left, top, left + inner[0], top + inner[1]
 
 
 @contextmanager
@@ -188,13 +205,13 @@ def _picture_of(image: Image.Image, *, inverted: bool) -> Picture:
     return Picture(np.array(image.convert("RGB")), None, grey, profile)
 
 
-def _image_of(data: bytes, color_mode: str) -> Image.Image:
+def _image_of(data: bytes, color_mode: str, upright: bool) -> Image.Image:
     import numpy as np
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     with _opened(data) as file:
         file.load()
-        image: Image.Image = file
+        image: Image.Image = ImageOps.exif_transpose(file) if upright else file
         if image.mode == "F":
             if color_mode == "grayscale":
                 return image
@@ -211,7 +228,7 @@ def _image_of(data: bytes, color_mode: str) -> Image.Image:
         return image if image.mode == mode else image.convert(mode)
 
 
-def _colour_jpeg(data: bytes) -> Array | None:
+def _colour_jpeg(data: bytes, upright: bool) -> Array | None:
     """A JPEG in colour, decoded by OpenCV; `None` leaves it to Pillow.
 
     Both use libjpeg-turbo and give the same pixels. Pictures of other kinds of channels, and
@@ -222,7 +239,7 @@ def _colour_jpeg(data: bytes) -> Array | None:
 
     if _components(data) != 3 or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         return None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 

@@ -14,9 +14,9 @@ from .augmentation import Augmentation
 def chain(*augmenters: Any) -> Callable[..., Any]:
     """One augmenter for pools that runs several, each on what the one before returned.
 
-    They may be of any kind that a pool takes: imgaug's, pipelines of Albumentations, callables
-    `batch -> batch`, or `per_image(...)`. Batches keep their form in between. Each is seeded by
-    itself, so that two equal ones draw different numbers.
+    They may be of any kind that a pool takes: imgaug's, pipelines of Albumentations, modules of
+    PyTorch, callables `batch -> batch`, or `per_image(...)`. Batches keep their form in between.
+    Each is seeded by itself, so that two equal ones draw different numbers.
 
     Raises:
         TypeError: one of them is none of these.

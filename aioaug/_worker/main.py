@@ -180,8 +180,11 @@ class _RequestHandler:
                 error.__cause__ = error.__context__ = None
                 error.without_traceback = True
             raise
+        # There is a worker for each core: threads of their libraries would be in each other's way.
         if "cv2" in sys.modules:
             sys.modules["cv2"].setNumThreads(0)
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
 
     def handle(self, request: Request) -> Reply:
         """Do what the request asks; an exception is an answer, too."""

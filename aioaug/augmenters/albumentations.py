@@ -10,7 +10,7 @@ from typing import Any
 
 from .._base.seeding import Seeds, borrowed_generators, seed_generators
 from . import albumentations_columns
-from .per_picture import PerPicture, in_form_of, seeds_of_pictures
+from .per_picture import PicturePipeline
 
 _CLASSES = frozenset(("BaseCompose", "BasicTransform"))
 _PROCESSORS = {"bounding_boxes": "bboxes", "keypoints": "keypoints"}
@@ -24,12 +24,15 @@ def is_albumentations(augmenter: Any) -> bool:
     )
 
 
-class AlbumentationsPipeline(PerPicture):
+class AlbumentationsPipeline(PicturePipeline):
     """Runs a pipeline, seeded for each picture.
 
     Images, masks (of segmentation maps and heatmaps), boxes and keypoints go in as the pipeline's
     own parameters say. Boxes and points that it drops are missing in the result.
     """
+
+    library = "Albumentations"
+    targets = frozenset(("images", *albumentations_columns.TO))
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -37,35 +40,14 @@ class AlbumentationsPipeline(PerPicture):
     def __repr__(self) -> str:
         return f"the pipeline {type(self.pipeline).__name__}"
 
-    def _augment_batch(self, batch: Any, rng: Any) -> Any:
-        self._images(batch)
-        is_loose = hasattr(batch, "to_normalized_batch")
-        rows = batch.to_normalized_batch() if is_loose else batch
-        columns = self._columns(rows)
-        seeds = seeds_of_pictures(rng, len(columns["images"]))
-        done = [
-            self._picture({name: column[place] for name, column in columns.items()}, seed)
-            for place, seed in enumerate(seeds)
-        ]
-        for name, column in columns.items():
-            items = [row[name] for row in done]
-            setattr(rows, f"{name}_aug", in_form_of(column, items) if name == "images" else items)
-        return batch.fill_from_augmented_normalized_batch_(rows) if is_loose else rows
-
-    def _columns(self, rows: Any) -> dict[str, Any]:
-        names = [name.removesuffix("_unaug") for name in vars(rows) if name.endswith("_unaug")]
-        columns = {name: getattr(rows, f"{name}_unaug") for name in names}
-        columns = {name: column for name, column in columns.items() if column is not None}
-        for name in columns:
-            if name != "images" and name not in albumentations_columns.TO:
-                raise ValueError(f"Albumentations cannot augment {name}; give them as keypoints")
-            if name in _PROCESSORS and not self._has_processor(name):
-                argument = _PROCESSORS[name].removesuffix("es").removesuffix("s")
-                raise ValueError(
-                    f"the batch has {name}, but the pipeline was not told their format; build it "
-                    f"as A.Compose(..., {argument}_params=A.{argument.title()}Params(...))"
-                )
-        return columns
+    def _check_column(self, name: str) -> None:
+        super()._check_column(name)
+        if name in _PROCESSORS and not self._has_processor(name):
+            argument = _PROCESSORS[name].removesuffix("es").removesuffix("s")
+            raise ValueError(
+                f"the batch has {name}, but the pipeline was not told their format; build it "
+                f"as A.Compose(..., {argument}_params=A.{argument.title()}Params(...))"
+            )
 
     def _picture(self, row: dict[str, Any], seed: int) -> dict[str, Any]:
         shape = row["images"].shape

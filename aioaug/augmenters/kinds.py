@@ -7,6 +7,7 @@ from typing import Any
 from .._base.arguments import check_not_async
 from .albumentations import AlbumentationsPipeline, is_albumentations
 from .per_picture import PerPicture
+from .torch_modules import TorchModule, is_torch
 
 
 def is_imgaug(augmenter: Any) -> bool:
@@ -25,7 +26,9 @@ def check_augmenter(augmenter: Any) -> None:
 
 def adapted(augmenter: Any) -> Any:
     """What a pool runs for `augmenter`: itself, but for a pipeline of another library."""
-    return AlbumentationsPipeline(augmenter) if is_albumentations(augmenter) else augmenter
+    if is_albumentations(augmenter):
+        return AlbumentationsPipeline(augmenter)
+    return TorchModule(augmenter) if is_torch(augmenter) else augmenter
 
 
 def takes_forms(augmenter: Any) -> bool:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators, seed_generators
 from .._base.signatures import accepts
@@ -81,6 +81,47 @@ class PerImage(PerPicture):
             return self._function(image, rng=np.random.default_rng(seed))
         seed_generators(Seeds(seed, seed))
         return self._function(image)
+
+
+class PicturePipeline(PerPicture):
+    """A pipeline of another library: it takes a picture along with all that belongs to it.
+
+    `targets` are the columns that the `library` can augment.
+    """
+
+    library: ClassVar[str]
+    targets: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def _picture(self, row: dict[str, Any], seed: int) -> dict[str, Any]:
+        """The augmented items of one picture, given those of its columns that there are."""
+
+    def _check_column(self, name: str) -> None:
+        if name not in self.targets:
+            raise ValueError(f"{self.library} cannot augment {name}; give them as keypoints")
+
+    def _augment_batch(self, batch: Any, rng: Any) -> Any:
+        self._images(batch)
+        is_loose = hasattr(batch, "to_normalized_batch")
+        rows = batch.to_normalized_batch() if is_loose else batch
+        columns = self._columns(rows)
+        seeds = seeds_of_pictures(rng, len(columns["images"]))
+        done = [
+            self._picture({name: column[place] for name, column in columns.items()}, seed)
+            for place, seed in enumerate(seeds)
+        ]
+        for name, column in columns.items():
+            items = [row[name] for row in done]
+            setattr(rows, f"{name}_aug", in_form_of(column, items) if name == "images" else items)
+        return batch.fill_from_augmented_normalized_batch_(rows) if is_loose else rows
+
+    def _columns(self, rows: Any) -> dict[str, Any]:
+        names = [name.removesuffix("_unaug") for name in vars(rows) if name.endswith("_unaug")]
+        columns = {name: getattr(rows, f"{name}_unaug") for name in names}
+        columns = {name: column for name, column in columns.items() if column is not None}
+        for name in columns:
+            self._check_column(name)
+        return columns
 
 
 def seeds_of_pictures(rng: Any, count: int) -> list[int]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from .._aio.loops import LoopResource
 from .._aio.tasks import drop_tasks, ended, finish, in_thread
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = tuple[NDArray[Any], ...]
+
+
+class RunningProcess(NamedTuple):
+    """A process of `BackgroundProc`, to be looked at: it is ended by `shutdown` alone."""
+
+    pid: int
+    engine: ProcessEngine
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self.pid in self.engine.pids
 
 
 class BackgroundProc(SharedMem, LoopResource):
@@ -114,6 +125,12 @@ class BackgroundProc(SharedMem, LoopResource):
     def shapes(self) -> Sequence[tuple[int, ...]] | None:
         """The shapes of the arrays; `None` until they are known."""
         return self._spec.shapes
+
+    @property
+    def procs(self) -> list[RunningProcess]:
+        """The processes that run now; one that died is replaced for the next call."""
+        engine = self._engine
+        return [] if engine is None else [RunningProcess(pid, engine) for pid in engine.pids]
 
     async def start(self) -> None:
         """Start the processes, and in each the first call. Idempotent."""

@@ -2,13 +2,13 @@
 
 The modules, from the ground up:
 
-    values      random numbers, and values worked out for each batch or item
+    randomness  the random numbers of batches and of their items
+    expressions values that are worked out for each batch or item
     components  named columns, and the labels of their rows
     index       the labels of a dataset: subsets, splits, order
     workers     the worker processes that all batches share
     calls       a function called item by item, on any target
-    applying    from a batch to calls, and from results to a batch
-    decorators  the same for methods
+    applying    from a batch to calls, and from results to a batch; decorators for methods
     data        the state of a batch
     files, augmenting, batch, pipeline, dataset
 """
@@ -16,25 +16,31 @@ The modules, from the ground up:
 from __future__ import annotations
 
 from ..errors import ParallelError
+from .applying import action, apply_parallel, inbatch_parallel
 from .batch import Batch
 from .dataset import Dataset
-from .decorators import action, apply_parallel, inbatch_parallel
+from .expressions import PP, B, C, D, F, I, L, P, R, V
 from .index import DatasetIndex, FilesIndex
 from .pipeline import Pipeline
-from .values import B, F, P, R
 from .workers import shutdown, shutdown_async
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - it would have PP first
     "B",
     "Batch",
+    "C",
+    "D",
     "Dataset",
     "DatasetIndex",
     "F",
     "FilesIndex",
+    "I",
+    "L",
     "P",
+    "PP",
     "ParallelError",
     "Pipeline",
     "R",
+    "V",
     "action",
     "apply_parallel",
     "inbatch_parallel",

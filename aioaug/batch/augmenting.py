@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .._worker.augmentation import Augmentation
 from ..augmenters.kinds import check_augmenter, is_imgaug
 from .applying import raise_failures
@@ -26,31 +28,48 @@ _POINTS = {
 }
 
 
-def augment_steps(
+def augment(
     batch: BatchData,
     augseq: Any,
-    target: str | None,
-    n_workers: int | None,
-    timeout: float | None,
-    given: Mapping[str, str],
+    *,
+    target: str | None = None,
+    n_workers: int | None = None,
+    timeout: float | None = None,
+    **columns: str,
 ) -> Steps:
-    """The steps of `Batch.augment`."""
+    """Augment images, masks, keypoints and more, each item's alike.
+
+    Components go to imgaug by their names: `images` (N,H,W,C) or (N,H,W), or objects of any
+    sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats;
+    `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2;
+    `polygons` and `line_strings`; all of them also as objects of imgaug's `...OnImage`.
+    Other names are given as `augment(augseq, photos="images")`, or in the class's
+    `augmented_as`.
+
+    What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
+    from a coroutine await `augment_async`. When that is cancelled, it abandons what runs.
+
+    Raises:
+        TypeError: `augseq` is no augmenter of imgaug.
+        ValueError: there is nothing to augment.
+        ParallelError: the augmenter failed.
+    """
     check_augmenter(augseq)
     if not is_imgaug(augseq):
         raise TypeError(f"augseq must be an augmenter of imgaug, got {type(augseq).__name__}")
     target = check_target(target or batch.apply_defaults.get("target", "threads"))
     limits = check_limits(n_workers, timeout)
-    columns = _columns_for(batch, given)
+    wanted = _columns_for(batch, columns)
     state = Augmentation(augseq, int(batch.random.integers(2**31 - 1)), owns_interpreter=False)
     calls = [
-        Call(position, (_parts(batch, columns, slice(start, start + _TOGETHER)), position))
+        Call(position, (_parts(batch, wanted, slice(start, start + _TOGETHER)), position))
         for position, start in enumerate(range(0, len(batch), _TOGETHER))
     ]
     task = Task(_Piece(state), {}, *batch._random.next_path())
     results = yield Work(task, calls, target, limits)
     raise_failures(results, "Could not augment the batch")
     if results:
-        batch._fill({name: _joined([part[name] for part in results]) for name in columns})
+        batch._fill({name: _joined([part[name] for part in results]) for name in wanted})
     return batch
 
 
@@ -113,8 +132,6 @@ def _through(augment: Callable[[Any], Any], parts: dict[str, tuple[str, Any]]) -
 
 def _for_imgaug(column: str, value: Any, shapes: list[tuple[int, ...]] | None) -> Any:
     """Objects of several sizes go in as a list; so do points, which imgaug gives back but once."""
-    import numpy as np
-
     if not isinstance(value, np.ndarray) or value.dtype.hasobject:
         return list(value)
     if column == "segmentation_maps" and value.dtype.kind not in "biu":
@@ -130,8 +147,6 @@ def _for_imgaug(column: str, value: Any, shapes: list[tuple[int, ...]] | None) -
 
 def _as_before(before: Any, after: Any, column: str) -> Any:
     """What came out, in the form of what went in."""
-    import numpy as np
-
     if isinstance(before, np.ndarray) and not before.dtype.hasobject:
         if column in _POINTS:
             after = [getattr(each, _POINTS[column][2])() for each in after]
@@ -143,8 +158,6 @@ def _as_before(before: Any, after: Any, column: str) -> Any:
 
 def _joined(parts: Sequence[Any]) -> Any:
     """One column out of parts of it; with pictures of several sizes, an array of objects."""
-    import numpy as np
-
     if isinstance(parts[0], list):
         return [value for part in parts for value in part]
     if len({part.shape[1:] for part in parts}) == 1 and len({part.dtype for part in parts}) == 1:

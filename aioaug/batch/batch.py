@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 from .._aio.tasks import in_thread
-from . import augmenting, decorators, files
-from .applying import apply_steps, raise_failures
+from . import applying, augmenting, files
+from .applying import action, apply_steps, raise_failures, with_twin
 from .calls import Steps
 from .components import Components, LabelledRows, stack
 from .data import BatchData
-from .decorators import action, with_twin
+from .expressions import Expression
 from .index import DatasetIndex
 
 
@@ -72,6 +74,7 @@ class Batch(BatchData):
         target: str = "for",
         requires_rng: bool = False,
         rng_seeds: Any = None,
+        on_error: str = "raise",
         **kwargs: Any,
     ) -> Steps:
         """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
@@ -104,6 +107,8 @@ class Batch(BatchData):
                 an event loop, the running one if there is one), or the first letter.
             requires_rng: give each call a `numpy.random.Generator` of its own, `rng`.
             rng_seeds: the seeds of these generators, one for each item, or one for all.
+            on_error: with "skip" items for which `func` fails leave the batch, with a warning;
+                but if it fails for all, it is an error. Not with `init` and `post`.
             args, kwargs: for `func`; the values of a `P` are spread over the items. `n_workers`,
                 at most how many calls run at once, and `timeout`, in seconds, are not for `func`.
 
@@ -112,10 +117,13 @@ class Batch(BatchData):
                 is raised from the first one. An item that is not done in time has `TimeoutError`.
             ValueError, TypeError: an argument is out of range or does not fit the others.
         """
-        options = {"target": target, "requires_rng": requires_rng, "rng_seeds": rng_seeds, **kwargs}
-        return apply_steps(self, func, init, post, src, dst, *args, p=p, **options)
+        options = {"p": p, "target": target, "on_error": on_error, **kwargs}
+        options |= {"requires_rng": requires_rng, "rng_seeds": rng_seeds}
+        return apply_steps(self, func, init, post, src, dst, *args, **options)
 
-    def _assemble(self, results: Sequence[Any], *, src: Any, dst: Any, **kwargs: Any) -> Self:
+    def _assemble(
+        self, results: Sequence[Any], *, src: Any = None, dst: Any = None, **kwargs: Any
+    ) -> Self:
         """Put results into components: one for each name of `dst`, or else of `src`."""
         raise_failures(results, "Could not assemble the batch")
         dst = src if dst is None else dst
@@ -165,7 +173,7 @@ class Batch(BatchData):
         """Return the batch as it is."""
         return self
 
-    @decorators.apply_parallel
+    @applying.apply_parallel
     def to_array(
         self, comp: Any, dtype: Any = "float32", channels: str | None = "last", **kwargs: Any
     ) -> Any:
@@ -174,8 +182,6 @@ class Batch(BatchData):
         Pictures (H,W) get an axis for channels, "last" or "first", or none. Those with channels
         (H,W,C) become (C,H,W) with "first". `dtype=None` leaves the dtype.
         """
-        import numpy as np
-
         if channels not in (None, "first", "last"):
             raise ValueError(f"channels must be None, 'first' or 'last', got {channels!r}")
         array = np.array(comp)
@@ -272,35 +278,7 @@ class Batch(BatchData):
 
     # -- imgaug --
 
-    @action
-    @with_twin
-    def augment(
-        self,
-        augseq: Any,
-        *,
-        target: str | None = None,
-        n_workers: int | None = None,
-        timeout: float | None = None,
-        **columns: str,
-    ) -> Steps:
-        """Augment images, masks, keypoints and more, each item's alike.
-
-        Components go to imgaug by their names: `images` (N,H,W,C) or (N,H,W), or objects of any
-        sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats;
-        `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2;
-        `polygons` and `line_strings`; all of them also as objects of imgaug's `...OnImage`.
-        Other names are given as `augment(augseq, photos="images")`, or in the class's
-        `augmented_as`.
-
-        What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
-        from a coroutine await `augment_async`. When that is cancelled, it abandons what runs.
-
-        Raises:
-            TypeError: `augseq` is no augmenter of imgaug.
-            ValueError: there is nothing to augment.
-            ParallelError: the augmenter failed.
-        """
-        return augmenting.augment_steps(self, augseq, target, n_workers, timeout, columns)
+    augment = action(with_twin(augmenting.augment))
 
     def __augment__(self, augment_batch: Callable[[Any], Any]) -> Self:
         """A copy of the batch with its components augmented; what a pool calls."""
@@ -326,11 +304,50 @@ class Batch(BatchData):
         dataset = self._dataset if dataset is None else dataset
         if dataset is None:
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
-        kind, attrs = (dataset, {}) if isinstance(dataset, type) else (None, dataset.get_attrs())
         data = self.data
         if data is not None and not isinstance(data, Components):
             data = LabelledRows(data, self._labels)
+        own = {"batch_class": type(self), "preloaded": data, "copy": copy}
         index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.index)
-        return (kind or type(dataset))(
-            index, batch_class=type(self), preloaded=data, **(attrs | {"copy": copy})
-        )
+        if isinstance(dataset, type):
+            return dataset(index, **own)
+        return type(dataset).from_dataset(dataset, index, **own)
+
+
+class RecordedAction(NamedTuple):
+    """A method of batches by its name; or a function of its own, and where its result goes."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    function: Any = None
+    save_to: Expression | None = None
+
+
+class Regrouping(NamedTuple):
+    """Batches of a pipeline, cut anew into batches of another size."""
+
+    pipeline: Any
+    size: int
+    merge: Callable[..., tuple[Any, Any]] | None
+    options: dict[str, Any]
+
+    def of(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The items of these batches in new batches, the last of which may be smaller."""
+        left: list[Any] = []
+        try:
+            for batch in batches:
+                left.append(batch)
+                while sum(map(len, left)) >= self.size:
+                    yield self._merged(left)
+            if left:
+                yield self._merged(left)
+        finally:
+            batches.close()  # type: ignore[attr-defined]
+
+    def _merged(self, left: list[Any]) -> Any:
+        """One of the new batches; what is not in it stays in the list."""
+        merge = self.merge or left[0].merge
+        found, rest = merge(left, batch_size=self.size, **self.options)
+        left[:] = [] if rest is None else [rest]
+        return found

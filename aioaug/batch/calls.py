@@ -31,20 +31,11 @@ from .._base.results import Failure, Outcome, Success, attempt
 from .._base.seeding import batch_seeds, seed_generators
 from .._base.threads import DaemonExecutor
 from . import workers
-from .values import ITEM, ItemRandom, Key, make_rng, seed_at
+from .randomness import ITEM, ItemRandom, Key, make_rng, seed_at
 from .workers import Found, Limits
 
-_TARGETS = {
-    "f": "f",
-    "for": "f",
-    "t": "t",
-    "threads": "t",
-    "nogil": "t",
-    "m": "m",
-    "mpc": "m",
-    "a": "a",
-    "async": "a",
-}
+# The names of targets; the first letter of each is what it goes by here.
+_TARGETS = ("for", "threads", "mpc", "async")
 # Whoever waits for a call would take these for the end of its own iteration or task.
 _ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
 _EXITS = (SystemExit, KeyboardInterrupt)
@@ -166,9 +157,11 @@ Steps = Generator[Work | Callable[[], Any], Any, Any]
 
 def check_target(target: Any) -> str:
     """The letter of a target; `ValueError` if there is no such target."""
-    if not isinstance(target, str) or target not in _TARGETS:
-        raise ValueError(f"target must be 'for', 'threads', 'mpc' or 'async', got {target!r}")
-    return _TARGETS[target]
+    target = "threads" if target == "nogil" else target
+    for name in _TARGETS:
+        if target in (name, name[0]):
+            return name[0]
+    raise ValueError(f"target must be 'for', 'threads', 'mpc' or 'async', got {target!r}")
 
 
 def check_limits(workers: Any, timeout: Any) -> Limits:
@@ -365,3 +358,32 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
             task.cancel()
         await finish(ended(tasks))
     return found
+
+
+class Turns:
+    """Lets the batches of a run into an action one after another, in their order from 1.
+
+    Each leaves in the end, whether it was let in or not, so nobody waits for one that failed.
+    """
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._left: set[int] = set()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    async def wait(self, number: int) -> None:
+        """Wait until all before this one have left."""
+        if number > self._next:
+            self._waiting[number] = asyncio.get_running_loop().create_future()
+            await self._waiting[number]
+
+    async def leave(self, number: int) -> None:
+        """Let the next one in; it may be said more than once."""
+        if number >= self._next:
+            self._left.add(number)
+        while self._next in self._left:
+            self._left.remove(self._next)
+            self._next += 1
+            waiting = self._waiting.pop(self._next, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .._base.optional import need
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+Array = NDArray[Any]
 
 # What NaN is looked up by: nobody has such a label, and it is equal to itself in any process.
 _NAN = (float,)
 
 
+# What batchflow's batches, datasets, indices and pipelines have, and these have not.
+_LEFT_OUT = (
+    "CV acquire_lock add_namespace append_pipeline assign_variable build_from_index "
+    "build_from_one_path build_from_path build_index build_key build_pos calc_split concat "
+    "create_attrs create_batch data del_variable delete_all_variables delete_variable "
+    "discard_batch from_index from_pipeline gather_metrics gen_rebatch get_action_name "
+    "get_default_iter_params get_last_action_proba get_last_action_repeat get_method "
+    "get_model_by_name has_variable import_model index indices init_lock init_model "
+    "init_variables is_method_from_ns join load_model load_model_now load_model_once m merge "
+    "model num_actions predict_model print profile_info random random_seed release_lock repr "
+    "reset_iter run_later run_now save_model save_model_now save_model_once set_dataset "
+    "show_profile_info train_model update_config update_variable"
+)
+
+
+def no_attribute(owner: Any, name: str) -> AttributeError:
+    """The error for an attribute that does not exist."""
+    kind = type(owner).__name__
+    return AttributeError(f"{kind!r} object has no attribute {name!r}{words_for(name)}")
+
+
+def words_for(name: str) -> str:
+    """What an error says, besides, about a name that batchflow knows and this package does not."""
+    return "; batchflow has it, but it is left out here" if name in _LEFT_OUT.split() else ""
+
+
 class Labels:
     """An array of labels (N,), and the position of each; the first one's if they repeat."""
 
-    def __init__(self, indices: NDArray[Any]) -> None:
+    def __init__(self, indices: Array) -> None:
         self.indices = indices
         self._need_keys = indices.dtype.kind in "mMfO"
 
@@ -35,8 +61,6 @@ class Labels:
 
     def _key(self, label: Any) -> Any:
         """What a label is looked up by: NaN equals nothing, and times come in many units."""
-        import numpy as np
-
         if self.indices.dtype.kind in "mM":
             return np.asarray(label).astype(self.indices.dtype).item()
         return _NAN if isinstance(label, float | np.floating) and label != label else label
@@ -48,29 +72,23 @@ class Labels:
         except (TypeError, ValueError):
             raise KeyError(label) from None
 
-    def positions(self, labels: Iterable[Any]) -> NDArray[np.intp]:
+    def positions(self, labels: Iterable[Any]) -> Array:
         """Where the rows with these labels are."""
-        import numpy as np
-
         return np.array([self.position(label) for label in labels], np.intp)
 
     def find(self, wanted: Any) -> Any:
         """The position of a label, or the positions of a sequence or a slice of labels."""
-        import numpy as np
-
         if isinstance(wanted, slice):
             return self._between(wanted)
         if self.indices.dtype.hasobject and isinstance(wanted, tuple):
             return self.position(wanted)
         return self.positions(wanted) if np.ndim(wanted) else self.position(wanted)
 
-    def _between(self, bounds: slice) -> NDArray[np.intp]:
+    def _between(self, bounds: slice) -> Array:
         """As in `range`: from the first label up to the second, which is not in it.
 
         Labels that are numbers need not exist for that; any others do.
         """
-        import numpy as np
-
         if not len(self):
             return np.empty(0, np.intp)
         start, stop, step = bounds.start, bounds.stop, bounds.step
@@ -116,6 +134,11 @@ class Components:
 
     def __repr__(self) -> str:
         return f"Components({', '.join(self._names)}; {len(self)} rows)"
+
+    def rows_at(self, where: Any, labels: Labels) -> Components:
+        """Some of the rows, which have these labels."""
+        columns = each_column(self._columns, lambda column: rows(column, where))
+        return Components(self._names, columns, labels)
 
     def as_dict(self, names: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Columns by name, all or some."""
@@ -166,6 +189,15 @@ class LabelledRows:
         self.labels = labels
 
 
+def check_components(kind: type, names: Any) -> None:
+    """Raise unless `names` are `None` or a tuple of names that attributes of `kind` do not have."""
+    if not isinstance(names, tuple | None):
+        raise TypeError(f"components must be a tuple of names, got {names!r}")
+    for name in names or ():
+        if hasattr(kind, name):
+            raise ValueError(f"component {name!r} has the name of an attribute")
+
+
 def named(names: str | Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
     """Names as a tuple; a lone one stands for itself, `None` for the default."""
     if names is None:
@@ -180,6 +212,21 @@ def rows(column: Any, where: Any) -> Any:
     if isinstance(column, list | tuple) and hasattr(where, "__len__"):
         return type(column)(column[position] for position in where)
     return column[where]
+
+
+def items_of(batch: Any, src: Any) -> Iterator[Any]:
+    """The items of a component, of several beside each other, or of `src` itself."""
+    if isinstance(src, tuple):
+        return zip(*(items_of(batch, each) for each in src), strict=True)
+    if src is None:
+        return iter(batch)
+    if isinstance(src, str):
+        name, src = src, batch.get(component=src)
+        if src is None:
+            raise ValueError(f"component {name!r} holds no data")
+    if hasattr(src, "iloc"):
+        return (rows(src, position) for position in range(len(src)))
+    return iter(src)
 
 
 def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
@@ -202,8 +249,6 @@ def merged_column(kind: Any, batches: Sequence[Any], name: str | None) -> Any:
 
 def joined(name: str | None, columns: Sequence[Any] | None) -> Any:
     """One column out of several; `TypeError` unless all are arrays, lists or data frames."""
-    import numpy as np
-
     if columns and all(isinstance(column, np.ndarray) for column in columns):
         return np.concatenate(columns)
     if columns and all(isinstance(column, list) for column in columns):
@@ -219,8 +264,6 @@ def crop(source: Any, labels: Any) -> Any:
 
     A pandas series becomes an array, and so do the values of a dict.
     """
-    import numpy as np
-
     if hasattr(source, "loc"):
         found = source.loc[labels]
         return found.to_numpy() if hasattr(found, "to_frame") else found
@@ -266,8 +309,6 @@ def columns_from(source: Any, names: tuple[str, ...], labels: Labels | None) -> 
 
 def stack(values: Sequence[Any]) -> Any:
     """Values of one shape as one array, any others as an array of objects (N,)."""
-    import numpy as np
-
     if values and all(_stackable(value) for value in values):
         try:
             return np.stack([np.asarray(value) for value in values])
@@ -278,8 +319,6 @@ def stack(values: Sequence[Any]) -> Any:
 
 def objects(values: Sequence[Any]) -> Any:
     """An array of objects (N,), arrays among them as they are."""
-    import numpy as np
-
     found = np.empty(len(values), object)
     for position, value in enumerate(values):
         found[position] = value

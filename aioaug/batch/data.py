@@ -6,12 +6,17 @@ import copy
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import numpy as np
 
 from .._base.arguments import whole_or_none
+from .applying import action, finish_class
 from .components import (
+    Array,
     Components,
     Labels,
+    check_components,
     columns_from,
     crop,
     crop_raw,
@@ -19,18 +24,13 @@ from .components import (
     joined,
     merged_column,
     named,
+    no_attribute,
     rows,
     stack,
 )
-from .decorators import action, finish_class
 from .index import DatasetIndex
-from .values import BatchRandom
+from .randomness import BatchRandom
 from .workers import DataNotSent
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.random import Generator, SeedSequence
-    from numpy.typing import NDArray
 
 
 class BatchData:
@@ -40,6 +40,7 @@ class BatchData:
     index: Any = None
     pipeline: Any = None
     iteration: int | None = None
+    iterations: int | None = None
     apply_defaults: dict[str, Any] = {  # noqa: RUF012 - as subclasses are written
         "target": "threads",
         "post": "_assemble",
@@ -61,14 +62,7 @@ class BatchData:
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        import numpy as np
-
-        if self.components is not None:
-            if not isinstance(self.components, tuple):
-                raise TypeError(f"components must be a tuple of names, got {self.components!r}")
-            for name in self.components:
-                if hasattr(type(self), name):
-                    raise ValueError(f"component {name!r} has the name of an attribute")
+        check_components(type(self), self.components)
         if isinstance(preloaded, Components):
             self.components = preloaded._names  # of a batch that may have added some
         self.index = index if hasattr(index, "indices") else np.asarray(index)
@@ -89,9 +83,9 @@ class BatchData:
     # -- what it is of --
 
     @property
-    def indices(self) -> NDArray[Any]:
+    def indices(self) -> Array:
         """The labels of the items (N,)."""
-        found: NDArray[Any] = getattr(self.index, "indices", self.index)
+        found: Array = getattr(self.index, "indices", self.index)
         return found
 
     @property
@@ -120,7 +114,7 @@ class BatchData:
     # -- its random numbers --
 
     @property
-    def random_seed(self) -> SeedSequence:
+    def random_seed(self) -> np.random.SeedSequence:
         """The seed of all random numbers; to be set with an int, a `SeedSequence` or a generator.
 
         A batch of a pipeline has one from there, any other a new one.
@@ -132,7 +126,7 @@ class BatchData:
         self._random = BatchRandom(value)
 
     @property
-    def random(self) -> Generator:
+    def random(self) -> np.random.Generator:
         """The generator to draw from, the same numbers for the same seed.
 
         While a function works on an item of this batch, in whatever thread, task or process,
@@ -206,6 +200,16 @@ class BatchData:
         for name, column in columns.items():
             setattr(self, name, column)
 
+    def _keep(self, where: list[int]) -> None:
+        """Keep the items at some positions alone."""
+        data, labels = self.data, self.indices[where]
+        self.index = labels if self.index is self.indices else self.index.create_subset(labels)
+        self._labels = Labels(labels)
+        if isinstance(data, Components):
+            self._data = data.rows_at(where, self._labels)
+        else:
+            self._data = each_column(data, lambda column: rows(column, where))
+
     @action
     def add_components(self, components: str | Sequence[str], init: Any = None) -> Self:
         """Add components to this batch, with their columns, or `None` for each.
@@ -244,7 +248,7 @@ class BatchData:
         components = vars(self).get("components", type(self).components)
         if components is not None and name in components:
             return getattr(self.data, name, None)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise no_attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         components = self.components
@@ -280,10 +284,8 @@ class BatchData:
         return [[item] for item in self]
 
     @property
-    def array_of_nones(self) -> NDArray[np.object_]:
+    def array_of_nones(self) -> Array:
         """An array of `None` for every item (N,)."""
-        import numpy as np
-
         return np.full(len(self), None)
 
     # -- copies --
@@ -329,8 +331,6 @@ class BatchData:
         labels. A tuple, a dict and, with components, a list are of columns, and the number of items
         is that of the first one's rows. Without components, a list is of items.
         """
-        import numpy as np
-
         if isinstance(data, list) and cls.components is None:
             data = stack(data)
         column = next(iter(data.values()), ()) if isinstance(data, dict) else data

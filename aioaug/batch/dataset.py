@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
 
 from .._aio.tasks import in_thread
+from .._base.arguments import one_of, whole
 from ..streams import BatchStream
 from .batch import Batch
+from .components import Array, no_attribute
 from .index import DatasetIndex
 from .pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class Dataset:
@@ -47,19 +48,38 @@ class Dataset:
     ) -> None:
         if not isinstance(batch_class, type) or not issubclass(batch_class, Batch):
             raise TypeError(f"batch_class must be a subclass of Batch, got {batch_class!r}")
-        self.index = index if isinstance(index, DatasetIndex) else DatasetIndex(index)
+        self.index = self.build_index(index)
         self.batch_class = batch_class
         self.preloaded = preloaded
         self.copy = copy
         self.train: Self | None = None
         self.test: Self | None = None
         self.validation: Self | None = None
+        self.n_splits: int | None = None
         self._attrs = list(kwargs)
         for name, value in kwargs.items():
             setattr(self, name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        if _is_fold(name):
+            raise AttributeError(f"there is no {name!r}: cv_split makes as many as n_splits")
+        raise no_attribute(self, name)
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: Dataset, index: Any, batch_class: type[Batch] | None = None, **kwargs: Any
+    ) -> Self:
+        """A dataset with the data and the attributes of another one, and an index of its own."""
+        own = {"preloaded": dataset.preloaded, "copy": dataset.copy, **dataset.get_attrs()}
+        return cls(index, batch_class or dataset.batch_class, **own | kwargs)
+
+    @staticmethod
+    def build_index(index: Any) -> DatasetIndex:
+        """The `DatasetIndex` of labels or of a number of items; one passes as it is."""
+        return index if isinstance(index, DatasetIndex) else DatasetIndex(index)
+
     @property
-    def indices(self) -> NDArray[Any]:
+    def indices(self) -> Array:
         """The labels of the items (N,)."""
         return self.index.indices
 
@@ -89,13 +109,39 @@ class Dataset:
 
     def create_subset(self, index: Any) -> Self:
         """A dataset of some of the labels; `IndexError` if it does not have them all."""
-        import numpy as np
-
         subset = index if isinstance(index, DatasetIndex) else self.index.create_subset(index)
         if not np.isin(subset.indices, self.indices).all():
             raise IndexError("the dataset does not have all of these labels")
-        own = {"preloaded": self.preloaded, "copy": self.copy, **self.get_attrs()}
-        return type(self)(subset, self.batch_class, **own)
+        return self.from_dataset(self, subset)
+
+    def cv_split(self, method: str = "kfold", n_splits: int = 5, shuffle: Any = False) -> None:
+        """Make datasets for cross-validation: `cv0`, `cv1` and so on, each `n_splits`-th a test.
+
+        Each has its `train` and `test`, which are also `train.cv0` and `test.cv0`; `cv(0)` is
+        `cv0`. `shuffle` is that of `split`, and `method` is "kfold".
+        """
+        one_of("method", method, ("kfold",))
+        order = self.indices[self.index.shuffle(shuffle)]
+        parts = np.array_split(order, whole("n_splits", n_splits, low=2, high=len(self)))
+        for name in [name for name in vars(self) if _is_fold(name)]:
+            delattr(self, name)
+        train: Any = self.create_subset(self.index)
+        test: Any = self.create_subset(self.index)
+        self.train, self.test = train, test
+        self.n_splits = train.n_splits = test.n_splits = n_splits
+        for number, part in enumerate(parts):
+            fold, name = self.create_subset(self.index), f"cv{number}"
+            others = np.concatenate([*parts[:number], *parts[number + 1 :]])
+            fold.train = self.create_subset(others)
+            fold.test = self.create_subset(part)
+            setattr(self, name, fold)
+            setattr(train, name, fold.train)
+            setattr(test, name, fold.test)
+
+    def cv(self, number: int) -> Self:
+        """The fold of this number, from 0; `AttributeError` if there is none."""
+        found: Self = getattr(self, f"cv{number}")
+        return found
 
     def create_batch(self, index: Any, pos: bool = False, **kwargs: Any) -> Batch:
         """A batch of some labels, or of the items at some positions; kwargs are its attributes."""
@@ -129,9 +175,9 @@ class Dataset:
         """Have `next_batch` start again."""
         self.index.reset(what)
 
-    def pipeline(self) -> Pipeline:
-        """A pipeline over this dataset, without actions so far."""
-        return Pipeline(self)
+    def pipeline(self, config: Mapping[str, Any] | None = None) -> Pipeline:
+        """A pipeline over this dataset, without actions so far; `config` is for `C`."""
+        return Pipeline(self, config)
 
     @property
     def p(self) -> Pipeline:
@@ -140,3 +186,7 @@ class Dataset:
 
     def __rshift__(self, other: Pipeline) -> Pipeline:
         return other << self if isinstance(other, Pipeline) else NotImplemented
+
+
+def _is_fold(name: str) -> bool:
+    return name[:2] == "cv" and name[2:].isdigit()

@@ -12,17 +12,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import formats
 from .._base.optional import need
 from .applying import apply_steps
 from .calls import drive
-from .components import Labels, named, objects, stack
+from .components import Array, Labels, named, objects, stack
 from .data import BatchData
 from .index import FilesIndex
 
 if TYPE_CHECKING:
     import pandas
-    from numpy.typing import NDArray
 
 # What the value of an item without components goes by in its file.
 _NO_NAME = None
@@ -121,7 +122,7 @@ def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) 
     _fill_all(batch, columns, names, src)
 
 
-def _rows_of(batch: BatchData, labels: NDArray[Any], src: Any) -> NDArray[Any]:
+def _rows_of(batch: BatchData, labels: Array, src: Any) -> Array:
     """Where the rows of a batch are in a file that has these labels."""
     try:
         return Labels(labels).positions(batch.indices)
@@ -211,7 +212,7 @@ def _unwrapped(results: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
 # -- tables --
 
 
-def to_frame(labels: NDArray[Any], columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
+def to_frame(labels: Array, columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
     """A data frame of named columns for this format; the first one is of the labels.
 
     An index would not do: HDF5 takes texts like "nan" for missing ones there.
@@ -219,8 +220,6 @@ def to_frame(labels: NDArray[Any], columns: dict[str, Any], fmt: str) -> pandas.
     Raises `ValueError` if there is a column without data, or one of objects that the format would
     change, or two would have the same name.
     """
-    import numpy as np
-
     frames = need("pandas", extra="dataframe")
     parts = []
     if formats.LABELS in columns:
@@ -255,8 +254,6 @@ def _check_objects(name: str, values: list[Any], fmt: str) -> None:
     A missing text is `None` when it is read. HDF5 pickles what is no text, Arrow has a type for
     each column, and csv has texts only, which is known.
     """
-    import numpy as np
-
     there = [each for each in values if not (each is None or _is_nan(each))]
     kinds = {type(each) for each in there}
     texts = all(issubclass(kind, str | bytes) for kind in kinds)
@@ -300,11 +297,9 @@ def _elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
     return {tuple(map(int, match[1].split("_"))): column for match, column in matches if match}
 
 
-def _as_array(column: Any) -> NDArray[Any]:
+def _as_array(column: Any) -> Array:
     """Columns of a table (N,) or (N,K); texts, if none is missing, as NumPy's own."""
-    import numpy as np
-
-    array: NDArray[Any] = column.to_numpy()
+    array: Array = column.to_numpy()
     if array.dtype.kind in "biufcmM" or not len(array):
         return array
     values = array.ravel().tolist()

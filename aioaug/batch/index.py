@@ -8,16 +8,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import numpy as np
 
 from .._base.arguments import whole, whole_or_none
-from .components import Labels
-from .values import make_rng
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
+from .components import Array, Labels, no_attribute
+from .randomness import make_rng
 
 
 class DatasetIndex(Labels):
@@ -36,9 +33,12 @@ class DatasetIndex(Labels):
     train: Self | None
     test: Self | None
     validation: Self | None
+    not_empty = True
 
     def __init__(self, index: Any) -> None:
         self._start(_labels(index))
+        if not len(self) and type(self).not_empty:
+            raise ValueError("index must not be empty")
         if len(self._positions) != len(self):
             warnings.warn("the index has labels more than once", stacklevel=2)
 
@@ -82,9 +82,26 @@ class DatasetIndex(Labels):
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> DatasetIndex:
         """An index with the labels of several, one after another."""
-        import numpy as np
-
         return cls(np.concatenate([index.indices for index in indices]))
+
+    def create_batch(self, index: Any, pos: bool = True) -> Self:
+        """An index of the items at some positions, or without `pos` of some labels."""
+        return self.create_subset(self.subset_by_pos(index) if pos else index)
+
+    def shuffle(self, shuffle: Any = True) -> Array:
+        """The positions of the items in another order.
+
+        `shuffle` is `True`, a seed that fixes the order, or `False` for the order as it is.
+        """
+        return _order(len(self), shuffle)
+
+    def calc_split(self, shares: float | Sequence[float] = 0.8) -> tuple[int, int, int]:
+        """How many items `split` would put into train, test and validation."""
+        sizes = _sizes(shares, len(self))
+        return sizes["train"], sizes["test"], sizes["validation"]
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(self, name)
 
     def split(self, shares: float | Sequence[float] = 0.8, shuffle: Any = False) -> None:
         """Set `train`, `test` and `validation` to parts of these sizes.
@@ -140,14 +157,18 @@ class FilesIndex(DatasetIndex):
     """Labels that are names of files, or of folders with `dirs`, and where these are.
 
     Made of `path`, a pattern or several, or of `index` and `paths`, a path for each label.
-    `no_ext` takes suffixes off the names, `sort` sorts them.
+    `no_ext` takes suffixes off the names, `sort` sorts them. With `folders` a label begins with
+    the name of its folder, as in "cats/1.png", so that files in several folders may have the same
+    name. Where nothing is found, the index is empty, and there is a warning.
 
-    Raises `ValueError` if two files have the same name, or none is found.
+    Raises `ValueError` if two files have the same label.
 
     Example::
 
         index = FilesIndex(path="pictures/*.png", no_ext=True, sort=True)
     """
+
+    not_empty = False
 
     def __init__(
         self,
@@ -157,9 +178,10 @@ class FilesIndex(DatasetIndex):
         dirs: bool = False,
         no_ext: bool = False,
         sort: bool = False,
+        folders: bool = False,
     ) -> None:
         if path is not None:
-            found = _found(path, dirs, no_ext)
+            found = _found(path, dirs, no_ext, folders)
             labels = sorted(found) if sort else list(found)
         elif paths is None:
             raise ValueError("path, or index and paths, must be given")
@@ -168,7 +190,7 @@ class FilesIndex(DatasetIndex):
             found = dict(paths if isinstance(paths, Mapping) else zip(labels, paths, strict=True))
         if len(set(labels)) != len(labels):
             raise ValueError("two items have the same label, so their paths are not known")
-        super().__init__(labels)
+        super().__init__(labels if labels else np.empty(0, np.str_))
         self._paths = {label: found[label] for label in labels}
         self.dirs = dirs
 
@@ -176,6 +198,14 @@ class FilesIndex(DatasetIndex):
     def paths(self) -> dict[Any, str]:
         """The path of each label."""
         return {label: self._paths[label] for label in self.indices.tolist()}
+
+    @property
+    def folders(self) -> dict[Any, str]:
+        """The name of each item's folder, which often is its class.
+
+        `batch.load(src=index.folders, dst="labels")` makes a component of it.
+        """
+        return {label: _folder_of(path) for label, path in self.paths.items()}
 
     def get_fullpath(self, key: Any) -> str:
         """The path of a label."""
@@ -189,8 +219,6 @@ class FilesIndex(DatasetIndex):
 
 
 def _labels(index: Any | Callable[[], Any]) -> Array:
-    import numpy as np
-
     if callable(index):
         index = index()
     if isinstance(index, DatasetIndex):
@@ -200,14 +228,21 @@ def _labels(index: Any | Callable[[], Any]) -> Array:
     labels: Array = np.atleast_1d(np.asarray(index))
     if labels.ndim > 1:
         raise TypeError(f"index must be one-dimensional, got shape {labels.shape}")
-    if not len(labels):
-        raise ValueError("index must not be empty")
     return labels
 
 
-def _found(path: str | Sequence[str], dirs: bool, no_ext: bool) -> dict[str, str]:
+def _folder_of(path: str) -> str:
+    return os.path.basename(os.path.dirname(os.path.abspath(path)))
+
+
+def _found(path: str | Sequence[str], dirs: bool, no_ext: bool, folders: bool) -> dict[str, str]:
     found: dict[str, str] = {}
-    for pattern in [path] if isinstance(path, str) else path:
+    patterns = [path] if isinstance(path, str) else path
+    if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
+        raise TypeError(f"path must be a pattern or a list of patterns, got {path!r}")
+    if not patterns:
+        raise ValueError("path must not be an empty list of patterns")
+    for pattern in patterns:
         matching = [
             name
             for name in glob.iglob(pattern, recursive=True)
@@ -219,8 +254,12 @@ def _found(path: str | Sequence[str], dirs: bool, no_ext: bool) -> dict[str, str
             label = os.path.basename(name)
             # A dot at the start does not begin a suffix, and only the last dot does.
             label = label[: label.rfind(".")] if no_ext and label.rfind(".") > 0 else label
+            label = f"{_folder_of(name)}/{label}" if folders else label
             if label in found:
-                raise ValueError(f"two items are called {label!r}: {found[label]} and {name}")
+                raise ValueError(
+                    f"two items are called {label!r}: {found[label]} and {name}; with folders=True "
+                    "labels begin with the names of their folders"
+                )
             found[label] = name
     return found
 
@@ -230,10 +269,9 @@ class _Epochs:
 
     def __init__(self) -> None:
         self._order: Array | None = None
-        self._start = 0
+        self._left: Array = np.empty(0, np.intp)  # of the epochs that have begun
         self._epochs = 0
         self._batches = 0
-        self._over = False
 
     def next(
         self,
@@ -245,45 +283,41 @@ class _Epochs:
         drop_last: bool,
     ) -> Array | None:
         """The positions of the next batch out of `count` items; `None` when all have been."""
-        import numpy as np
-
         whole_or_none("n_iters", n_iters, low=0)
         whole_or_none("n_epochs", n_epochs, low=0)
         if whole("batch_size", batch_size, low=1) > count:
             raise ValueError(f"batch_size must be at most the {count} items, got {batch_size}")
         if n_iters is not None and n_epochs is not None:
             raise ValueError("only one of n_iters and n_epochs may be given")
-        if self._over or (n_iters is not None and self._batches >= n_iters) or n_epochs == 0:
+        if n_iters is not None and self._batches >= n_iters:
             return None
-        if self._order is None:
-            self._order = _order(count, shuffle)
-        found: Array | None
-        found = rest = self._order[self._start : self._start + batch_size]
-        self._start += len(rest)
-        if self._start == count:
-            self._epochs += 1
+        found = self._left
+        while len(found) < batch_size and (n_epochs is None or self._epochs < n_epochs):
             self._order = _order(count, shuffle, self._order)
-            self._start = 0
-            self._over = n_epochs is not None and self._epochs >= n_epochs
-            missing = batch_size - len(rest)
-            if missing and drop_last:
-                found = None if self._over else self._order[:batch_size]
-                self._start = batch_size
-            elif missing and not self._over:
-                found = np.concatenate((rest, self._order[:missing]))
-                self._start = missing
+            self._epochs += 1
+            found = self._order if drop_last else np.concatenate((found, self._order))
+        if not len(found) or (drop_last and len(found) < batch_size):
+            return None
+        self._left = found[batch_size:]
         self._batches += 1
-        return found
+        return found[:batch_size]
 
 
 def _order(count: int, shuffle: Any, before: Array | None = None) -> Array:
     """The order of an epoch: that of the one before, shuffled if asked for."""
-    import numpy as np
-
     order: Array = np.arange(count) if before is None else before
     if shuffle is False or shuffle is None:
         return order
     return make_rng(None if shuffle is True else shuffle).permutation(order)
+
+
+def count_batches(
+    size: int, batch_size: int, n_iters: int | None, n_epochs: int | None, drop_last: bool
+) -> int | None:
+    """How many batches a run has; `None` if it has no end."""
+    if n_iters is not None or n_epochs is None:
+        return n_iters
+    return size // batch_size * n_epochs if drop_last else -(-size * n_epochs // batch_size)
 
 
 def _sizes(shares: float | Sequence[float], count: int) -> dict[str, int]:
@@ -291,8 +325,6 @@ def _sizes(shares: float | Sequence[float], count: int) -> dict[str, int]:
 
     The last share is what the others leave; each that is named gets one item at least.
     """
-    import numpy as np
-
     given = [shares] if isinstance(shares, int | float) else list(shares)
     if len(given) > 3:
         raise ValueError(f"shares must be at most three, got {shares}")

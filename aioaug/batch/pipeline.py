@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, NamedTuple, Self
+from functools import cached_property, partial
+from typing import Any, Self
+
+import numpy as np
 
 from .._aio.bridge import BlockingBridge
-from .._base.arguments import whole
+from .._base.arguments import one_of, whole
 from .._base.seeding import IndexAllocator
 from .._streaming.core import StreamCore
 from .._streaming.feeder import Feeder
@@ -18,17 +21,15 @@ from .._streaming.state import DeliveryTracker
 from .._streaming.window import Window
 from ..stats import Meter
 from ..streams import BatchStream
-from .calls import Steps, drive, drive_async
+from .batch import RecordedAction, Regrouping
+from .calls import Steps, Turns, drive, drive_async
+from .components import words_for
 from .data import BatchData
-from .values import evaluate, seed_sequence
+from .expressions import Expression, evaluate, outlives_batch
+from .index import count_batches
+from .randomness import seed_sequence
 
-_LEFT_OUT = ("rebatch", "update", "init_variable", "init_model", "train_model", "import_model")
-
-
-class _Action(NamedTuple):
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+_Limits = tuple[int | None, int | None, bool]  # n_iters, n_epochs and drop_last
 
 
 class Pipeline:
@@ -42,6 +43,10 @@ class Pipeline:
     draws depends on `shuffle`, if that is a number, and on the batch's place in the run, not on
     `prefetch`. A negative `shuffle` fixes what is drawn and leaves the order.
 
+    Args:
+        dataset: where the batches are from; may be given later.
+        config: options by name, which `C` stands for.
+
     Example::
 
         pipeline = dataset.pipeline().load(src="data.npz", fmt="npz").rotate(angle=P(R("normal")))
@@ -50,32 +55,50 @@ class Pipeline:
             ...
     """
 
-    def __init__(self, dataset: Any = None, actions: Sequence[_Action] = ()) -> None:
+    _batches: Iterator[Any] | None = None  # those that `next_batch` goes through
+
+    def __init__(self, dataset: Any = None, config: Mapping[str, Any] | None = None) -> None:
         self.dataset = dataset
-        self._actions = tuple(actions)
+        self.config = dict(config or {})
+        self._initial: dict[str, Any] = {}
+        self._actions: tuple[RecordedAction, ...] = ()
+        self._before: Regrouping | None = None
         self._locks: dict[str, threading.Lock] = {}
-        self._batches: Iterator[Any] | None = None  # those that `next_batch` goes through
-        for each in self._actions:
-            self._check(each.name)
+
+    def _changed(self, **changes: Any) -> Self:
+        """A pipeline like this one, apart from some attributes; its variables are new."""
+        twin = copy.copy(self)
+        vars(twin).update(config=dict(self.config), _locks={}, **changes)
+        twin.reset("iter", "vars")
+        for each in twin._actions:
+            twin._check(each)
+        return twin
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        self._check(name)
+        self._check(RecordedAction(name, (), {}))
+        return lambda *args, **kwargs: self._recorded(RecordedAction(name, args, kwargs))
 
-        def record(*args: Any, **kwargs: Any) -> Any:
-            return type(self)(self.dataset, (*self._actions, _Action(name, args, kwargs)))
-
-        return record
+    def _recorded(self, action: RecordedAction) -> Self:
+        return self._changed(_actions=(*self._actions, action))
 
     def __add__(self, other: Pipeline) -> Self:
         if not isinstance(other, Pipeline):
             return NotImplemented
-        dataset = other.dataset if self.dataset is None else self.dataset
-        return type(self)(dataset, self._actions + other._actions)
+        own: dict[str, Any] = {"_initial": self._initial | other._initial}
+        own["dataset"] = other.dataset if self.dataset is None else self.dataset
+        if other._before is not None:
+            before = other._before._replace(pipeline=self + other._before.pipeline)
+            own |= {"_before": before, "_actions": other._actions}
+        else:
+            own["_actions"] = self._actions + other._actions
+        joined = self._changed(**own)
+        joined.config |= other.config
+        return joined
 
     def __lshift__(self, dataset: Any) -> Self:
-        return type(self)(dataset, self._actions)
+        return self._changed(dataset=dataset)
 
     def __len__(self) -> int:
         return len(self._actions)
@@ -85,50 +108,143 @@ class Pipeline:
         # One step, so that threads that come at once get the same.
         return self._locks.setdefault(name, threading.Lock())
 
+    # -- actions and values of its own --
+
+    def call(
+        self, function: Any, *args: Any, save_to: Expression | None = None, **kwargs: Any
+    ) -> Self:
+        """Record the call of a function, which may be an expression, with these arguments.
+
+        `save_to` is where its result goes: a component or an attribute (`B.found`), an item of
+        one, a variable (`V`), an option (`C`). Where that outlives the batch, the calls are made in
+        the order of the batches, one after another.
+        """
+        if not (save_to is None or isinstance(save_to, Expression)):
+            raise TypeError(f"save_to must be an expression such as B.name, got {save_to!r}")
+        return self._recorded(RecordedAction("call", args, kwargs, function, save_to))
+
+    def update(self, target: Expression, value: Any = None) -> Self:
+        """Record that a value, or that of an expression, goes where `save_to` of `call` may."""
+        return self.call(lambda value: value, value, save_to=target)
+
+    save_to = update
+
+    def rebatch(
+        self,
+        batch_size: int,
+        merge: Callable[..., tuple[Any, Any]] | None = None,
+        components: Any = None,
+        batch_class: Any = None,
+    ) -> Self:
+        """A pipeline whose batches are made of those of this one, `batch_size` items in each.
+
+        The last one may be smaller. `merge`, by default that of the batches' class, gets a list of
+        batches and the other arguments, and returns a batch and the rest.
+        """
+        whole("batch_size", batch_size, low=1)
+        options = {"components": components, "batch_class": batch_class}
+        return self._changed(_actions=(), _before=Regrouping(self, batch_size, merge, options))
+
+    def init_variable(self, name: str, default: Any = None) -> Self:
+        """A pipeline with one more variable, whose value before a run is a copy of `default`."""
+        return self._changed(_initial={**self._initial, name: default})
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """The values of variables by name, made before the first batch."""
+        return copy.deepcopy(self._initial)
+
+    def get_variable(self, name: str) -> Any:
+        """The value of a variable; `KeyError` if there is none."""
+        return self.variables[name]
+
+    v = get_variable
+
+    def set_variable(self, name: str, value: Any) -> None:
+        """Give a variable a value at once."""
+        self.variables[name] = value
+
+    def set_config(self, config: Mapping[str, Any]) -> Self:
+        """Add options to `config`, or replace them, at once; returns the pipeline."""
+        self.config |= config
+        return self
+
     # -- one batch --
 
     def execute_for(self, batch: Any, iteration: int | None = None, seed: Any = None) -> Any:
         """Do all actions on one batch, and return what the last one returns."""
         with _noted(iteration) as current:
-            return drive(self._steps(batch, iteration, seed, current))
+            return drive(self._steps(batch, iteration, seed, current, {}))
 
     async def execute_for_async(
         self, batch: Any, iteration: int | None = None, seed: Any = None
     ) -> Any:
         """`execute_for` for coroutines: parallel actions are awaited, others run in threads."""
         with _noted(iteration) as current:
-            return await drive_async(self._steps(batch, iteration, seed, current))
+            return await drive_async(self._steps(batch, iteration, seed, current, {}))
 
-    def _steps(self, batch: Any, iteration: int | None, seed: Any, current: list[_Action]) -> Steps:
+    def _steps(
+        self,
+        batch: Any,
+        iteration: int | None,
+        seed: Any,
+        current: list[RecordedAction],
+        turns: dict[int, Turns],
+    ) -> Steps:
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
         batch._load_pending()
-        for each in self._actions:
+        for place, each in enumerate(self._actions):
             current[:] = [each]
-            method = getattr(batch, each.name)
-            skipped = method.action["no_eval"]
-            args = evaluate(each.args, batch)
-            kwargs = {
-                name: value if name in skipped else evaluate(value, batch)
-                for name, value in each.kwargs.items()
-            }
-            if hasattr(method, "steps"):
-                batch = yield from method.steps(batch, *args, **kwargs)
-            else:
-                batch = yield partial(method, *args, **kwargs)
+            if place in turns:
+                yield partial(turns[place].wait, iteration or 0)
+            batch = yield from self._act(each, batch)
             if not isinstance(batch, BatchData):
                 raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
             batch.pipeline = self
+            if place in turns:
+                yield partial(turns[place].leave, iteration or 0)
         return batch
 
-    def _check(self, name: str) -> None:
-        kind = None if self.dataset is None else self.dataset.batch_class
-        if kind is not None and not hasattr(getattr(kind, name, None), "action"):
-            left_out = "; batchflow has it, but it is left out here" if name in _LEFT_OUT else ""
-            raise AttributeError(
-                f"{kind.__name__} has no action {name!r}; is it marked @action?{left_out}"
-            )
+    def _act(self, each: RecordedAction, batch: Any) -> Steps:
+        args = evaluate(each.args, batch)
+        if each.function is not None:
+            function, kwargs = evaluate((each.function, each.kwargs), batch)
+            found = yield partial(function, *args, **kwargs)
+            if each.save_to is not None:
+                each.save_to.set(batch, found)
+            return batch
+        method = getattr(batch, each.name)
+        skipped = method.action["no_eval"]
+        kwargs = {
+            name: value if name in skipped else evaluate(value, batch)
+            for name, value in each.kwargs.items()
+        }
+        if hasattr(method, "steps"):
+            return (yield from method.steps(batch, *args, **kwargs))
+        return (yield partial(method, *args, **kwargs))
+
+    def _turns(self) -> dict[int, Turns]:
+        """For a run, who is next at each action that is done in the order of the batches."""
+        ordered = (
+            outlives_batch(each.save_to)
+            if each.function is not None
+            else getattr(self._batch_class(), each.name).action["ordered"]
+            for each in self._actions
+        )
+        return {place: Turns() for place, wanted in enumerate(ordered) if wanted}
+
+    def _batch_class(self) -> Any:
+        given = None if self._before is None else self._before.options["batch_class"]
+        return given or (None if self.dataset is None else self.dataset.batch_class)
+
+    def _check(self, action: RecordedAction) -> None:
+        name, kind = action.name, self._batch_class()
+        checked = kind is not None and action.function is None
+        if checked and not hasattr(getattr(kind, name, None), "action"):
+            hint = f"is it marked @action?{words_for(name)}"
+            raise AttributeError(f"{kind.__name__} has no action {name!r}; {hint}")
 
     # -- all batches --
 
@@ -160,9 +276,7 @@ class Pipeline:
         of `DatasetIndex.next_batch`.
         """
         limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
-        if whole("prefetch", prefetch, low=0):
-            return _blocking(self.gen_batch_async(batch_size, shuffle, *limits, prefetch))
-        return self._in_turn(batch_size, shuffle, *limits)
+        return self._generated(batch_size, shuffle, limits, whole("prefetch", prefetch, low=0))
 
     def gen_batch_async(
         self,
@@ -175,12 +289,19 @@ class Pipeline:
     ) -> BatchStream:
         """`gen_batch` for coroutines: a stream for `async for`, that ends with `async with`."""
         limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
-        source, seeds = self._source(batch_size, shuffle, *limits)
         at_once = whole("prefetch", prefetch, low=0) + 1
+        source, seeds = self._source(batch_size, shuffle, limits, prefetch)
+        turns = self._turns()
 
         async def call(chunk: Sequence[tuple[int, Any]]) -> list[Any]:
             ((number, batch),) = chunk
-            return [await self.execute_for_async(batch, number + 1, seeds(number))]
+            try:
+                with _noted(number + 1) as current:
+                    steps = self._steps(batch, number + 1, seeds(number), current, turns)
+                    return [await drive_async(steps)]
+            finally:  # one that failed is not waited for
+                for each in turns.values():
+                    await each.leave(number + 1)
 
         tracker = DeliveryTracker(IndexAllocator())
         feeder = Feeder(
@@ -189,7 +310,12 @@ class Pipeline:
         return BatchStream(StreamCore(feeder, ordered=True))
 
     def next_batch(
-        self, batch_size: int, shuffle: Any = False, n_epochs: int | None = None, **kwargs: Any
+        self,
+        batch_size: int,
+        shuffle: Any = False,
+        n_iters: int | None = None,
+        n_epochs: int | None = None,
+        drop_last: bool = False,
     ) -> Any:
         """The next batch with all actions done; `StopIteration` after the last one.
 
@@ -197,36 +323,54 @@ class Pipeline:
         decides on the arguments.
         """
         if self._batches is None:
-            self._batches = self._in_turn(batch_size, shuffle, n_epochs=n_epochs, **kwargs)
+            self._batches = self._generated(batch_size, shuffle, (n_iters, n_epochs, drop_last))
         return next(self._batches)
 
-    def reset(self, what: str = "iter") -> None:
-        """Have `next_batch` start again."""
-        if what != "iter":
-            raise ValueError(f"what must be 'iter', got {what!r}")
-        self._batches = None
+    def reset(self, *what: str) -> None:
+        """Have `next_batch` start again ("iter", the default), or variables ("vars")."""
+        for each in what or ("iter",):
+            one_of("what", each, ("iter", "vars"))
+            vars(self).pop("_batches" if each == "iter" else "variables", None)
 
-    def _in_turn(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        source, seeds = self._source(*args, **kwargs)
+    def _generated(
+        self, batch_size: int, shuffle: Any, limits: _Limits, prefetch: int = 0
+    ) -> Iterator[Any]:
+        if prefetch:
+            return _blocking(self.gen_batch_async(batch_size, shuffle, *limits, prefetch))
+        source, seeds = self._source(batch_size, shuffle, limits)
         return (self.execute_for(batch, n + 1, seeds(n)) for n, batch in enumerate(source))
 
     def _source(
-        self, batch_size: int, shuffle: Any, *limits: Any, **named: Any
+        self, batch_size: int, shuffle: Any, limits: _Limits, prefetch: int = 0
     ) -> tuple[Iterator[Any], Callable[[int], Any]]:
         """The batches before any action, and the seed of each by its number."""
-        import numpy as np
-
         if self.dataset is None:
             raise ValueError("the pipeline has no dataset; use dataset >> pipeline")
         if not isinstance(shuffle, int):
             raise TypeError(f"shuffle must be a bool or an int, got {shuffle!r}")
+        if self._before is not None:
+            inner = self._before.pipeline << self.dataset
+            vars(inner).update(variables=self.variables, config=self.config)
+            before = inner._generated(batch_size, shuffle, limits, prefetch)
+            # The seeds of its own batches must be others than those of the batches before.
+            _, seeds = inner._source(batch_size, shuffle, limits)
+            return self._before.of(before), lambda n: seeds(n).spawn(1)[0]
+        _ = self.variables  # several batches that made them at once would make them twice
         root = seed_sequence(None if isinstance(shuffle, bool) else abs(shuffle))
         # The second child is for what concerns no batch, the third for the batches.
         order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
         in_order = shuffle is False or (shuffle is not True and shuffle < 0)
-        batches = self.dataset.gen_batch(batch_size, False if in_order else order, *limits, **named)
+        batches = self.dataset.gen_batch(batch_size, False if in_order else order, *limits)
+        total = count_batches(len(self.dataset), batch_size, *limits)
         entropy, key = execution.entropy, execution.spawn_key
-        return batches, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
+        numbered = _numbered(batches, total)
+        return numbered, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
+
+
+def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
+    for batch in batches:
+        batch.iterations = total
+        yield batch
 
 
 def _epochs(n_iters: int | None, n_epochs: int | None) -> int | None:
@@ -234,9 +378,9 @@ def _epochs(n_iters: int | None, n_epochs: int | None) -> int | None:
 
 
 @contextmanager
-def _noted(iteration: int | None) -> Iterator[list[_Action]]:
+def _noted(iteration: int | None) -> Iterator[list[RecordedAction]]:
     """Have an exception say which action it came from, the one that is put into the list."""
-    current: list[_Action] = []
+    current: list[RecordedAction] = []
     try:
         yield current
     except BaseException as error:

@@ -7,7 +7,10 @@ program. A forked child starts one of its own.
 from __future__ import annotations
 
 import asyncio
+import importlib
+import inspect
 import math
+import operator
 import os
 import threading
 import time
@@ -57,7 +60,6 @@ class _SharedEngine:
     """The engine, and what keeps the loop running that it lives on."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self.bridge = BlockingBridge("Batch")
         self._engine: Engine | None = None
         self._abandoned: Engine | None = None
@@ -176,20 +178,13 @@ class _SharedEngine:
             ending.add_done_callback(self._ending.discard)
 
 
-_lock = threading.Lock()  # only with `undisturbed`
-_shared: _SharedEngine | None = None
-# What a forked child has of its parent. To drop it would be to have asyncio complain of tasks
-# that only the parent can end.
-_parents: list[_SharedEngine] = []
-
-
 def run(fns: Sequence[Function], items: Items, limits: Limits) -> Found:
     """Call the first function for each item in worker processes.
 
     The second one, if there is one, is called for items for which the first lacks data.
     """
     worker_main.refuse_nested_pool()
-    shared = _the_shared()
+    shared = _shared
     try:
         return shared.bridge.call(shared.run, fns, items, limits)
     except KeyboardInterrupt:
@@ -200,7 +195,7 @@ def run(fns: Sequence[Function], items: Items, limits: Limits) -> Found:
 async def run_async(fns: Sequence[Function], items: Items, limits: Limits) -> Found:
     """`run`, without blocking the event loop; cancelled, it abandons the calls."""
     worker_main.refuse_nested_pool()
-    shared = _the_shared()
+    shared = _shared
     try:
         return await shared.bridge.call_async(shared.run, fns, items, limits)
     except asyncio.CancelledError:
@@ -210,7 +205,7 @@ async def run_async(fns: Sequence[Function], items: Items, limits: Limits) -> Fo
 
 def call(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run a coroutine function for a caller that has no loop, on the one that all batches share."""
-    return _the_shared().bridge.call(fn, *args)
+    return _shared.bridge.call(fn, *args)
 
 
 def shutdown() -> None:
@@ -219,9 +214,8 @@ def shutdown() -> None:
     Calls under way are waited for. It blocks; from a coroutine await `shutdown_async`. The next
     call that needs workers starts new ones.
     """
-    shared = undisturbed(_taken_away)
-    if shared is not None and shared.pid == os.getpid():
-        shared.bridge.end(shared.close)
+    shared = undisturbed(_replaced)
+    shared.bridge.end(shared.close)
 
 
 async def shutdown_async() -> None:
@@ -229,26 +223,18 @@ async def shutdown_async() -> None:
     await end_in_thread(shutdown)
 
 
-def _the_shared() -> _SharedEngine:
-    shared = _shared
-    return shared if shared and shared.pid == os.getpid() else undisturbed(_renewed)
-
-
-def _renewed() -> _SharedEngine:
+def _replaced() -> _SharedEngine:
     global _shared
     with _lock:
-        if _shared is None or _shared.pid != os.getpid():
-            if _shared is not None:
-                _parents.append(_shared)
-            _shared = _SharedEngine()
-        return _shared
+        before, _shared = _shared, _SharedEngine()
+        return before
 
 
-def _taken_away() -> _SharedEngine | None:
-    global _shared
-    with _lock:
-        shared, _shared = _shared, None
-        return shared
+def _after_fork() -> None:
+    global _lock
+    _parents.append(_shared)
+    _lock = threading.Lock()
+    _replaced()
 
 
 def _lacks_data(outcome: Outcome[Any]) -> bool:
@@ -267,3 +253,33 @@ def _value_or_need(fn: Function, item: Any) -> Any:
         return fn(item)
     except DataNotSent:
         return DataNotSent
+
+
+class UnboundCall:
+    """A decorated method without its decorators, bound to a batch; it pickles by its name."""
+
+    def __init__(self, method: Callable[..., Any], *bound: Any) -> None:
+        self.__func__ = method
+        self._bound = bound
+        self.__self__ = bound[0] if bound else None
+        self.__qualname__ = method.__qualname__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__(*self._bound, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find_unbound, (self.__func__.__module__, self.__func__.__qualname__, self._bound)
+
+
+def _find_unbound(module: str, qualname: str, bound: tuple[Any, ...]) -> UnboundCall:
+    found = operator.attrgetter(qualname)(importlib.import_module(module))
+    return UnboundCall(inspect.unwrap(found), *bound)
+
+
+_lock = threading.Lock()  # only with `undisturbed`
+_shared = _SharedEngine()
+# What a forked child has of its parent. To drop it would be to have asyncio complain of tasks
+# that only the parent can end.
+_parents: list[_SharedEngine] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

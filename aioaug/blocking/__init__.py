@@ -3,12 +3,13 @@
 `Pool`, `BatchLoader` and `BackgroundAugmenter` take the place of those of `imgaug.multicore`,
 `BackgroundProc`, `SharedQ`, `SharedMem` and `TimeoutError` that of ELEKTRONN2's `parallelisation`.
 All are made from the async classes by one mechanism, and run on one event loop in a thread that
-lives as long as any of them is open.
+lives as long as any of them is open. `ParallelImageDataGenerator`, in the place of Keras', is that
+of `aioaug.images`, which serves both kinds of programs.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .. import background, loading
 from ..background import SharedMem
@@ -19,18 +20,31 @@ from ..streams import BatchStream
 from .result import AsyncResult
 from .twin import AsItIs, BlockingTwin, blocking, ending, relayed
 
+if TYPE_CHECKING:
+    from ..images import ParallelImageDataGenerator
+
 __all__ = [
     "AsyncResult",
     "BackgroundAugmenter",
     "BackgroundProc",
     "BatchLoader",
     "Batches",
+    "ParallelImageDataGenerator",
     "Pool",
     "Queue",
     "SharedMem",
     "SharedQ",
     "TimeoutError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is first asked for: NumPy and OpenCV, which it needs, take their time.
+    if name == "ParallelImageDataGenerator":
+        from ..images import ParallelImageDataGenerator
+
+        return ParallelImageDataGenerator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Batches(BlockingTwin, of=BatchStream, end=BatchStream.aclose):
@@ -46,11 +60,11 @@ class Batches(BlockingTwin, of=BatchStream, end=BatchStream.aclose):
         return self
 
     def __next__(self) -> Any:
-        self._begin()
+        self._bridge.hold()  # a stream that was begun is ended when its twin is dropped
         try:
             return self._call(BatchStream.__anext__)
         except StopAsyncIteration:
-            self._let_go()
+            self._bridge.release()
             raise StopIteration from None
 
     state = relayed(BatchStream.state, AsItIs(dict))

@@ -16,10 +16,6 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
-# Streams that are open. They are kept here since each warns when it is dropped before its end: if
-# it were in a cycle with its twin, Python might drop it before the twin has it ended.
-_open_streams: set[Any] = set()
-
 _End = Callable[[Any], Coroutine[Any, Any, None]]
 
 
@@ -85,7 +81,7 @@ class BlockingTwin:
         self._thing = thing
         self._kept = kept  # twins that are its sources, or the twin that it comes from
         # It comes last: by it `__del__` sees that the others are there.
-        self._bridge = BlockingBridge(type(self).__name__, lender)
+        self._bridge = BlockingBridge(type(self).__name__, thing, lender)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._relay(method, None, args, kwargs)
@@ -112,23 +108,14 @@ class BlockingTwin:
         try:
             result = self._relay(method, None, args, kwargs)
         except Exception:
-            self._let_go()
+            self._bridge.release()
             raise
         except BaseException:
             self._dropped_silently = True
-            _open_streams.discard(self._thing)
             self._bridge.end(type(self)._end, self._thing, wait=False)
             raise
-        self._let_go()
-        return result
-
-    def _begin(self) -> None:
-        """Have a stream be ended when its twin is dropped."""
-        _open_streams.add(self._thing)
-
-    def _let_go(self) -> None:
-        _open_streams.discard(self._thing)
         self._bridge.release()
+        return result
 
     def __getattr__(self, name: str) -> Any:
         private = name.startswith("_")
@@ -151,10 +138,9 @@ class BlockingTwin:
 
     def __del__(self) -> None:
         bridge = self.__dict__.get("_bridge")  # it is not there if `__init__` raised
-        if bridge is None or not (bridge.owner or self._thing in _open_streams):
+        if bridge is None:
             return
         silent = self._dropped_silently or getattr(self._thing, "closed", False)
-        _open_streams.discard(self._thing)
         if bridge.end_dropped(type(self)._end, self._thing) and not silent:
             warn_of_drop(self)
 

@@ -11,6 +11,13 @@ from .._pictures import Array
 from ..augmenters import batch_forms
 from .sample_rows import SampleRows, pick, pick_columns
 
+# As Keras begins these messages.
+_SAME_LENGTH = {
+    "y": "`x` (images tensor) and `y` (labels)",
+    "sample_weight": "`x` (images tensor) and `sample_weight`",
+    "x[1]": "All of the arrays in `x`",
+}
+
 
 class ArraySource:
     """Rows of arrays: images, what accompanies them, labels and weights."""
@@ -34,8 +41,11 @@ class ArraySource:
         self.filenames: list[Any] = []
 
     def __len__(self) -> int:
-        held = self.columns.images_unaug if self.images is None else self.images
-        return len(held)
+        return len(self._held)
+
+    @property
+    def _held(self) -> Any:
+        return self.columns.images_unaug if self.images is None else self.images
 
     def read(self, numbers: list[int]) -> SampleRows:
         """Copies of the rows with these numbers."""
@@ -53,14 +63,35 @@ class ArraySource:
         """Nothing."""
         return []
 
+    @property
+    def x(self) -> Any:
+        """The images, or the batch that they are part of."""
+        return self.columns if self.images is None else self.images
+
+    @property
+    def y(self) -> Any:
+        """The labels."""
+        return self.labels
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """That of the first image; batches are only made of images of one shape."""
+        return np.shape(self._held[0])
+
 
 def array_source(
-    x: Any, y: Any, weights: Any, split: tuple[float, float] | None, channel_axis: int
+    x: Any,
+    y: Any,
+    weights: Any,
+    split: tuple[float, float] | None,
+    channel_axis: int,
+    *,
+    ignore_class_split: bool,
 ) -> ArraySource:
     """Images (N,H,W,C), or a pair of them and what accompanies them, or a batch of imgaug.
 
-    Raises `ValueError` for other ranks, for lengths that differ, and for a subset that lacks
-    some of the labels.
+    Raises `ValueError` for other ranks, for lengths that differ, and, unless `ignore_class_split`
+    is set, for a subset that lacks some of the labels.
     """
     columns: Any = x if batch_forms.is_batch(x) else None
     images, extras = (None, []) if columns is not None else _with_extras(x)
@@ -72,11 +103,15 @@ def array_source(
     size = len(held)
     labels = None if y is None else np.asarray(y)
     weights = None if weights is None else np.asarray(weights)
-    for name, values in [("y", labels), ("sample_weight", weights), *(("x[1]", e) for e in extras)]:
+    beside = [("y", labels), ("sample_weight", weights), *(("x[1]", extra) for extra in extras)]
+    for name, values in beside:
         if values is not None and len(values) != size:
-            raise ValueError(f"x has {size} images, but {name} has {len(values)} rows")
+            raise ValueError(
+                f"{_SAME_LENGTH[name]} should have the same length: x has {size} images, but "
+                f"{name} has {len(values)} rows"
+            )
     source = ArraySource(images, columns=columns, extras=extras, labels=labels, weights=weights)
-    return source if split is None else _part(source, split)
+    return source if split is None else _part(source, split, ignore_class_split)
 
 
 def _with_extras(x: Any) -> tuple[Array, list[Array]]:
@@ -101,15 +136,16 @@ def check_images(x: Array, channel_axis: int, *, stacklevel: int) -> None:
         )
 
 
-def _part(source: ArraySource, split: tuple[float, float]) -> ArraySource:
+def _part(source: ArraySource, split: tuple[float, float], ignore_class_split: bool) -> ArraySource:
     size = len(source)
     start, stop = int(split[0] * size), int(split[1] * size)
     middle = stop if start == 0 else start
-    if source.labels is not None and not np.array_equal(
+    if not (ignore_class_split or source.labels is None) and not np.array_equal(
         np.unique(source.labels[:middle]), np.unique(source.labels[middle:])
     ):
         raise ValueError(
-            "training and validation subsets have different classes; y may need to be shuffled"
+            "Training and validation subsets have different number of classes after the split, or "
+            "different ones: shuffle x and y, or set ignore_class_split if y are no classes"
         )
     here = slice(start, stop)
     return ArraySource(

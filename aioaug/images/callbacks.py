@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base.signatures import accepts
+from .._base.signatures import accepts, required
 from .settings import GeneratorSettings
 
 KEYWORDS = ("class_id", "filename", "batch_index", "batch_class_ids", "batch_filenames")
@@ -37,6 +37,8 @@ class ParallelProcessParams:
     batch_shape: tuple[int, ...] | None = None
     color_mode: str | None = None
     interpolation: str | None = None
+    keep_aspect_ratio: bool = False
+    exif: bool = False
     subset: str | None = None
     save_to_dir: str | None = None
     save_prefix: str | None = None
@@ -85,15 +87,17 @@ class ParallelProcessParams:
 
 
 class Callback:
-    """A function `(params, x, **some of KEYWORDS) -> x` for one picture."""
+    """A function for one picture: `(params, x, **some of KEYWORDS) -> x`, or Keras' `(x) -> x`."""
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self._name = name
         self._function = function
+        self._takes_params = required(function) != 1
         self._wanted = [name for name in KEYWORDS if accepts(function, name)]
 
     def __call__(self, params: Any, x: Any, told: dict[str, Any]) -> Any:
-        result = self._function(params, x, **{name: told[name] for name in self._wanted})
+        given = (params, x) if self._takes_params else (x,)
+        result = self._function(*given, **{name: told[name] for name in self._wanted})
         if result is None:
             raise TypeError(f"{self._name} returned None instead of the picture")
         return result

@@ -60,6 +60,8 @@ class FileSource:
             weights=pick(self.weights, numbers),
         )
 
+    x = y = image_shape = None  # only arrays have them
+
     @property
     def filepaths(self) -> list[Any]:
         """The files of the samples, as they are opened."""

@@ -14,15 +14,21 @@ from .. import _pictures
 from .._pictures import Array
 from ..errors import UnreadablePictureError
 
-SUFFIXES = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff", "npy")
+SUFFIXES = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff", "gif", "webp", "npy")
 _SAVED_AS = {"jpg": "jpeg", "tif": "tiff"}
 SAVE_FORMATS = ("png", "jpeg", "bmp", "pdf", "ppm", "gif", "tif", "jpg")
 
 
 def read_picture(
-    path: str, color_mode: str, size: tuple[int, int] | None, interpolation: str | None
+    path: str,
+    color_mode: str,
+    size: tuple[int, int] | None,
+    interpolation: str | None,
+    *,
+    crop: bool = False,
+    upright: bool = False,
 ) -> Array:
-    """The pixels (H,W,C) of a file, resized to `size` (height, width).
+    """The pixels (H,W,C) of a file, resized to `size` (height, width), as `decode_pixels` does.
 
     With `interpolation=None` they keep the size they have. Raises `UnreadablePictureError`, which
     names the file, and the system's own errors.
@@ -32,8 +38,10 @@ def read_picture(
             return np.atleast_3d(np.load(path, allow_pickle=False))
         data = _pictures.load(path)
         if interpolation is None:
-            return _pictures.decode_pixels(data, color_mode)
-        return _pictures.decode_pixels(data, color_mode, size, interpolation)
+            return _pictures.decode_pixels(data, color_mode, upright=upright)
+        return _pictures.decode_pixels(
+            data, color_mode, size, interpolation, crop=crop, upright=upright
+        )
     except Exception as error:  # NumPy, too, raises nearly anything
         if isinstance(error, OSError) and error.filename is not None:
             raise  # the system's own error, which names the file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from .._base.arguments import one_of
 from .file_source import FRAME_MODES, FileSource
 from .files import SUFFIXES
+
+log = logging.getLogger(__package__)
 
 _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
 
@@ -43,6 +46,9 @@ def frame_source(
     if split is not None:
         start, stop = (int(part * len(frame)) for part in split)
         frame = frame.iloc[start:stop]
+    checked = "validated" if validate_filenames else "non-validated"
+    of_classes = f" belonging to {len(class_indices)} classes" if class_indices else ""
+    log.info("Found %d %s image filenames%s.", len(frame), checked, of_classes)
     labels: Any = None
     if class_mode == "multi_output":
         labels = [np.array(frame[column].tolist()) for column in y_col]

@@ -13,9 +13,10 @@ from .._pictures.reading import CHANNELS, INTERPOLATIONS
 from .._worker.main import refuse_nested_pool
 from .arrays import ArraySource, array_source
 from .callbacks import ParallelProcessParams
-from .file_source import CLASS_MODES, FileSource
+from .file_source import FileSource
 from .frames import frame_source
 from .iterator import ImageIterator
+from .keras_sequence import iterator_class
 from .listing import Lister, directory_source
 from .maker import BatchMaker
 from .producer import BatchProducer
@@ -32,6 +33,11 @@ class ParallelImageDataGenerator(GeneratorSettings):
     A sample is loaded, converted and resized; then come `noaug_preprocessing_function`,
     `augmenter`, one random transformation, `preprocessing_function`, `standardize`, and the cast
     to `dtype`. Pictures are (H,W,C), or (C,H,W) with `data_format="channels_first"`.
+
+    Files are PNG, JPEG, BMP, PPM, TIFF, GIF, WebP, of which the first frame is read, and `.npy`
+    arrays. They are resized to `target_size`, (height, width); with `keep_aspect_ratio` their
+    middle is, in the same proportions. With `exif` they are turned upright first, as the camera
+    says.
 
     Building it starts nothing; each of the `flow` methods returns an `ImageIterator` with workers
     of its own. With the same seed it makes the same batches, whatever the number of workers,
@@ -60,7 +66,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
         cores: the number of workers: a share of the CPUs that this process may use, or an exact
             number, or -1 for all; at least one, at most as many as there are. Flows of the
             validation subset have half of them.
-        debug: use threads in place of processes, so that breakpoints and closures work.
+        debug: use threads in place of processes, so that breakpoints work.
         max_batches_pending: how many batches may exist at once, the one in use included.
         validation_augmentation_enabled: whether the validation subset is transformed, too.
         random_transforms_enabled: `False` leaves out random transformations, and `augmenter`.
@@ -70,7 +76,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
             in place of all that is done to files; the other callbacks are not called.
         noaug_preprocessing_function, preprocessing_function: `(params, x, **keywords) -> x`,
             with those of class_id, filename, batch_index, batch_class_ids and batch_filenames
-            that it names. `x` is `uint8` from files in the first and floats in the second.
+            that it names; or Keras' `(x) -> x`, if it needs no other positional argument. `x` is
+            `uint8` from files in the first and floats in the second.
         augmenter: one more step, by an imgaug augmenter or a callable, for a batch of images as
             they were loaded.
         on_error: "raise" ends the epoch with the error if a picture cannot be read; "skip" leaves
@@ -79,7 +86,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         save_to_dir, save_prefix, save_format: as in `flow`, and they win over these.
         batch_size: wins over that of `flow`; -1 is all samples.
 
-    Functions and augmenters must pickle, unless `debug` is set.
+    Functions and augmenters are sent to the workers, lambdas and closures too. What cannot be sent,
+    such as a lock that one of them holds, works with `debug`.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -103,14 +111,23 @@ class ParallelImageDataGenerator(GeneratorSettings):
         save_prefix: str = "",
         save_format: str = "png",
         subset: str | None = None,
+        ignore_class_split: bool = False,
     ) -> ImageIterator:
         """Batches of arrays: `x`, `(x, y)` or `(x, y, sample_weight)`, without an end.
 
         `x` is an array (N,H,W,C); or a pair of it and an array, or a list of arrays, that are
         handed on beside it; or one of imgaug's batches, whose other columns `augmenter` moves
-        along. The validation subset is the first samples.
+        along. The validation subset is the first samples; both subsets must have all labels, unless
+        `ignore_class_split` says that these are no classes.
         """
-        source = array_source(x, y, sample_weight, self.split_of(subset), self.channel_axis)
+        source = array_source(
+            x,
+            y,
+            sample_weight,
+            self.split_of(subset),
+            self.channel_axis,
+            ignore_class_split=ignore_class_split,
+        )
         if source.columns is not None and self.ranges.moves_pixels:
             raise ValueError(
                 "x has columns that only augmenter can move along: leave out the ranges and flips "
@@ -141,44 +158,45 @@ class ParallelImageDataGenerator(GeneratorSettings):
         interpolation: str | None = "bilinear",
         list_valid_filenames_in_directory_function: Lister | None = None,
         class_counts: dict[str, int] | None = None,
+        keep_aspect_ratio: bool = False,
+        exif: bool = False,
+        full_batches: bool = True,
     ) -> ImageIterator:
         """Batches of the pictures in a directory with one subdirectory a class, by the epoch.
 
-        Every batch is full: the last one of an epoch goes on with its first samples. Pictures are
-        PNG, JPEG, BMP, PPM, TIFF, and `.npy` arrays; their size is (height, width). The order
-        within a class is alphabetical, or that of an index that `shuffle_index_dir` holds. This
-        call reads the directory, which takes a while for a large one.
+        The last batch of an epoch is filled up with its first samples. With `full_batches=False` it
+        is what is left, so that `predict` and `evaluate` get each sample once.
 
-        The validation subset is the first files of each class. `class_counts` is filled with the
-        number of files of each class.
+        The order within a class is that of an index in `shuffle_index_dir`, or in the directory,
+        where it begins as the alphabetical one. The validation subset is the first files of each
+        class. `class_counts` is filled with the number of files of each class. This call reads the
+        directory, which takes a while for a large one.
 
         Raises:
             RuntimeError: a class has no pictures.
             FileNotFoundError: there is no such directory, or none for one of `classes`.
         """
-        one_of("class_mode", class_mode, CLASS_MODES)
         directory = str(directory)
-        chosen = check_seed(seed)
+        used = check_seed(seed)
         source = directory_source(
             directory,
             classes,
             self.split_of(subset),
             follow_links=follow_links,
             shuffle_index_dir=shuffle_index_dir,
-            seed=chosen,
+            seed=used,
             limit=self.max_samples_per_class,
             lister=list_valid_filenames_in_directory_function,
             class_counts=class_counts,
             class_mode=class_mode,
             dtype=self.dtype,
         )
-        told = {
-            "subset": subset,
-            **_reading(directory, source, target_size, color_mode, interpolation),
-            **self.saving(save_to_dir, save_prefix, save_format),
-        }
+        told = _reading(directory, source, target_size, color_mode, interpolation)
+        told |= self.saving(save_to_dir, save_prefix, save_format)
+        told |= {"subset": subset, "keep_aspect_ratio": keep_aspect_ratio, "exif": exif}
+        told["batch_shape"] = batch_shape
         return self._iterator(
-            source, batch_size, shuffle, seed, told, ends=True, chosen=chosen, shape=batch_shape
+            source, batch_size, shuffle, seed, told, ends=True, full_batches=full_batches, used=used
         )
 
     def flow_from_dataframe(
@@ -201,6 +219,8 @@ class ParallelImageDataGenerator(GeneratorSettings):
         subset: str | None = None,
         interpolation: str | None = "nearest",
         validate_filenames: bool = True,
+        keep_aspect_ratio: bool = False,
+        exif: bool = False,
         **kwargs: Any,
     ) -> ImageIterator:
         """Batches of the pictures that a pandas data frame names, without an end.
@@ -224,11 +244,9 @@ class ParallelImageDataGenerator(GeneratorSettings):
             validate_filenames=validate_filenames,
             dtype=self.dtype,
         )
-        told = {
-            "subset": subset,
-            **_reading(directory, source, target_size, color_mode, interpolation),
-            **self.saving(save_to_dir, save_prefix, save_format),
-        }
+        told = _reading(directory, source, target_size, color_mode, interpolation)
+        told |= self.saving(save_to_dir, save_prefix, save_format)
+        told |= {"subset": subset, "keep_aspect_ratio": keep_aspect_ratio, "exif": exif}
         return self._iterator(source, batch_size, shuffle, seed, told)
 
     def _iterator(
@@ -240,20 +258,29 @@ class ParallelImageDataGenerator(GeneratorSettings):
         told: dict[str, Any],
         *,
         ends: bool = False,
-        chosen: int | None = None,
-        shape: tuple[int, ...] | None = None,
+        full_batches: bool = False,
+        used: int | None = None,
     ) -> ImageIterator:
         refuse_nested_pool()
         if not len(source):
             raise ValueError("there are no samples")
+        shape = told.get("batch_shape")
         size = whole("batch_size", self.batch_size or (shape[0] if shape else batch_size), low=-1)
         size = len(source) if size == -1 else whole("batch_size", size, low=1)
         if "target_size" in told:
             target, color = told["target_size"], told["color_mode"]
             told["batch_shape"] = _batch_shape(shape, size, target, color, self.data_format)
         params = ParallelProcessParams(image_data_generator=self, **told)
-        chosen = check_seed(seed) if chosen is None else chosen
-        schedule = Schedule(source, self, batch_size=size, shuffle=shuffle, seed=chosen, wraps=ends)
+        used = check_seed(seed) if used is None else used
+        schedule = Schedule(
+            source,
+            self,
+            batch_size=size,
+            shuffle=shuffle,
+            seed=used,
+            ends=ends,
+            full_batches=full_batches,
+        )
         producer = BatchProducer(
             schedule,
             BatchMaker(params),
@@ -261,7 +288,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
             workers=self.workers_for(told["subset"]),
             window=self.max_batches_pending,
         )
-        return ImageIterator(schedule, producer, seed=seed)
+        return iterator_class()(schedule, producer, params, seed=seed)
 
 
 def _reading(

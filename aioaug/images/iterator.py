@@ -5,14 +5,17 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Awaitable, Callable
+from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .._aio.bridge import BlockingBridge, call_once
 from .._aio.tasks import AsyncResource, end_in_thread, finish, warn_of_drop
+from .._pictures import Array
 from ..errors import ClosedError
+from .callbacks import ParallelProcessParams
 from .producer import BatchProducer
-from .sample_rows import MadeBatch
+from .sample_rows import MadeBatch, pick
 from .schedule import Schedule
 
 T = TypeVar("T")
@@ -43,8 +46,13 @@ class ImageIterator(AsyncResource):
         batch_size, shuffle: as they are used.
         seed: what was asked for; `effective_seed` is what is used in place of `None`.
         class_indices, class_labels, num_classes: the classes, by name and number.
-        classes, labels: the class or the label of each sample.
+        classes, labels, sample_weight: the class, the label and the weight of each sample.
         filenames, filepaths: each sample's file, as listed and as opened.
+        x, y: the arrays of `flow`.
+        image_shape, batch_shape: of a picture that comes out, and of a full batch.
+        directory, target_size, color_mode, data_format, interpolation, keep_aspect_ratio,
+            class_mode, subset, save_to_dir, save_prefix, save_format, dtype,
+            image_data_generator: as they are used.
         total_batches_seen, batch_index, epoch: how far it is.
         skipped: the files that could not be read, with the reasons (`on_error="skip"`).
 
@@ -56,11 +64,23 @@ class ImageIterator(AsyncResource):
                     await train(x, y)
     """
 
-    def __init__(self, schedule: Schedule, producer: BatchProducer, *, seed: int | None) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        producer: BatchProducer,
+        params: ParallelProcessParams,
+        *,
+        seed: int | None,
+    ) -> None:
+        super().__init__()  # that of Keras, if it is one of its data sets
         self._schedule = schedule
         self._producer = producer
-        self._bridge = BlockingBridge(type(self).__name__)  # for callers that block
+        self._bridge = BlockingBridge(type(self).__name__, producer)  # for callers that block
         self._entered = False
+        self._last: MadeBatch | None = None  # without its batch
+        # While Keras asks for an epoch: the number of the batch that it got for each number.
+        self._given: dict[int, int] | None = None
+        self._giving = count()
         source = schedule.source
         self.seed = seed
         self.effective_seed = schedule.seed
@@ -74,7 +94,24 @@ class ImageIterator(AsyncResource):
         self.labels = source.labels
         self.filenames = source.filenames
         self.filepaths = source.filepaths
+        self.sample_weight = source.weights
+        self.x, self.y = source.x, source.y
         self.skipped: list[tuple[str, str]] = []
+        self.image_data_generator = params.image_data_generator
+        self.subset = params.subset
+        self.directory = params.directory
+        self.class_mode = params.class_mode
+        self.target_size = params.target_size
+        self.color_mode = params.color_mode
+        self.interpolation = params.interpolation
+        self.keep_aspect_ratio = params.keep_aspect_ratio
+        self.data_format = params.data_format
+        self.dtype = params.dtype
+        self.save_to_dir = params.save_to_dir
+        self.save_prefix = params.save_prefix
+        self.save_format = params.save_format
+        self.image_shape = source.image_shape or (params.batch_shape or ())[1:]
+        self.batch_shape = (self.batch_size, *self.image_shape)
 
     def __len__(self) -> int:
         return len(self._schedule)
@@ -104,13 +141,37 @@ class ImageIterator(AsyncResource):
         """Whether it was ended for good."""
         return self._producer.closed
 
+    @property
+    def index_array(self) -> Array:
+        """The numbers of the samples, in the order of the epoch that was taken of last."""
+        return self._schedule.order(self.epoch if self._last is None else self._last.epoch)
+
+    @property
+    def batch_index_array(self) -> list[int]:
+        """The numbers of the samples in the batch that was taken last."""
+        return [] if self._last is None else self._last.numbers
+
+    @property
+    def batch_filenames(self) -> list[Any]:
+        """The files of the samples in the batch that was taken last."""
+        return pick(self.filenames, self.batch_index_array) if self.filenames else []
+
     def reset(self) -> None:
         """Have the next batch be the first of an epoch; what was made ahead is dropped."""
+        self._given = self._last = None
         self._producer.restart()
+
+    def on_epoch_begin(self) -> None:
+        """Keras calls this: from now on to `on_epoch_end` it asks for each batch of one epoch.
+
+        It does so in an order of its own, which nothing could be made ahead in. So `it[i]` is the
+        next batch meanwhile, whatever `i` is, if the flow shuffles its samples itself.
+        """
+        self._given, self._giving = {} if self.shuffle else None, count()
 
     def on_epoch_end(self) -> None:
         """Begin the next epoch, if any batch was taken of this one, as Keras asks for."""
-        self._producer.restart()
+        self.reset()
 
     # On an event loop.
 
@@ -169,6 +230,10 @@ class ImageIterator(AsyncResource):
             number += len(self)
         if not 0 <= number < len(self):
             raise ValueError(f"there is no batch {index}: an epoch has {len(self)}")
+        if (given := self._given) is not None:
+            if number not in given:
+                given[number] = next(self._giving)  # in one step, as several threads may ask
+            number = given[number]
         made = self._there(self._producer.batch_at, number)
         self._accept(made)
         return made.batch
@@ -204,7 +269,7 @@ class ImageIterator(AsyncResource):
 
     def _begin(self) -> None:
         # Keras' flows that have no end go on where they are.
-        if self._schedule.wraps and self._producer.batch:
+        if self._schedule.ends and self._producer.batch:
             self._producer.restart()
 
     def _accept(self, made: MadeBatch) -> bool:
@@ -212,6 +277,7 @@ class ImageIterator(AsyncResource):
         for name, why in made.skipped:
             self.skipped.append((name, why))
             warnings.warn(f"left out: {why}", RuntimeWarning, stacklevel=3)
+        self._last = made._replace(batch=None)
         return made.size > 0
 
     def __del__(self) -> None:
@@ -220,3 +286,5 @@ class ImageIterator(AsyncResource):
             return
         if bridge.end_dropped(self._producer.aclose):
             warn_of_drop(self, "'with' or shutdown()")
+        elif not bridge.acquired and self._producer.drop():
+            warn_of_drop(self, "'async with' or aclose()")

@@ -1,13 +1,14 @@
 """A directory with one subdirectory a class, as lists of files, and the index that keeps them.
 
-The index of a class is a text file, `.index/<class>.txt`, with a name relative to the directory
-on each line, in which the end of a line is written as `\\n` and a backslash as `\\\\`. In the
-directory itself it is in alphabetical order; elsewhere it is shuffled once, and keeps that order as
-files come and go.
+The index of a class is a text file, `.index-<class>.txt`, with a name relative to the directory
+on each line, in which the end of a line is written as `\\n` and a backslash as `\\\\`. It keeps its
+order as files come and go. In the directory itself that begins as the alphabetical one; elsewhere
+it is shuffled once.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -21,10 +22,13 @@ from typing import Any
 import numpy as np
 
 from .._base import atomic
-from .file_source import FileSource
+from .._base.arguments import one_of
+from .file_source import CLASS_MODES, FileSource
 from .files import SUFFIXES
 
-INDEX = ".index"
+_FOLDER = ".index"  # where mltk keeps them
+
+log = logging.getLogger(__package__)
 
 Lister = Callable[..., tuple[str, list[Any]]]
 
@@ -50,10 +54,9 @@ def list_class(
     The validation part is the first ones, rounded up, the training part is the rest.
     """
     found = list(_walk(base_directory, search_class, white_list_formats, follow_links))
-    if shuffle_index_directory is None:
-        _write(Path(base_directory), search_class, found)
-    else:
-        found = _shuffled(Path(shuffle_index_directory), search_class, found, seed)
+    shuffled = shuffle_index_directory is not None
+    folder = Path(shuffle_index_directory or base_directory)
+    found = _in_order(base_directory, folder, search_class, found, seed if shuffled else None)
     return search_class, part_of(found, split)
 
 
@@ -72,6 +75,7 @@ def directory_source(
     dtype: np.dtype[Any],
 ) -> FileSource:
     """The files of every class, one class after the other; `RuntimeError` names an empty one."""
+    one_of("class_mode", class_mode, CLASS_MODES)
     names = class_names(directory) if classes is None else list(classes)
     filenames: list[Any] = []
     labels: list[int] = []
@@ -92,6 +96,7 @@ def directory_source(
             class_counts[name] = len(files)
         filenames += files
         labels += [number] * len(files)
+    log.info("Found %d images belonging to %d classes.", len(filenames), len(names))
     return FileSource(
         directory,
         filenames,
@@ -121,42 +126,49 @@ def _walk(base: str, name: str, suffixes: tuple[str, ...], follow_links: bool) -
         )
 
 
-def _shuffled(folder: Path, name: str, found: list[str], seed: int) -> list[str]:
-    """`found` in the order of the index; what is new comes last, and the index is renewed."""
-    try:
-        # No other end of a line: a name may well have a character that Unicode calls one.
-        lines = os.fsdecode(_index(folder, name).read_bytes()).split("\n")[:-1]
-    except FileNotFoundError:
-        lines = []
-    listed = [re.sub(r"\\(.)", lambda pair: pair[1].replace("n", "\n"), line) for line in lines]
-    present = set(found)
-    order = [one for one in listed if one in present]
-    if len(order) < len(listed):
+def _in_order(base: str, folder: Path, name: str, found: list[str], seed: int | None) -> list[str]:
+    """`found` in the order of the index, which is renewed; what is new comes last.
+
+    With a seed that is shuffled before. Files that are there, but were not looked for this time,
+    keep their places in the index.
+    """
+    listed = _listed(folder, name)
+    present, known = set(found), set(listed)
+    gone = {one for one in known - present if not os.path.exists(os.path.join(base, one))}
+    if gone:
         warnings.warn(
-            f"{len(listed) - len(order)} files of the class {name!r} in the index below {folder} "
-            "are gone; it is made again",
+            f"{len(gone)} files of the class {name!r} in the index in {folder} are gone; it is "
+            "made again",
             stacklevel=5,
         )
-    known = set(order)
     new = [one for one in found if one not in known]
-    np.random.default_rng((seed, zlib.crc32(os.fsencode(name)))).shuffle(new)
-    if order + new != listed:
-        _write(folder, name, order + new)
-    return order + new
+    if seed is not None:
+        np.random.default_rng((seed, zlib.crc32(os.fsencode(name)))).shuffle(new)
+    order = [one for one in listed if one not in gone] + new
+    if order != listed:
+        _write(_index(folder, name), order)
+    return [one for one in order if one in present]
 
 
-def _write(folder: Path, name: str, files: list[str]) -> None:
+def _listed(folder: Path, name: str) -> list[str]:
+    """What the index says, or the one that other programs and earlier versions keep."""
+    for path in (_index(folder, name), folder / _FOLDER / f"{name}.txt"):
+        with suppress(OSError):
+            # No other end of a line: a name may well have a character that Unicode calls one.
+            lines = filter(None, os.fsdecode(path.read_bytes()).split("\n"))
+            return [re.sub(r"\\(.)", lambda pair: pair[1].replace("n", "\n"), one) for one in lines]
+    return []
+
+
+def _write(path: Path, files: list[str]) -> None:
     """Put the index in its place, whole, where that is allowed."""
     lines = (file.replace("\\", r"\\").replace("\n", r"\n") for file in files)
     data = os.fsencode("".join(f"{line}\n" for line in lines))
-    path = _index(folder, name)
-    with suppress(OSError):
-        if path.read_bytes() == data:
-            return
     # Data are often mounted read-only; without an index they are listed anew each time.
     with suppress(OSError):
         atomic.write(path, data)
 
 
 def _index(folder: Path, name: str) -> Path:
-    return folder / INDEX / f"{name}.txt"
+    # In one folder, as Keras and others would take a folder of indexes for one more class.
+    return folder / f".index-{name.replace('%', '%25').replace(os.sep, '%2F')}.txt"

@@ -71,7 +71,7 @@ class BatchMaker:
         whole = self.params.get_batch_function
         if whole is not None:
             made = whole(job.batch, job.rows.files, job.rows.classes, params=self.params)
-            return MadeBatch(*check_batch(made), [])
+            return MadeBatch(*check_batch(made), [], job.epoch, job.rows.numbers)
         images, kept, skipped = self._load(job.rows)
         rows = job.rows.only(kept) if skipped else job.rows
         images = [
@@ -87,7 +87,8 @@ class BatchMaker:
         x = self._stack(finished, rows)
         if self.params.save_to_dir is not None:
             self._save(x, rows, job)
-        return MadeBatch(_compose(x, rows, columns, self.params.class_mode), len(rows), skipped)
+        batch = _compose(x, rows, columns, self.params.class_mode)
+        return MadeBatch(batch, len(rows), skipped, job.epoch, rows.numbers)
 
     def _load(self, rows: SampleRows) -> tuple[list[list[Array]], list[int], list[tuple[str, str]]]:
         """The images of each sample, which samples these are, and what cannot be read."""
@@ -108,7 +109,14 @@ class BatchMaker:
     def _read(self, name: str) -> Array:
         params = self.params
         path = os.path.join(params.directory or "", name)
-        x = read_picture(path, params.color_mode or "rgb", params.target_size, params.interpolation)
+        x = read_picture(
+            path,
+            params.color_mode or "rgb",
+            params.target_size,
+            params.interpolation,
+            crop=params.keep_aspect_ratio,
+            upright=params.exif,
+        )
         return x if params.data_format == "channels_last" else np.moveaxis(x, -1, 0)
 
     def _each(

@@ -34,7 +34,7 @@ class BatchProducer:
         self._engine = engine
         self._workers = workers
         self._window = window
-        self._endless = not schedule.wraps
+        self._endless = not schedule.ends
         self._pool: AsyncPool | None = None
         self._stream: BatchStream | None = None
         self._walk: BatchStream | None = None  # batches asked for by number, in a row
@@ -126,6 +126,16 @@ class BatchProducer:
         self.closed = True
         await finish(self._release(kill=kill))
 
+    def drop(self) -> bool:
+        """Begin to end, from the `__del__` of its user; whether there is anything to end."""
+        there = self.running and self.home.ours
+        if there:
+            for stream in (self._stream, self._walk):
+                if stream is not None:
+                    stream._drop()
+            self._pool = self._stream = self._walk = None  # which ends with the last reference
+        return there
+
     def _claim(self) -> None:
         """Belong to the running loop. A pool goes on there by itself, and streams do not."""
         if self.home.claim():
@@ -152,6 +162,7 @@ class BatchProducer:
         if self._pool is None:
             self.schedule.started()
             pool = AsyncPool(self._maker, self._workers, seed=0, engine=self._engine)
+            pool._mute()
             await pool.__aenter__()
             self._pool = pool
             if self.closed:  # meanwhile

@@ -58,11 +58,13 @@ class BatchJob(NamedTuple):
 
 
 class MadeBatch(NamedTuple):
-    """A batch that was made, and what was left out of it, by name and reason."""
+    """A batch that was made, what was left out of it, by name and reason, and what is in it."""
 
     batch: Any
     size: int
     skipped: list[tuple[str, str]]
+    epoch: int
+    numbers: list[int]  # of the samples
 
 
 def pick(values: Any, places: Sequence[int]) -> Any:

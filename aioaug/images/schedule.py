@@ -18,8 +18,8 @@ _SHUFFLE = 2**32 - 1  # keeps the order's random numbers apart from those of sam
 class Schedule:
     """The epochs of a source, cut into batches.
 
-    With `wraps` every batch is full, the last one going on with the epoch's first samples, and
-    an epoch is an end; otherwise the last batch is what is left, and epochs follow each other.
+    With `full_batches` the last one goes on with the epoch's first samples; otherwise it is what is
+    left. With `ends` a loop ends with an epoch; otherwise epochs follow each other.
     """
 
     def __init__(
@@ -30,13 +30,15 @@ class Schedule:
         batch_size: int,
         shuffle: bool,
         seed: int,
-        wraps: bool,
+        ends: bool,
+        full_batches: bool,
     ) -> None:
         self.source = source
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
-        self.wraps = wraps
+        self.ends = ends
+        self._full_batches = full_batches
         self._generator = generator
         self._started_with = generator.normalization
         self._order: tuple[int, Array] | None = None
@@ -64,7 +66,7 @@ class Schedule:
         first = batch * self.batch_size
         order = self.order(epoch)
         places = np.arange(first, first + self.batch_size)
-        places = places % len(order) if self.wraps else places[places < len(order)]
+        places = places % len(order) if self._full_batches else places[places < len(order)]
         found = self._generator.normalization
         changed = None if found is self._started_with else found
         rows = self.source.read(order[places].tolist())

@@ -17,7 +17,7 @@ from ..augmenters.kinds import check_augmenter
 from .affine import Plan
 from .arrays import check_images
 from .files import SAVE_FORMATS
-from .normalization import Normalization
+from .normalization import Normalization, WhiteningMatrix
 from .transforms import TransformRanges, identity
 
 Held = TypeVar("Held", TransformRanges, Normalization)
@@ -62,7 +62,7 @@ class GeneratorSettings:
     rescale: float | None = None
     mean: Array | None = field(default=None, init=False)
     std: Array | None = field(default=None, init=False)
-    zca_whitening_matrix: Array | None = field(default=None, init=False)
+    zca_whitening_matrix: Array | WhiteningMatrix | None = field(default=None, init=False)
     # Those of a flow as a whole.
     dtype: Any = "float32"
     data_format: str = "channels_last"  # or `None`, which is the same

@@ -52,12 +52,24 @@ def albumentations():
     )
 
 
+def torchvision():
+    transforms = pytest.importorskip("torchvision.transforms.v2")
+    return transforms.Compose(
+        [
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomRotation(30),
+            transforms.ColorJitter(0.5, hue=0.1),
+        ]
+    )
+
+
 def augmenters(kind):
     return {
         "rng": lambda: aioaug.per_image(with_rng),
         "globals": lambda: aioaug.per_image(without_rng),
         "lambda": lambda: aioaug.per_image(lambda image, rng: with_rng(image, rng)),
         "albumentations": albumentations,
+        "torchvision": torchvision,
         "chain": lambda: aioaug.chain(iaa.Fliplr(0.5), albumentations(), without_rng),
     }[kind]()
 
@@ -75,7 +87,10 @@ async def streamed(augmenter, batches, *, take=None, state=None, ordered=True, *
             return got, stream.state()
 
 
-LONG = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("albumentations", "chain")]
+LONG = [
+    pytest.param(kind, marks=pytest.mark.slow)
+    for kind in ("albumentations", "torchvision", "chain")
+]
 
 
 @pytest.mark.parametrize("kind", ["rng", "globals", "lambda", *LONG])

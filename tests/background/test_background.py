@@ -560,4 +560,9 @@ async def test_dtypes_and_shapes_are_known_once_they_are_seen():
         await process.get()
         assert process.shapes == [array.shape for array in bg.two_arrays()]
         assert process.dtypes == [array.dtype for array in bg.two_arrays()]
+        (running,) = process.procs
+        assert running.is_alive()
+        assert running.pid in {child.pid for child in multiprocessing.active_children()}
+    assert process.procs == []
+    assert not running.is_alive()
     assert background.BackgroundProc(bg.two_arrays).shapes is None

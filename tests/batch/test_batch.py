@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from aioaug import batch as package
 from aioaug.batch import B, Batch, Dataset, DatasetIndex, F
-from aioaug.batch.values import evaluate, make_rng
+from aioaug.batch.expressions import evaluate
+from aioaug.batch.randomness import make_rng
 from batch_testing import Pictures, Two, double
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -469,5 +470,9 @@ def test_a_random_state_is_a_seed():
 
 
 def test_what_is_left_out_says_so():
-    with pytest.raises(AttributeError, match=r"'rebatch'.*left out"):
-        Dataset(3).pipeline().rebatch(2)
+    dataset = Dataset(3)
+    for owner, name in ((dataset.p, "train_model"), (dataset, "CV"), (dataset.index, "from_index")):
+        with pytest.raises(AttributeError, match=f"'{name}'.*left out"):
+            getattr(owner, name)
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = dataset.nothing

@@ -351,3 +351,16 @@ def test_inbatch_parallel():
         return Kind(LABELS).add(), Kind(LABELS).add(c=10, target="threads")
 
     same(made)
+
+
+@pytest.mark.parametrize("name", ["Batch", "Dataset", "DatasetIndex", "FilesIndex", "Pipeline"])
+def test_what_is_missing_says_that_it_is_left_out(name):
+    dataset = ours.Dataset(3)
+    index, files = dataset.index, ours.FilesIndex([1], paths=["a"])
+    mine = {type(each).__name__: each for each in (dataset, dataset.p, index, files)}
+    mine["Batch"] = dataset.next_batch(1)
+    for public in {each for each in dir(getattr(batchflow, name)) if not each.startswith("_")}:
+        try:
+            getattr(mine[name], public)
+        except AttributeError as error:
+            assert "left out" in str(error)  # noqa: PT017 - most do not raise

@@ -60,8 +60,11 @@ def test_files_index(tmp_path):
     (tmp_path / "more" / "a.png").touch()
     with pytest.raises(ValueError, match=r"two items are called 'a.png'"):
         FilesIndex(path=[f"{tmp_path}/*", f"{tmp_path}/more/*"])
-    with pytest.warns(UserWarning, match="no items"), pytest.raises(ValueError, match="empty"):
-        FilesIndex(path=f"{tmp_path}/nothing/*")
+    with pytest.warns(UserWarning, match="no items"):
+        assert FilesIndex(path=f"{tmp_path}/nothing/*").indices.tolist() == []
+    for path, error in (([], ValueError), (1, TypeError), ([None], TypeError)):
+        with pytest.raises(error, match="path"):
+            FilesIndex(path=path)
     with pytest.raises(ValueError, match="path"):
         FilesIndex([1])
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import aioaug
@@ -22,6 +23,7 @@ import numpy as np
 import pytest
 from aioaug import ClosedError, blocking
 from aioaug.blocking.twin import BlockingTwin
+from aioaug.images import ParallelImageDataGenerator
 
 TWINS = [
     getattr(blocking, name)
@@ -75,6 +77,14 @@ def test_signatures_begin_as_the_originals_do():
         parameters = inspect.signature(twin).parameters.values()
         positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         assert positional == names
+
+
+def test_the_generator_of_images_is_there_when_it_is_asked_for(tmp_path):
+    assert blocking.ParallelImageDataGenerator is ParallelImageDataGenerator
+    with pytest.raises(AttributeError, match="has no attribute 'Pole'"):
+        _ = blocking.Pole
+    program = "import sys, aioaug.blocking; print(sys.modules.keys() & {'aioaug.images', 'numpy'})"
+    assert run_program(tmp_path / "imports.py", program).stdout == "set()\n"
 
 
 def test_building_a_pool_starts_nothing():
@@ -351,10 +361,7 @@ def test_a_pool_that_is_dropped_is_ended():
     with pytest.warns(ResourceWarning, match="a Pool was dropped while it was open"):
         del pool
         gc.collect()
-    deadline = time.monotonic() + 5
-    while (children() or loops()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert (children(), loops()) == ([], [])
+    until_nothing_is_left()
 
 
 def test_streams_as_sources(pool):
@@ -364,15 +371,83 @@ def test_streams_as_sources(pool):
     assert pool.stats().batches == bg.LOADED
 
 
+class Ring:
+    """Refers to itself, so that what it has waits for the collector."""
+
+    def __init__(self, *things):
+        self.things = (self, *things)
+
+
+def pool_with_a_stream():
+    pool = blocking.Pool(aug.nothing, processes=1)
+    stream = pool.imap_batches(iter(range(50)), output_buffer_size=2)
+    next(stream)
+    return pool, stream
+
+
+def images_made_ahead():
+    flow = ParallelImageDataGenerator(cores=1).flow(np.zeros((9, 4, 4, 3)), batch_size=1)
+    next(flow)
+    return flow
+
+
+def images_by_number():
+    flow = ParallelImageDataGenerator(cores=1).flow(np.zeros((9, 4, 4, 3)), batch_size=1)
+    assert flow[0].shape == flow[1].shape
+    return flow
+
+
+def background_proc():
+    proc = blocking.BackgroundProc(bg.one_array)
+    proc.get()
+    return proc
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (pool_with_a_stream, "Pool"),
+        (images_made_ahead, "ImageIterator"),
+        (images_by_number, "ImageIterator"),
+        (background_proc, "BackgroundProc"),
+    ],
+)
+def test_in_a_cycle_it_is_dropped_as_one(make, name):
+    gc.disable()
+    try:
+        Ring(make())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            gc.collect()
+    finally:
+        gc.enable()
+    assert [str(one.message).split()[1] for one in caught] == [name]
+    until_nothing_is_left()
+
+
+def until_nothing_is_left():
+    deadline = time.monotonic() + 10
+    while (children() or loops()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (children(), loops()) == ([], [])
+
+
 FORGOTTEN = """
 import sys
 import aioaug_testing as aug
 import background_testing as bg
+import numpy as np
 from aioaug import blocking
+from aioaug.images import ParallelImageDataGenerator
 
 def main():
     global kept
-    kept = make()
+    local = make()
+    if sys.argv[2] == "kept":
+        kept = local
+    use(local)
+
+def use(kept):
     if name == "SharedQ":
         kept.startproc([float], [(1,)], bg.fill)
         kept.get()
@@ -382,6 +457,8 @@ def main():
         kept.map_batches_async([1, 2, 3])
     if name == "BackgroundProc":
         kept.get()
+    if name == "ImageIterator":
+        next(kept)
 
 if __name__ == "__main__":
     name = sys.argv[1]
@@ -391,6 +468,7 @@ if __name__ == "__main__":
         "BackgroundAugmenter": lambda: blocking.BackgroundAugmenter(bg.without_end(), aug.nothing),
         "BackgroundProc": lambda: blocking.BackgroundProc(bg.two_arrays),
         "SharedQ": lambda: blocking.SharedQ(),
+        "ImageIterator": lambda: ParallelImageDataGenerator().flow(np.zeros((9, 4, 4, 3))),
     }[name]
     main()
 """
@@ -412,11 +490,11 @@ if __name__ == "__main__":
 """
 
 
-def run_program(path, text, *args):
+def run_program(path, text, *args, options=()):
     path.write_text(text)
     folders = [Path(aioaug.__file__).parent.parent, Path(aug.__file__).parent]
     return subprocess.run(
-        [sys.executable, "-W", "ignore", path, *args],
+        [sys.executable, "-W", "ignore", *options, path, *args],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))},
         capture_output=True,
         text=True,
@@ -429,6 +507,7 @@ def run_program(path, text, *args):
     [
         "Pool",
         "BackgroundProc",
+        "ImageIterator",
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("BatchLoader", "BackgroundAugmenter", "SharedQ")
@@ -436,8 +515,13 @@ def run_program(path, text, *args):
     ],
 )
 def test_what_is_forgotten_does_not_hold_up_the_exit(tmp_path, name):
-    done = run_program(tmp_path / "forgets.py", FORGOTTEN, name)
+    options = ("-W", "always::ResourceWarning")
+    done = run_program(tmp_path / "forgets.py", FORGOTTEN, name, "kept", options=options)
     assert (done.returncode, done.stderr) == (0, "")
+    done = run_program(tmp_path / "forgets.py", FORGOTTEN, name, "dropped", options=options)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("  ")]
+    assert (done.returncode, len(said)) in [(0, 0), (0, 2)], done.stderr
+    assert all(f"{name} was dropped" in line or "tracemalloc" in line for line in said)
 
 
 FORKS = """

@@ -126,6 +126,18 @@ def test_flow_saves_what_it_made(tmp_path, form):
         assert_allclose(saved, stretched, atol=1)
 
 
+def test_a_split_of_what_are_no_classes():
+    generator = ParallelImageDataGenerator(validation_split=0.4, **FAST)
+    targets = np.arange(5.0)
+    with pytest.raises(ValueError, match="ignore_class_split"):
+        generator.flow(X, targets, subset="training")
+    parts = [
+        first(generator.flow(X, targets, subset=subset, shuffle=False, ignore_class_split=True))
+        for subset in ("validation", "training")
+    ]
+    assert [y.tolist() for ((_, y),) in parts] == [[0, 1], [2, 3, 4]]
+
+
 def test_batch_sizes():
     assert first(ParallelImageDataGenerator(**FAST, batch_size=-1).flow(X))[0].shape[0] == 5
     assert first(ParallelImageDataGenerator(**FAST).flow(X, batch_size=99))[0].shape[0] == 5
@@ -146,9 +158,23 @@ def test_no_choice_is_the_default_of_keras():
     assert first(generator.flow(X))[0].dtype == np.float32
 
 
-def test_what_lies_beside_images_is_named():
-    with pytest.raises(ValueError, match=r"x has 5 images, but x\[1\] has 9 rows"):
-        ParallelImageDataGenerator().flow((X, np.zeros(9)))
+@pytest.mark.parametrize(
+    ("given", "keras_says", "name"),
+    [
+        ({"x": (X, np.zeros(9))}, "All of the arrays in `x`", "x[1]"),
+        ({"x": X, "y": np.zeros(9)}, "`x` (images tensor) and `y` (labels)", "y"),
+        (
+            {"x": X, "sample_weight": np.zeros(9)},
+            "`x` (images tensor) and `sample_weight`",
+            "sample_weight",
+        ),
+    ],
+)
+def test_what_lies_beside_images_is_named(given, keras_says, name):
+    with pytest.raises(ValueError, match="should have the same length") as caught:
+        ParallelImageDataGenerator().flow(**given)
+    assert str(caught.value).startswith(keras_says)
+    assert str(caught.value).endswith(f"x has 5 images, but {name} has 9 rows")
 
 
 # Directories.
@@ -223,6 +249,52 @@ def test_the_last_batch_goes_on_with_the_first_samples(pictures):
     assert first(shaped)[0][0].shape == (3, 4, 4, 3)
     everything = ParallelImageDataGenerator(**FAST, batch_size=-1)
     assert len(epoch(everything.flow_from_directory(pictures, **small))[0][1]) == 12
+
+
+def test_a_last_batch_that_is_not_filled_up(pictures):
+    flow = ParallelImageDataGenerator(**FAST).flow_from_directory(
+        pictures, target_size=(8, 8), batch_size=5, shuffle=False, full_batches=False
+    )
+    with flow:
+        for _ in range(2):
+            epoch = [x.copy() for x, _ in flow]
+            assert [len(x) for x in epoch] == [5, 5, 2]
+            assert flow.batch_filenames == flow.filenames[10:]
+        assert len(flow[2][0]) == 2
+
+
+def test_what_a_flow_tells_of_itself(pictures, caplog):
+    caplog.set_level("INFO", "aioaug.images")
+    flow = ParallelImageDataGenerator(**FAST).flow_from_directory(
+        pictures, target_size=(8, 9), batch_size=5, class_mode="sparse", seed=1
+    )
+    assert caplog.messages == ["Found 12 images belonging to 2 classes."]
+    assert (flow.target_size, flow.image_shape) == ((8, 9), (8, 9, 3))
+    assert (flow.batch_shape, flow.class_mode) == ((5, 8, 9, 3), "sparse")
+    assert (flow.directory, flow.color_mode, flow.x) == (str(pictures), "rgb", None)
+    assert (flow.batch_index_array, flow.batch_filenames) == ([], [])
+    orders = [flow.index_array.tolist()]
+    with flow:
+        for _ in range(2):
+            taken = [
+                (flow.batch_index_array, flow.batch_filenames, labels.tolist())
+                for _, labels in flow
+            ]
+            order = flow.index_array.tolist()
+            assert sorted(order) == list(range(12))
+            assert [one for numbers, _, _ in taken for one in numbers][:12] == order
+            for numbers, names, labels in taken:
+                assert names == [flow.filenames[number] for number in numbers]
+                assert labels == [flow.classes[number] for number in numbers]
+            orders.append(order)
+    assert orders[0] == orders[1] != orders[2]
+
+    arrays = ParallelImageDataGenerator(**FAST).flow(X, Y, batch_size=2, sample_weight=W)
+    assert_array_equal(arrays.x, X)
+    assert_array_equal(arrays.y, Y)
+    assert_array_equal(arrays.sample_weight, W)
+    assert (arrays.image_shape, arrays.batch_shape) == ((8, 6, 3), (2, 8, 6, 3))
+    assert arrays.batch_filenames == []
 
 
 def test_listing(writable):
@@ -307,9 +379,39 @@ def test_what_a_directory_lacks(writable):
 def test_the_index_in_the_directory(writable):
     generator = ParallelImageDataGenerator()
     names = generator.flow_from_directory(writable).filenames
-    listed = (writable / ".index" / "a.txt").read_text().splitlines()
+    listed = (writable / ".index-a.txt").read_text().splitlines()
     assert listed == names[:10]
     assert generator.flow_from_directory(writable).filenames == names
+    # No other program takes it for a class.
+    theirs = ImageDataGenerator().flow_from_directory(str(writable))
+    assert theirs.class_indices == {"a": 0, "b": 1}
+
+
+def test_an_index_of_another_program_is_read(writable):
+    names = [f"a/{number:03}.png" for number in range(9, -1, -1)]
+    (writable / ".index").mkdir()
+    (writable / ".index" / "a.txt").write_text("\n".join(names))
+    assert ParallelImageDataGenerator().flow_from_directory(writable).filenames[:10] == names
+
+
+def test_classes_in_subdirectories_of_classes_have_indexes(writable):
+    (writable / "a" / "sub").mkdir()
+    (writable / "a" / "000.png").rename(writable / "a" / "sub" / "000.png")
+    given = {"classes": ["a", os.path.join("a", "sub")]}
+    flow = ParallelImageDataGenerator().flow_from_directory(writable, **given)
+    assert len(flow.filenames) == 11
+    assert len(list(writable.glob(".index-*"))) == 2
+
+
+def test_files_that_are_not_looked_for_keep_their_places(writable, tmp_path):
+    outside = make_pictures(tmp_path / "outside", {"c": 3})
+    (writable / "a" / "link").symlink_to(outside / "c", target_is_directory=True)
+    given = {"classes": ["a"], "shuffle_index_dir": str(tmp_path / "index")}
+    generator = ParallelImageDataGenerator()
+    followed = generator.flow_from_directory(writable, follow_links=True, **given).filenames
+    names = generator.flow_from_directory(writable, **given).filenames
+    assert names == [name for name in followed if "link" not in name]
+    assert generator.flow_from_directory(writable, follow_links=True, **given).filenames == followed
 
 
 def test_a_shuffled_index_is_kept(writable, tmp_path):
@@ -317,7 +419,7 @@ def test_a_shuffled_index_is_kept(writable, tmp_path):
     given = {"classes": ["a"], "shuffle_index_dir": str(where)}
     names = generator.flow_from_directory(writable, **given, seed=1).filenames
     assert names != sorted(names)
-    assert (where / ".index" / "a.txt").read_text().splitlines() == names
+    assert (where / ".index-a.txt").read_text().splitlines() == names
     assert generator.flow_from_directory(writable, **given, seed=2).filenames == names
 
     gone = names[4]
@@ -328,7 +430,7 @@ def test_a_shuffled_index_is_kept(writable, tmp_path):
     assert rest == [name for name in names if name != gone]
     (writable / "a" / "new.png").write_bytes((writable / names[0]).read_bytes())
     assert generator.flow_from_directory(writable, **given).filenames == [*rest, "a/new.png"]
-    assert (where / ".index" / "a.txt").read_text().splitlines() == [*rest, "a/new.png"]
+    assert (where / ".index-a.txt").read_text().splitlines() == [*rest, "a/new.png"]
 
 
 def test_an_index_keeps_names_that_are_no_text(writable, tmp_path):
@@ -358,24 +460,18 @@ def test_only_a_suffix_makes_a_picture(writable):
 
 
 def test_a_directory_that_cannot_be_written(writable, monkeypatch):
-    from pathlib import Path
-
     expected = ParallelImageDataGenerator().flow_from_directory(writable).filenames
-    for file in (writable / ".index").iterdir():
-        file.unlink()
-    (writable / ".index").rmdir()
+    for index in writable.glob(".index*"):
+        index.unlink()
+
     # Permissions do not stop a superuser.
-    make = Path.mkdir
+    def refuse(path, data):
+        raise PermissionError(13, "read-only", str(path))
 
-    def refuse(path, *args, **kwargs):
-        if path.name == ".index":
-            raise PermissionError(13, "read-only", str(path))
-        return make(path, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr("aioaug._base.atomic.write", refuse)
     iterator = ParallelImageDataGenerator(**FAST).flow_from_directory(writable)
     assert iterator.filenames == expected
-    assert not (writable / ".index").exists()
+    assert not list(writable.glob(".index*"))
     assert first(iterator)
 
 
@@ -396,7 +492,7 @@ def test_a_listing_of_ones_own(pictures):
     )
     assert asked.pop("search_class") == "b"
     assert asked.pop("white_list_formats") == (
-        *("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff", "npy"),
+        *("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff", "gif", "webp", "npy"),
     )
     assert asked == {
         "base_directory": str(pictures),
@@ -457,6 +553,50 @@ def test_the_orientation_of_exif_is_left_alone(tmp_path):
     exif[0x0112] = 6
     Image.new("RGB", (4, 6), (9, 99, 199)).save(tmp_path / "one" / "turned.jpg", exif=exif)
     assert only_image(tmp_path, interpolation=None).shape == (6, 4, 3)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
+def test_pictures_may_be_turned_upright(tmp_path, suffix, color_mode):
+    make_pictures(tmp_path, {"a": 1}, size=(40, 50))
+    with Image.open(tmp_path / "a" / "000.png") as image:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.save(tmp_path / "a" / f"turned.{suffix}", exif=exif, quality=95)
+        upright = image.transpose(Image.Transpose.ROTATE_270).convert("RGB")
+    (tmp_path / "a" / "000.png").unlink()
+    generator = ParallelImageDataGenerator(**FAST)
+    given = {"target_size": (50, 40), "class_mode": None, "color_mode": color_mode, "batch_size": 1}
+    ((x,),) = first(generator.flow_from_directory(tmp_path, exif=True, **given))
+    expected = np.array(upright.convert("L" if color_mode == "grayscale" else "RGB"))
+    assert np.abs(x - np.atleast_3d(expected)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((20, 10), (15, 0, 35, 40)), ((16, 40), (0, 10, 50, 30))]
+)
+def test_pictures_may_keep_their_proportions(tmp_path, size, box):
+    make_pictures(tmp_path, {"a": 1}, size=(40, 50))
+    flow = ParallelImageDataGenerator(**FAST).flow_from_directory(
+        tmp_path, target_size=size, batch_size=1, class_mode=None, keep_aspect_ratio=True
+    )
+    ((x,),) = first(flow)
+    with Image.open(tmp_path / "a" / "000.png") as image:
+        expected = image.resize(size[::-1], Image.Resampling.BILINEAR, box)
+    assert_array_equal(x, np.array(expected))
+
+
+@pytest.mark.parametrize("suffix", ["webp", "gif"])
+def test_pictures_of_newer_kinds_are_taken(tmp_path, suffix):
+    make_pictures(tmp_path, {"a": 2}, size=(40, 50))
+    with Image.open(tmp_path / "a" / "000.png") as image:
+        image.save(tmp_path / "a" / f"more.{suffix}", lossless=True)
+    flow = ParallelImageDataGenerator(**FAST).flow_from_directory(
+        tmp_path, target_size=(40, 50), shuffle=False, class_mode=None
+    )
+    assert flow.filenames[2:] == [f"a/more.{suffix}"]
+    (x,) = first(flow)
+    assert np.abs(x[2] - x[0]).mean() < (1 if suffix == "webp" else 10)
 
 
 def test_no_resizing_is_for_pictures_that_fit(pictures):

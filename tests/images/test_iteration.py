@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import aioaug
 import images_testing
@@ -370,6 +371,19 @@ def test_whole_batches_of_other_forms(pictures, processes):
     assert y == [0] * 4
 
 
+@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.parametrize(
+    "function", [images_testing.seven, images_testing.with_a_default, np.sign], ids=repr
+)
+def test_callbacks_of_keras_take_a_picture_alone(processes, function):
+    x = np.full((2, 4, 4, 3), 5.0)
+    generator = ParallelImageDataGenerator(
+        cores=1, debug=not processes, preprocessing_function=function
+    )
+    with generator.flow(x) as flow:
+        assert np.all(next(flow) == function(5.0))
+
+
 def test_callbacks_of_arrays():
     generator = ParallelImageDataGenerator(
         **FAST, preprocessing_function=images_testing.any_keywords
@@ -489,6 +503,9 @@ def test_boxes_and_keypoints_are_moved_along(processes):
                 flipped += column == 26 - label
     assert 0 < flipped < 10
     assert batch.images_aug is None
+    assert iterator.x is batch
+    listed = ParallelImageDataGenerator().flow(UnnormalizedBatch(images=[*images, images[0, 1:]]))
+    assert listed.image_shape == (20, 30, 3)
     with pytest.raises(ValueError, match="only augmenter can move"):
         ParallelImageDataGenerator(rotation_range=5).flow(batch)
 
@@ -619,6 +636,34 @@ def test_several_threads_share_an_iterator(pictures):
             for thread in threads:
                 thread.join()
     assert set(digest(made)) == expected
+
+
+async def test_an_iterator_that_is_dropped_half_way_warns_once(pictures):
+    iterator = await opened(ParallelImageDataGenerator(cores=1), pictures)
+    async for _ in iterator:
+        break
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del iterator
+        gc.collect()
+        async with asyncio.timeout(20):
+            while multiprocessing.active_children():
+                await asyncio.sleep(0.01)
+    assert ["ImageIterator was dropped" in str(one.message) for one in caught] == [True]
+
+
+def test_an_iterator_that_outlives_its_loop_goes_on(pictures):
+    iterator = ParallelImageDataGenerator(cores=1).flow_from_directory(pictures, **SMALL, seed=1)
+
+    async def begin():
+        async for _ in iterator:
+            break
+
+    for _ in range(2):
+        asyncio.run(begin())
+    assert (iterator.epoch, iterator.batch_index) == (1, 1)
+    with iterator:
+        assert len(list(iterator)) == len(iterator)
 
 
 def test_an_iterator_that_is_dropped_warns(pictures):

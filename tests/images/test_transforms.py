@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 
 import numpy as np
@@ -478,6 +479,21 @@ def test_whitening():
     assert_allclose(ours.zca_whitening_matrix, theirs.principal_components, rtol=1e-2, atol=1e-3)
     white = ours.standardize(x.astype(float)).reshape(400, 12)
     assert_allclose(white.T @ white / 400, np.eye(12), atol=0.01)
+
+
+def test_whitening_takes_what_samples_differ_in():
+    x = np.random.default_rng(1).random((12, 16, 16, 3)).astype(np.float32)
+    x[-1] = x[0]  # so that one direction is not there
+    generator = ParallelImageDataGenerator(featurewise_center=True, zca_whitening=True)
+    generator.fit(x)
+    matrix = generator.zca_whitening_matrix
+    assert (matrix.shape, matrix.dtype, np.asarray(matrix).shape) == ((768, 768), "f4", (768, 768))
+    assert len(pickle.dumps(matrix)) < 12 * 768 * 4
+    white = generator.standardize(x.copy()).reshape(12, -1)
+    assert_allclose(white, (x - generator.mean).reshape(12, -1) @ np.asarray(matrix), atol=1e-3)
+    assert_allclose(np.sort(np.linalg.eigvalsh(white @ white.T / 12))[1:], 1, rtol=1e-2)
+    others = generator.standardize(np.random.default_rng(2).random((12, 16, 16, 3)))
+    assert np.abs(others).max() < 10
 
 
 def test_fit_on_augmented_samples():

@@ -107,9 +107,10 @@ async def test_processes_have_random_numbers_of_their_own(load, start):
 async def test_the_queue_is_bounded(start):
     loader = await start("BatchLoader", bg.without_end, 3, 2)
     for _ in range(5):
-        await asyncio.sleep(0.05)
+        while not await do(loader.queue.full):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # in which more could come
         assert await do(loader.queue.qsize) == 3
-        assert await do(loader.queue.full)
         await do(loader.queue.get)
     assert await do(loader.count_workers_alive) == 2
     assert not await do(loader.all_finished)

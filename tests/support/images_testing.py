@@ -38,6 +38,14 @@ def two_arguments(params, x):
     return x * 0 + 7
 
 
+def seven(x):
+    return x * 0 + 7
+
+
+def with_a_default(x, data_format=None):
+    return x * 0 + (8 if data_format is None else 9)
+
+
 def all_arguments(params, x, class_id, filename, batch_index, batch_class_ids, batch_filenames):
     place = batch_filenames.index(filename)
     assert batch_class_ids[place] == class_id

@@ -125,6 +125,12 @@ class ProcessEngine(Engine):
     def segments(self) -> tuple[int, int]:
         return self._segment_pool.used, self._segment_pool.count
 
+    @property
+    def pids(self) -> list[int]:
+        """The numbers of the worker processes that run now."""
+        found = (supervisor.pid for supervisor in self._supervisors)
+        return [pid for pid in found if pid is not None]
+
     async def start(self) -> None:
         if self._closed:
             raise ClosedError("the engine is closed") from self._failure

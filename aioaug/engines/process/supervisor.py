@@ -30,6 +30,11 @@ class WorkerSupervisor:
         self._closed = False
 
     @property
+    def pid(self) -> int | None:
+        """The number of the worker's process; `None` while there is none."""
+        return None if self._worker is None else self._worker.pid
+
+    @property
     def reports_memory(self) -> bool:
         """Whether replies have to say how big the worker is."""
         return self._max_memory is not None

@@ -52,6 +52,11 @@ class Worker:
         self._killing: asyncio.Future[None] | None = None
 
     @property
+    def pid(self) -> int | None:
+        """The number of the process while it can be asked."""
+        return self._process.pid if self.usable else None
+
+    @property
     def usable(self) -> bool:
         """Whether it can be asked."""
         return self._ready and self._connection is not None and not self._connection.lost.done()

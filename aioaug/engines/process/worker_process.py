@@ -45,6 +45,11 @@ class WorkerProcess:
         self._killed = False
 
     @property
+    def pid(self) -> int | None:
+        """The number of the process while there is one."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def exit_fd(self) -> int | None:
         """A descriptor that becomes readable when the worker that was spawned has ended."""
         return None if self._process is None else self._process.exit_fd
@@ -118,6 +123,7 @@ class WorkerProcess:
                 process.end()
                 self.exitcode = process.exitcode
                 process.close()
+        killed_at_exit(os.getpid()).discard(self)
 
     def kill(self) -> None:
         """Kill the process that runs now, if one does. Does not wait, but for its start."""

@@ -1,0 +1,360 @@
+"""Expressions: values that are worked out for each batch or item."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .._base.arguments import one_of
+from .randomness import make_rng
+
+
+class Expression:
+    """Something that has another value for each batch.
+
+    Arithmetic with it, its attributes, items and calls are expressions, too.
+    """
+
+    __iter__ = None  # with items, Python would take it for an endless sequence
+    __array_ufunc__ = None  # an array on the left would do it for each element
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        """The value for `batch`; with `size`, that many of them where they are random."""
+        raise NotImplementedError
+
+    def set(self, batch: Any, value: Any) -> None:
+        """Give what it stands for another value; `TypeError` if that cannot be."""
+        raise TypeError(f"{self!r} cannot be assigned to")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return _Computed(getattr, self, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What a call of the value returns."""
+        return _Computed(operator.call, self, *args, **kwargs)
+
+
+class _Computed(Expression):
+    """What a function returns for arguments, some of which may be expressions."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._call = function, args, kwargs
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        function, args, kwargs = evaluate(self._call, batch, size)
+        return function(*args, **kwargs)
+
+    def set(self, batch: Any, value: Any) -> None:
+        function, args, _ = self._call
+        _setter_of(function, self)(*evaluate(args, batch), value)
+
+
+def _setter_of(getter: Any, expression: Expression) -> Callable[..., None]:
+    """What assigns where `getter` finds; `TypeError` if it is no attribute and no item."""
+    for known, setter in ((getattr, setattr), (operator.getitem, operator.setitem)):
+        if getter is known:
+            return setter
+    raise TypeError(f"{expression!r} cannot be assigned to: it is no attribute and no item")
+
+
+_ON_BOTH_SIDES = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+
+
+def _arithmetic(name: str) -> None:
+    """Have an operator make an expression of its operands, with the expression on either side."""
+    operation = getattr(operator, name)
+    setattr(Expression, f"__{name}__", lambda *operands: _Computed(operation, *operands))
+    if name in _ON_BOTH_SIDES:
+        setattr(Expression, f"__r{name}__", lambda self, other: _Computed(operation, other, self))
+
+
+for _name in (*_ON_BOTH_SIDES, "neg", "abs", "getitem"):
+    _arithmetic(_name)
+
+
+class F(Expression):
+    """`F(function)(*args, **kwargs)` is what the function returns for each batch.
+
+    Example::
+
+        pipeline.scale(factor=F(len)(B.indices) / 2)
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Expression:
+        """What the function returns for these arguments, which may be expressions."""
+        return _Computed(self._function, *args, **kwargs)
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        """What the function returns without arguments."""
+        return self._function()
+
+
+class R(Expression):
+    """A random value: a distribution's name and its parameters, or things to choose from.
+
+    Names are those of the methods of `numpy.random.Generator`. `size` is the shape of one value.
+    Without `seed`, values come from the batch's own generator.
+
+    Example::
+
+        batch.apply_parallel(rotate, src="images", angle=P(R("uniform", -20, 20)))
+    """
+
+    def __init__(
+        self, name: Any, *args: Any, seed: Any = None, size: Any = None, **kwargs: Any
+    ) -> None:
+        if size is not None and not isinstance(size, int | tuple | Expression):
+            raise TypeError(f"size must be an int or a tuple of ints, got {size!r}")
+        if not isinstance(name, str):
+            name, args = "choice", (name, *args)
+        self._name, self._args, self._kwargs, self._size = name, args, kwargs, size
+        self._own = None if seed is None else make_rng(seed)
+        if not callable(getattr(make_rng(0), name, None)):
+            raise ValueError(f"numpy.random.Generator has no distribution {name!r}")
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        """The value for `batch`; with `size`, an array of that many values."""
+        rng = batch.random if self._own is None else self._own
+        args, kwargs, shape = evaluate((self._args, self._kwargs, self._size), batch)
+        shapes = [] if size is None else [size]
+        shapes += [] if shape is None else [*(shape if isinstance(shape, tuple) else (shape,))]
+        return getattr(rng, self._name)(*args, **kwargs, size=tuple(shapes) or None)
+
+    def __repr__(self) -> str:
+        return f"R({self._name!r}, ...)"
+
+
+class P(Expression):
+    """Another value for each item: the elements of a sequence, or of what an expression gives.
+
+    The number of values must be that of the items.
+
+    Example::
+
+        batch.apply_parallel(scale, src="images", factor=P([1, 10, 100, 1000]))
+    """
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def get(self, batch: Any, size: int | None = None) -> P:
+        """The same with its values worked out."""
+        if isinstance(self.values, Expression):
+            return P(self.values.get(batch, len(batch)))
+        return P(evaluate(self.values, batch))
+
+    def spread(self, name: str, count: int) -> Any:
+        """The values; `ValueError` unless there is one for each of `count` items."""
+        try:
+            found = len(self.values)
+        except TypeError:
+            raise TypeError(f"{name}: P needs a sequence, got {self.values!r}") from None
+        if found != count:
+            raise ValueError(f"{name}: P has {found} values for {count} items")
+        return self.values
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.values!r})"
+
+
+class PP(P):
+    """Another value for each item: an expression that is worked out anew for each of them."""
+
+    def get(self, batch: Any, size: int | None = None) -> P:
+        """The values as a `P`."""
+        return P([evaluate(self.values, batch) for _ in range(len(batch))])
+
+
+class L(Expression):
+    """A component of objects: `L("boxes").area` is a list of the attribute of each.
+
+    Items and calls are those of each object, too. In `Pipeline.update` each gets its own value.
+    """
+
+    def __init__(self, of: Any, function: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._of, self._call = of, (function, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return L(self, getattr, name)
+
+    def __getitem__(self, key: Any) -> L:
+        return L(self, operator.getitem, key)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> L:
+        """The results of a call of each."""
+        return L(self, operator.call, *args, **kwargs)
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        """The value for each item."""
+        function, args, kwargs = evaluate(self._call, batch)
+        if function is None:
+            return getattr(batch, self._of)
+        return [function(each, *args, **kwargs) for each in self._of.get(batch)]
+
+    def set(self, batch: Any, value: Any) -> None:
+        """Give each its value."""
+        function, args, _ = evaluate(self._call, batch)
+        if function is None:
+            setattr(batch, self._of, value)
+            return
+        setter = _setter_of(function, self)
+        for each, one in zip(self._of.get(batch), value, strict=True):
+            setter(each, *args, one)
+
+    def __repr__(self) -> str:
+        return f"L({self._of!r})"
+
+
+class _Space(NamedTuple):
+    """Where names lead to: `owner` gives what has them, which `read` and `write` use."""
+
+    letter: str
+    owner: Callable[[Any], Any]
+    read: Callable[[Any, str], Any] = getattr
+    write: Callable[[Any, str, Any], None] | None = setattr
+    default: str | None = None
+
+
+class _Named(Expression):
+    """What goes by a name in a batch or around it; without a name, all of that.
+
+    `mode` is how `set` does it: "w" writes, "a" appends, "e" extends and "u" updates what is there.
+    `default` is the value where there is none.
+    """
+
+    def __init__(self, space: _Space, name: Any = None, mode: str = "w", **default: Any) -> None:
+        self._space, self._mode, self._default = space, one_of("mode", mode[:1], "waeu"), default
+        self._name = space.default if name is None else name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Expression:
+        """Without a name yet, what has this name; otherwise what a call returns."""
+        if self._name == self._space.default:
+            return _Named(self._space, *args, **kwargs)
+        found: Expression = super().__call__(*args, **kwargs)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or self._name != self._space.default:
+            return super().__getattr__(name)
+        return _Named(self._space, name)
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        owner, name = self._space.owner(batch), evaluate(self._name, batch)
+        if name is None:
+            return owner
+        try:
+            return self._space.read(owner, name)
+        except (AttributeError, KeyError):
+            if not self._default:
+                raise
+            return self._default["default"]
+
+    def set(self, batch: Any, value: Any) -> None:
+        name, write = evaluate(self._name, batch), self._space.write
+        if name is None or write is None:
+            return super().set(batch, value)
+        there = None if self._mode == "w" else self.get(batch)
+        if there is None:
+            return write(self._space.owner(batch), name, value)
+        mode = "u" if isinstance(there, dict | set) else self._mode
+        getattr(there, {"a": "append", "e": "extend", "u": "update"}[mode])(value)
+        return None
+
+    def __repr__(self) -> str:
+        return f"{self._space.letter}({'' if self._name is None else repr(self._name)})"
+
+
+def outlives_batch(target: Expression | None) -> bool:
+    """Whether an expression stands for something that is not of the batch alone."""
+    if isinstance(target, _Computed):
+        return outlives_batch(target._call[1][0])
+    return isinstance(target, _Named) and target._space.letter != "B"
+
+
+def _pipeline(batch: Any) -> Any:
+    if batch.pipeline is None:
+        raise ValueError("the batch is in no pipeline, of which a value was asked for")
+    return batch.pipeline
+
+
+def _iteration(batch: Any, name: str) -> Any:
+    known = ("current", "maximum", "total", "ratio")
+    wanted = next((each for each in known if each.startswith(name)), None)
+    if wanted == "current":
+        return batch.iteration
+    if wanted is None or (wanted == "ratio" and batch.iterations is None):
+        raise ValueError(f"I({name!r}) is not known: {known} are, while the run has an end")
+    return batch.iteration / batch.iterations if wanted == "ratio" else batch.iterations
+
+
+B = _Named(_Space("B", lambda batch: batch))
+"""The batch at work: `B.images` or `B("images")` is an attribute of it, `B()` is itself.
+
+`B.images[0]`, `B.scale * 2 + 1` and `B.method(argument)` are what that gives for each batch.
+"""
+
+C = _Named(_Space("C", lambda batch: _pipeline(batch).config, operator.getitem, operator.setitem))
+"""An option of the pipeline's `config`: `C.name`, or `C("name", default=1)`; `C()` is all of it."""
+
+D = _Named(_Space("D", lambda batch: batch.dataset))
+"""An attribute of the batch's dataset: `D.classes`; `D()` is the dataset."""
+
+I = _Named(_Space("I", lambda batch: batch, _iteration, None, "current"))  # noqa: E741
+"""The number of the batch in its run, from 1: `I()`. `I("total")` is how many there will be.
+
+`I("ratio")` is the one by the other.
+"""
+
+V = _Named(
+    _Space("V", lambda batch: _pipeline(batch).variables, operator.getitem, operator.setitem)
+)
+"""A variable of the pipeline: `V.losses`, or `V("losses", mode="a")` to append to it."""
+
+
+def evaluate(value: Any, batch: Any, size: int | None = None) -> Any:
+    """`value` with every expression in it worked out, those in lists, tuples and dicts, too.
+
+    Where there is none, it is the same object: what an action appends to a list is there later.
+    """
+    if isinstance(value, Expression):
+        return value.get(batch, size)
+    if type(value) not in (list, tuple, dict):
+        return value
+    before = list(value.values() if type(value) is dict else value)
+    after = [evaluate(each, batch, size) for each in before]
+    if all(one is other for one, other in zip(after, before, strict=True)):
+        return value
+    return dict(zip(value, after, strict=True)) if type(value) is dict else type(value)(after)
+
+
+def draw(batch: Any, p: Any, requires_rng: bool, seeds: Any) -> tuple[Any, Any]:
+    """Which items are worked on, and the seeds of their generators; both may be for all alike.
+
+    It is the same for every pair of `src` and `dst` of a call, so it is drawn once, before them.
+    """
+    if not (p is None or isinstance(p, P)):
+        if not 0 <= p <= 1:
+            raise ValueError(f"p must be from 0 to 1, got {p}")
+        if not isinstance(p, int):
+            p = P(batch.random.binomial(1, float(p), size=len(batch)))
+    if seeds is None and requires_rng:
+        seeds = batch.random.integers(0, 2**63 - 1, size=len(batch))
+    return p, seeds
+
+
+def of_items(name: str, value: Any, count: int) -> Sequence[Any]:
+    """The value for each item out of a `P`, a sequence, or one value for all; none may lack one."""
+    values = value.values if isinstance(value, P) else value
+    if not hasattr(values, "__len__"):
+        return [values] * count
+    if len(values) < count:
+        raise ValueError(f"{name} has {len(values)} values for {count} items")
+    return values  # type: ignore[no-any-return]

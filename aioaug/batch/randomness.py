@@ -1,0 +1,131 @@
+"""The random numbers of batches and of their items."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+
+def make_rng(seed: Any = None) -> np.random.Generator:
+    """A generator for a seed: an int, a `SeedSequence`, or a generator, which passes as it is.
+
+    `None` takes entropy of the system. The numbers are those of `SFC64(seed)`.
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, np.random.BitGenerator):
+        return np.random.Generator(seed)
+    return np.random.Generator(np.random.SFC64(seed_sequence(seed)))
+
+
+def seed_sequence(seed: Any = None) -> np.random.SeedSequence:
+    """The `SeedSequence` of a seed: an int, a `SeedSequence`, a generator, or `None` for a new one.
+
+    A `RandomState` is drawn from, so each time it gives another one.
+
+    Raises `TypeError` for anything else, and `ValueError` for a negative number.
+    """
+    seed = seed.bit_generator if isinstance(seed, np.random.Generator) else seed
+    if isinstance(seed, np.random.RandomState):
+        return np.random.SeedSequence(seed.randint(2**32, size=4, dtype=np.uint32).tolist())
+    if isinstance(seed, np.random.BitGenerator):
+        origin = seed.seed_seq  # of another kind where it was made of words of its own
+        seed = origin if isinstance(origin, np.random.SeedSequence) else None
+    if seed is None or isinstance(seed, np.random.SeedSequence):
+        return np.random.SeedSequence() if seed is None else seed
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        kinds = "an int, a SeedSequence or a Generator"
+        raise TypeError(f"a seed must be {kinds}, got {seed!r}") from None
+    if number < 0:
+        raise ValueError(f"a seed must not be negative, got {number}")
+    return np.random.SeedSequence(number)
+
+
+Key = tuple[Any, tuple[int, ...]]
+
+
+def key_of(seed: np.random.SeedSequence) -> Key:
+    """What two seeds have in common if their numbers are the same."""
+    return seed.entropy, tuple(seed.spawn_key)
+
+
+def seed_at(root: Key, path: tuple[int, ...]) -> np.random.SeedSequence:
+    """The seed that belongs to a path below the seed of this key."""
+    return np.random.SeedSequence(root[0], spawn_key=root[1] + path)
+
+
+class ItemRandom:
+    """What `batch.random` is while one item is worked on: a stream of the item's own.
+
+    It depends on `root`, the key of the batch's seed, and `path`, the number of the call and the
+    position of the item, so not on who does the work, nor on when.
+    """
+
+    def __init__(self, root: Key, path: tuple[int, ...]) -> None:
+        self.root = root
+        self.path = path
+        self._calls = itertools.count()
+
+    @cached_property
+    def generator(self) -> np.random.Generator:
+        """The item's generator, made when it is first asked for."""
+        return make_rng(seed_at(self.root, self.path))
+
+    def next_path(self) -> tuple[int, ...]:
+        """The path of a call that the item's own function makes."""
+        return (*self.path, next(self._calls))
+
+
+# The item that this thread, task or worker works on.
+ITEM: ContextVar[ItemRandom | None] = ContextVar("aioaug-item", default=None)
+
+
+class BatchRandom:
+    """A batch's seed and generator, made when they are first asked for, and its calls' numbers.
+
+    What several threads ask for at once is made in one step, so that they all get the same.
+    """
+
+    def __init__(self, seed: Any = None) -> None:
+        if seed is not None:
+            self._seed, self._generator = seed_sequence(seed), make_rng(seed)
+        self._calls = iter(range(sys.maxsize))
+
+    @property
+    def seed(self) -> np.random.SeedSequence:
+        """What all random numbers depend on."""
+        found: np.random.SeedSequence = self._once("_seed", seed_sequence)
+        return found
+
+    @property
+    def generator(self) -> np.random.Generator:
+        """The item's generator while one of this batch is worked on, otherwise the batch's."""
+        item = self._item()
+        if item is not None:
+            return item.generator
+        found: np.random.Generator = self._once("_generator", lambda: make_rng(self.seed))
+        return found
+
+    def next_path(self) -> tuple[Key, tuple[int, ...]]:
+        """The key of the seed, and the path of a call that works on items."""
+        item = self._item()
+        if item is not None:
+            return item.root, item.next_path()
+        return key_of(self.seed), (next(self._calls),)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        own = vars(self)
+        return own[name] if name in own else own.setdefault(name, make())
+
+    def _item(self) -> ItemRandom | None:
+        item, seed = ITEM.get(), vars(self).get("_seed")
+        return item if item and (seed is None or key_of(seed) == item.root) else None
