@@ -12,7 +12,7 @@ from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
 from ._streaming.core import StreamCore
 from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
-from ._streaming.pool_life import PoolLife
+from ._streaming.pool_life import PoolLife, PoolPhase
 from ._streaming.requests import RequestRunner
 from ._streaming.sources import open_source
 from ._streaming.state import DeliveryTracker, StreamState
@@ -146,6 +146,11 @@ class AsyncPool(AsyncResource):
             f"<{type(self).__name__} augmenter={augmenter} workers={self.workers} "
             f"engine={engine} seed={self.effective_seed} {self._life.phase.value}>"
         )
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool was closed or terminated, and all of it has ended."""
+        return self._life.phase is PoolPhase.CLOSED
 
     @property
     def pool(self) -> Engine:

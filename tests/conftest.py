@@ -18,6 +18,7 @@ from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
+import aioaug  # it mends imgaug, for tests that import that first
 import anyio
 import psutil
 import pytest
@@ -86,7 +87,6 @@ def _old_objects_are_not_searched():
 @pytest.fixture(scope="session", autouse=True)
 def _helpers_of_multiprocessing():
     """The fork server and the resource tracker live as long as the program: start them first."""
-    import aioaug
     from aioaug_testing import nothing
 
     async def main():

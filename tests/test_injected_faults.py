@@ -87,6 +87,11 @@ def test_a_worker_that_gets_no_thread_says_so():
     assert ended.startswith("LimitError: a thread cannot be had")
 
 
+def test_a_blocking_pool_that_cannot_start_keeps_no_loop():
+    (ended,) = check("workers", "open", "asyncio", "1", "blocked")
+    assert ended.startswith("LimitError: a worker process cannot be had")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(RUNS * BOUND)
 @pytest.mark.parametrize("which", ["all", "on"])

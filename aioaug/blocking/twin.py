@@ -97,7 +97,14 @@ class BlockingTwin:
                 result = await result
             return result if wrapper is None else wrapper.around(result, kept)
 
-        return self._bridge.call(work)
+        try:
+            return self._bridge.call(work)
+        except Exception:
+            if getattr(self._thing, "closed", False):
+                # What ended by this error may keep it, and with its traceback this twin, too. The
+                # loop keeps the object, so `__del__` would never come.
+                self._bridge.release()
+            raise
 
     def _last(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method that ends the object, and let go of the loop.

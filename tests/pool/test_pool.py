@@ -65,3 +65,12 @@ async def test_a_pool_says_what_it_is():
         assert repr(pool) == f"<AsyncPool {about} open>"
     assert repr(pool) == f"<AsyncPool {about} closed>"
     assert "augmenter=Fliplr workers=3 engine=ProcessEngine" in repr(AsyncPool(iaa.Fliplr(1), 3))
+
+
+async def test_whether_a_pool_is_closed(engine):
+    pool = AsyncPool(aug.nothing, processes=1, engine=engine)
+    assert not pool.closed
+    async with pool:
+        await pool.map_batches([1])
+        assert not pool.closed
+    assert pool.closed
