@@ -154,7 +154,7 @@ class ProcessEngine(Engine):
         for worker in workers:
             worker.hang_up()  # all of them first: to wait for each in turn may take long
         for worker in workers:
-            worker.bury()
+            worker.clean_up()
         self._threads.abandon()
         self._report_thread.shutdown(wait=False)
         self._segment_pool.close()
