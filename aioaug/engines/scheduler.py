@@ -18,12 +18,14 @@ class Scheduler(Generic[W]):
     """Hands workers to calls. Used from the event loop only.
 
     A worker serves one call at a time. Calls that may go `ahead` can be given to a worker that
-    has fewer than `calls_at_once(worker)` others, but idle workers go first.
+    has fewer than `calls_at_once(worker)` others, but idle workers go first, and none is given to
+    a worker that does what nobody waits for any more: that may take as long as it likes.
     """
 
     def __init__(self, calls_at_once: Callable[[W], int] = lambda worker: 1) -> None:
         self._calls_at_once = calls_at_once
         self._load: dict[W, int] = {}
+        self._abandoned: list[W] = []  # the worker of each call that nobody waits for
         self._waiting: deque[asyncio.Future[W]] = deque()
         self._waiting_ahead: deque[asyncio.Future[W]] = deque()
         self._work: set[asyncio.Future[Any]] = set()
@@ -102,6 +104,8 @@ class Scheduler(Generic[W]):
         except asyncio.CancelledError:
             # It may have come in the moment of the cancellation.
             came = answer.done() and not answer.cancelled() and work.done()
+            if not work.done():
+                self._abandoned.append(worker)
             if came and unwanted is not None and answer.exception() is work.exception():
                 unwanted(work)
             raise
@@ -124,7 +128,8 @@ class Scheduler(Generic[W]):
             await asyncio.wait(self._work)
 
     def _pick(self, ahead: bool) -> W | None:
-        worker = min(self._load, key=self._load.__getitem__, default=None)
+        free = self._load.keys() - self._abandoned if self._abandoned else self._load
+        worker = min(free, key=self._load.__getitem__, default=None)
         if worker is None or self._load[worker] >= (self._calls_at_once(worker) if ahead else 1):
             return None
         return worker
@@ -145,6 +150,8 @@ class Scheduler(Generic[W]):
         unwanted: Callable[[asyncio.Future[T]], None] | None,
     ) -> None:
         self._work.discard(work)
+        if answer.cancelled() and worker in self._abandoned:
+            self._abandoned.remove(worker)
         self.release(worker)
         if answer.done():
             if not work.cancelled():

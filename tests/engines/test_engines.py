@@ -212,3 +212,19 @@ def test_dropped_calls_are_cancelled():
     assert queued.cancelled()
     release.set()
     assert running.result()
+
+
+async def test_nothing_is_sent_behind_what_nobody_waits_for():
+    scheduler = Scheduler(lambda worker: 4)
+    scheduler.open(["one", "two"])
+    loop = asyncio.get_running_loop()
+    endless = loop.create_future()
+    abandoned = asyncio.ensure_future(scheduler.run(await scheduler.acquire(), endless))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    await asyncio.wait((abandoned,))
+    assert [await scheduler.acquire(ahead=True) for _ in range(4)] == ["two"] * 4
+    waiting = asyncio.ensure_future(scheduler.acquire(ahead=True))
+    await asyncio.sleep(0)
+    endless.set_result(None)
+    assert await waiting == "one"
