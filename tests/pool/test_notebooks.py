@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
-from programs_testing import SUPPORT, environment
+from programs_testing import output_of
 
 for name in ("nbclient", "ipykernel"):
     pytest.importorskip(name)
@@ -66,15 +64,7 @@ print(sums, type(sample) is Sample, sample.labels, refused)
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_what_cells_define(method):
     cells = [DEFINITIONS, USE.replace("METHOD", repr(method))]
-    ended = subprocess.run(
-        [sys.executable, str(SUPPORT / "run_cells.py")],
-        input=json.dumps(cells),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    assert ended.stdout == "[96, 96, 144, 192, 240] True label 48\n"
+    assert output_of("run_cells.py", cells) == "[96, 96, 144, 192, 240] True label 48\n"
 
 
 INTERRUPTED = [
@@ -106,15 +96,7 @@ print(len(multiprocessing.active_children()))
 @pytest.mark.slow
 def test_interrupted_cells():
     """The kernel, the pool and its workers are as good as before."""
-    ended = subprocess.run(
-        [sys.executable, str(SUPPORT / "interrupt_cell.py")],
-        input=json.dumps(INTERRUPTED),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    assert json.loads(ended.stdout) == [
+    assert json.loads(output_of("interrupt_cell.py", INTERRUPTED)) == [
         ["ok", "[0, 0.0]\n"],
         ["CancelledError", ""],
         ["ok", "[0, 0.0]\n"],
