@@ -151,8 +151,7 @@ def _columns_of(batch: Any) -> Any:
 
     def unchanged(columns: Any) -> Any:
         found.append(columns.to_normalized_batch())
-        for name in [name for name in vars(columns) if name.endswith("_unaug")]:
-            setattr(columns, name.replace("_unaug", "_aug"), getattr(columns, name))
+        batch_forms.pass_through(columns)
         return columns
 
     batch_forms.augment(batch_forms.as_input(batch), unchanged)

@@ -10,12 +10,12 @@ from ._aio.tasks import AsyncResource, notify
 from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_none
 from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
-from ._streaming.core import StreamCore
 from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
 from ._streaming.pool_life import PoolLife, PoolPhase
 from ._streaming.requests import RequestRunner
 from ._streaming.sources import open_source
 from ._streaming.state import DeliveryTracker, StreamState
+from ._streaming.stream_core import StreamCore
 from ._streaming.stream_maker import StreamMaker
 from ._streaming.window import BufferSize, Window, open_window
 from ._worker import main as worker_main

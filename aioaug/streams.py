@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ._aio.tasks import AsyncBatches, warn_of_drop
-from ._streaming.core import StreamCore, StreamPhase
+from ._streaming.stream_core import StreamCore, StreamPhase
 
 
 class StreamOwner(Protocol):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import aioaug
@@ -27,7 +25,7 @@ from imgaug.augmentables import (
     SegmentationMapsOnImage,
     UnnormalizedBatch,
 )
-from programs_testing import SUPPORT, environment
+from programs_testing import output_of
 
 SHAPE = (60, 90, 3)
 GREY = np.full((3, *SHAPE), 128, np.uint8)
@@ -159,12 +157,4 @@ def test_the_notebook_of_the_examples():
     cells = json.loads(path.read_text())["cells"]
     assert not any(cell.get("outputs") for cell in cells)  # they would go out of date
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    ended = subprocess.run(
-        [sys.executable, str(SUPPORT / "run_cells.py")],
-        input=json.dumps([*sources, "print(pool)"]),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    assert "closed" in ended.stdout
+    assert "closed" in output_of("run_cells.py", [*sources, "print(pool)"])

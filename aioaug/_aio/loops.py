@@ -26,7 +26,7 @@ class LoopOwner:
         self._pid: int | None = None  # of the process that first used it
         self.loop: asyncio.AbstractEventLoop | None = None  # on which it is in use
         self._lock = threading.Lock()
-        self._burial: Future[None] | None = None
+        self._cleaning: Future[None] | None = None
 
     @property
     def live(self) -> bool:
@@ -69,9 +69,9 @@ class LoopOwner:
         """Belong to no loop any more: nothing is left that needs one."""
         self.loop = None
 
-    def bury(self, *ends: Callable[[], object]) -> None:
+    def clean_up(self, *ends: Callable[[], object]) -> None:
         """Begin to call `ends`, in a thread if there is one: they end what a closed loop left."""
-        earlier = self._burial
+        earlier = self._cleaning
 
         def work() -> None:
             if earlier is not None:
@@ -80,7 +80,7 @@ class LoopOwner:
                 end()
 
         try:
-            self._burial = begin_in_thread(work)
+            self._cleaning = begin_in_thread(work)
         except LimitError:
             work()  # the running loop stands still for it, but no process is left behind
 
@@ -95,18 +95,18 @@ class LoopOwner:
         if self.loop is not None and self.ours:
             with suppress(RuntimeError):
                 if self.loop.is_closed():
-                    self.bury(*abandon())
+                    self.clean_up(*abandon())
                 else:
                     self.loop.call_soon_threadsafe(stop)
 
-    async def buried(self) -> None:
+    async def cleaned_up(self) -> None:
         """Wait until all ends have been called; the first to wait gets what one of them raised."""
-        burial = self._burial
-        if burial is not None:
-            await asyncio.wait((asyncio.wrap_future(burial),))
-            if self._burial is burial:
-                self._burial = None
-                burial.result()
+        cleaning = self._cleaning
+        if cleaning is not None:
+            await asyncio.wait((asyncio.wrap_future(cleaning),))
+            if self._cleaning is cleaning:
+                self._cleaning = None
+                cleaning.result()
 
 
 class LoopResource(AsyncResource):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from .._base.interrupts import call_at_exit, interrupts_ignored, start_aside, undisturbed
-from .._base.limits import named
+from .._base.system_limits import named
 from .._base.threads import refuse_at_exit
 from ..errors import ClosedError
 from .at_exit import killed_at_exit

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from .limits import named
 from .results import Outcome, attempt
+from .system_limits import named
 
 T = TypeVar("T")
 

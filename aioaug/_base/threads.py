@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from ..errors import LimitError
-from .limits import named
+from .system_limits import named
 
 T = TypeVar("T")
 _Call = tuple[Future[Any], Callable[[], Any]]

@@ -23,8 +23,8 @@ from .._aio.tasks import (
 )
 from ..engines import Engine
 from ..errors import ClosedError
-from .core import StreamCore
 from .sources import PATIENCE
+from .stream_core import StreamCore
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class PoolLife:
         """Belong to the running loop; if the loop before is closed, start anew on this one."""
         if not self._home.claim():
             return
-        self._home.bury(*self._abandon())
+        self._home.clean_up(*self._abandon())
         meter, self.engine = self.engine.meter, self._make_engine()
         self.engine.meter = meter
         self.started = False
@@ -98,7 +98,7 @@ class PoolLife:
         """Have the engine there. Idempotent; what has work for it looks at `started` first."""
         if self.phase is PoolPhase.NEW:
             self.phase = PoolPhase.OPEN
-        await self._home.buried()
+        await self._home.cleaned_up()
         await self.engine.start()
         self.started = True
 
@@ -196,7 +196,7 @@ class PoolLife:
                 ended, _ = await asyncio.wait(ends, timeout=PATIENCE if kill else None)
                 for end in ended:
                     end.result()
-            await self._home.buried()
+            await self._home.cleaned_up()
         finally:
             self.phase = PoolPhase.CLOSED
             self._home.release()

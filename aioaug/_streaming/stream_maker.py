@@ -8,13 +8,13 @@ from typing import Any
 from ..engines.limits import CHUNKS_PER_WORKER
 from ..engines.scheduler import Caller
 from ..engines.small_calls import CALLS_AT_ONCE
-from .core import StreamCore
 from .feeder import Feeder
 from .options import PoolOptions
 from .pool_life import PoolLife
 from .retries import RetryingCaller
 from .sources import BatchSource
 from .state import DeliveryTracker
+from .stream_core import StreamCore
 from .window import Window
 
 

@@ -17,9 +17,9 @@ from multiprocessing.connection import wait
 from typing import Any, NoReturn
 
 from .._base.descriptors import fill_standard_streams
-from .._base.limits import named
 from .._base.results import Failure, Outcome, attempt
 from .._base.system import own_memory
+from .._base.system_limits import named
 from .._base.threads import start_thread
 from .._transport import messages, segments, serialization
 from .._transport.messages import Reply, Request

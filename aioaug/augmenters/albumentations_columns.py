@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .per_picture import moved_boxes
+
 Shape = tuple[int, ...]
 
 
@@ -64,12 +66,7 @@ def _boxes_from(boxes: Any, got: dict[str, Any], params: Any, shape: Shape) -> A
     rows = np.asarray(got["bboxes"], np.float32)
     if not len(rows):
         return BoundingBoxesOnImage([], shape)
-    kept = []
-    for corners, number in zip(_to_corners(rows, params.format, shape), rows[:, 4], strict=True):
-        box = boxes.bounding_boxes[int(number)].copy()
-        box.x1, box.y1, box.x2, box.y2 = corners.tolist()
-        kept.append(box)
-    return BoundingBoxesOnImage(kept, shape)
+    return moved_boxes(boxes, _to_corners(rows, params.format, shape), rows[:, 4], shape)
 
 
 def _from_corners(corners: Any, form: str, shape: Shape) -> Any:

@@ -101,6 +101,12 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     return _augmented_columns({column: batch}, augmented)[column]
 
 
+def pass_through(batch: Any) -> None:
+    """Have all columns of one of imgaug's batches come out as they went in."""
+    for name in [name for name in vars(batch) if name.endswith("_unaug")]:
+        setattr(batch, name.replace("_unaug", "_aug"), getattr(batch, name))
+
+
 def as_input(batch: Any) -> Any:
     """A batch as the next augmenter takes it: of imgaug's batches, what was augmented so far."""
     if not _is_imgaugs(batch):

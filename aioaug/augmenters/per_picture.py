@@ -68,8 +68,7 @@ class PerImage(PerPicture):
         borrowed = nullcontext() if self._takes_rng else borrowed_generators(Seeds(0, 0))
         with borrowed:
             done = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
-        for name in [name for name in vars(batch) if name.endswith("_unaug")]:
-            setattr(batch, name.replace("_unaug", "_aug"), getattr(batch, name))
+        batch_forms.pass_through(batch)
         batch.images_aug = in_form_of(images, done)
         return batch
 
@@ -128,6 +127,18 @@ def seeds_of_pictures(rng: Any, count: int) -> list[int]:
     """A seed for each picture of a batch."""
     seeds: list[int] = rng.integers(SEED_LIMIT, size=count).tolist()
     return seeds
+
+
+def moved_boxes(boxes: Any, corners: Any, numbers: Any, shape: tuple[int, ...]) -> Any:
+    """Those boxes of an image that have these numbers, each with its new corners (B,4)."""
+    from imgaug.augmentables.bbs import BoundingBoxesOnImage
+
+    moved = []
+    for place, number in zip(corners.tolist(), numbers.tolist(), strict=True):
+        box = boxes.bounding_boxes[int(number)].copy()
+        box.x1, box.y1, box.x2, box.y2 = place
+        moved.append(box)
+    return BoundingBoxesOnImage(moved, shape)
 
 
 def in_form_of(images: Any, augmented: list[Any]) -> Any:

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from .._base.seeding import Seeds, borrowed_generators, seed_generators
-from .per_picture import PicturePipeline
+from .per_picture import PicturePipeline, moved_boxes
 
 _MODULE = ("torch.nn.modules.module", "Module")
 
@@ -21,43 +21,6 @@ def is_torch(augmenter: Any) -> bool:
         or base.__module__.startswith("torchvision.transforms.")
         for base in type(augmenter).__mro__
     )
-
-
-class TorchModule(PicturePipeline):
-    """Runs a module, seeded for each picture.
-
-    It gets the picture alone, a tensor (C,H,W), or if the batch has more a dict of torchvision's
-    `tv_tensors`: `image`, `mask`, `heatmap`, `boxes`, `keypoints`, and `labels`, which are the
-    numbers of the boxes, so that those it drops are missing in the result.
-    """
-
-    library = "torchvision"
-    targets = frozenset(("images", "segmentation_maps", "heatmaps", "bounding_boxes", "keypoints"))
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-
-    def __repr__(self) -> str:
-        return f"the module {type(self.module).__name__}"
-
-    def _picture(self, row: dict[str, Any], seed: int) -> dict[str, Any]:
-        import torch
-
-        sample = {"image": _image_to(row["images"])}
-        for name in row.keys() - {"images"}:
-            sample |= _TO[name](row[name], row["images"].shape)
-        # All code of this interpreter shares the generators.
-        with borrowed_generators(Seeds(0, 0)), torch.random.fork_rng(devices=[]), torch.no_grad():
-            seed_generators(Seeds(seed, seed))
-            torch.manual_seed(seed)
-            got = self.module(sample if len(sample) > 1 else sample["image"])
-        if len(sample) == 1:
-            got = {"image": got}
-        image = _image_from(got["image"])
-        result = {"images": image}
-        for name in row.keys() - {"images"}:
-            result[name] = _FROM[name](row[name], got, image.shape)
-        return result
 
 
 def _tv_tensors() -> Any:
@@ -131,14 +94,7 @@ def _boxes_to(boxes: Any, shape: Any) -> dict[str, Any]:
 
 
 def _boxes_from(boxes: Any, got: dict[str, Any], shape: Any) -> Any:
-    from imgaug.augmentables.bbs import BoundingBoxesOnImage
-
-    kept = []
-    for corners, number in zip(got["boxes"].tolist(), got["labels"].tolist(), strict=True):
-        box = boxes.bounding_boxes[number].copy()
-        box.x1, box.y1, box.x2, box.y2 = corners
-        kept.append(box)
-    return BoundingBoxesOnImage(kept, shape)
+    return moved_boxes(boxes, got["boxes"], got["labels"], shape)
 
 
 def _points_to(points: Any, shape: Any) -> dict[str, Any]:
@@ -170,3 +126,42 @@ _FROM = {
     "bounding_boxes": _boxes_from,
     "keypoints": _points_from,
 }
+
+
+class TorchModule(PicturePipeline):
+    """Runs a module, seeded for each picture.
+
+    It gets the picture alone, a tensor (C,H,W), or if the batch has more a dict of torchvision's
+    `tv_tensors`: `image`, `mask`, `heatmap`, `boxes`, `keypoints`, and `labels`, which are the
+    numbers of the boxes, so that those it drops are missing in the result.
+    """
+
+    library = "torchvision"
+    targets = frozenset(("images", *_TO))
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def __repr__(self) -> str:
+        return f"the module {type(self.module).__name__}"
+
+    def _picture(self, row: dict[str, Any], seed: int) -> dict[str, Any]:
+        import torch
+
+        sample = {"image": _image_to(row["images"])}
+        # In one order everywhere: that of a set would differ from worker to worker.
+        beside = [name for name in _TO if name in row]
+        for name in beside:
+            sample |= _TO[name](row[name], row["images"].shape)
+        # All code of this interpreter shares the generators.
+        with borrowed_generators(Seeds(0, 0)), torch.random.fork_rng(devices=[]), torch.no_grad():
+            seed_generators(Seeds(seed, seed))
+            torch.manual_seed(seed)
+            got = self.module(sample if len(sample) > 1 else sample["image"])
+        if len(sample) == 1:
+            got = {"image": got}
+        image = _image_from(got["image"])
+        result = {"images": image}
+        for name in beside:
+            result[name] = _FROM[name](row[name], got, image.shape)
+        return result

@@ -208,7 +208,7 @@ class BackgroundProc(SharedMem, LoopResource):
     def _claim(self) -> None:
         """Belong to the running loop; if the loop before is closed, begin anew on this one."""
         if self._home.claim():
-            self._home.bury(*self._abandon())
+            self._home.clean_up(*self._abandon())
 
     def _abandon(self) -> Iterable[Callable[[], object]]:
         ends: list[Callable[[], object]] = [partial(drop_tasks, self._running)]
@@ -220,7 +220,7 @@ class BackgroundProc(SharedMem, LoopResource):
         return ends
 
     async def _start(self) -> None:
-        await self._home.buried()
+        await self._home.cleaned_up()
         if not self._spec.complete:
             target, args, kwargs = self._call
             result = await in_thread(lambda: target(*args, **kwargs))
@@ -257,7 +257,7 @@ class BackgroundProc(SharedMem, LoopResource):
             if self._engine is not None:
                 await self._engine.aclose(kill=True)
             await ended(self._running)
-            await self._home.buried()
+            await self._home.cleaned_up()
         finally:
             while not self._ended.empty():
                 self._ended.get_nowait()

@@ -147,14 +147,14 @@ class SharedQ(SharedMem, LoopResource):
         await ended(self._jobs)
         self._jobs.clear()
         await self._timings.aclose()
-        await self._home.buried()
+        await self._home.cleaned_up()
         self._home.release()
 
     def _claim(self) -> None:
         """Belong to the running loop; if the loop before is closed, go on with new processes."""
         if self._home.claim():
             lost = [job for job in self._jobs if job.cancelled() or not job.done()]
-            self._home.bury(*self._abandon())
+            self._home.clean_up(*self._abandon())
             self._jobs = deque(_lost() if job in lost else job for job in self._jobs)
 
     def _abandon(self) -> Iterable[Callable[[], object]]:
@@ -166,7 +166,7 @@ class SharedQ(SharedMem, LoopResource):
         self, spec: ArraySpec, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Arrays, float]:
         begun = perf_counter()
-        await self._home.buried()
+        await self._home.cleaned_up()
         await self._engine.start()
         self._timings.write(start=since(begun))
         result: tuple[Arrays, float] = await self._engine.submit(fill, spec, target, args, kwargs)

@@ -14,10 +14,10 @@ import numpy as np
 from .._aio.bridge import BlockingBridge
 from .._base.arguments import one_of, whole
 from .._base.seeding import IndexAllocator
-from .._streaming.core import StreamCore
 from .._streaming.feeder import Feeder
 from .._streaming.sources import open_source
 from .._streaming.state import DeliveryTracker
+from .._streaming.stream_core import StreamCore
 from .._streaming.window import Window
 from ..stats import Meter
 from ..streams import BatchStream

@@ -52,7 +52,8 @@ class Scheduler(Generic[W]):
 
     There is one line. The first call in it that is ready gets a worker that is idle, or else one
     with fewer calls than both the call's `ahead` and `calls_at_once(worker)` say. Calls behind it
-    wait until it has one, also those that would make do with less.
+    wait until it has one, also those that would make do with less. No call is given to a worker
+    that does what nobody waits for any more: that may take as long as it likes.
 
     `room` is the number of calls that may be in memory which is scarce. Those take a part of it
     in the order of the line. Spare calls leave a part for each worker to calls in the line.
@@ -72,6 +73,7 @@ class Scheduler(Generic[W]):
         self._waiting_for_room: _Queue = []
         self._waiting: _Queue = []
         self._work: set[Assignment[Any]] = set()
+        self._abandoned: dict[Assignment[Any], W] = {}  # nobody waits for it
         self._calls = 0
         self._changed = asyncio.Event()
         self._closed = False
@@ -158,6 +160,7 @@ class Scheduler(Generic[W]):
 
         def ended(work: Assignment[T]) -> None:
             self._work.discard(work)
+            self._abandoned.pop(work, None)
             self.release(turn, worker)
             if not self._work:
                 self._changed.set()
@@ -165,6 +168,11 @@ class Scheduler(Generic[W]):
         work = Assignment(ended, unwanted)
         self._work.add(work)
         return work
+
+    def abandon(self, work: Assignment[Any], worker: W) -> None:
+        """Nobody waits any more for what this worker was given."""
+        if work in self._work:
+            self._abandoned[work] = worker
 
     async def close(self, *, wait: bool) -> None:
         """Refuse new calls; wait for those that are awaited, or fail them with `ClosedError`."""
@@ -247,7 +255,8 @@ class Scheduler(Generic[W]):
             self._grant_room()
 
     def _pick(self, ahead: int) -> W | None:
-        worker = min(self._load, key=self._load.__getitem__, default=None)
+        free = self._load.keys() - self._abandoned.values() if self._abandoned else self._load
+        worker = min(free, key=self._load.__getitem__, default=None)
         if worker is None:
             return None
         load = self._load[worker]

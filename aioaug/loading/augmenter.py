@@ -156,7 +156,7 @@ class BackgroundAugmenter(BackgroundIterator):
         await self._pool.terminate()
         if self._next is not None:
             await ended((self._next,))
-        await self._home.buried()
+        await self._home.cleaned_up()
         self._home.release()
 
 

@@ -53,7 +53,7 @@ class BackgroundIterator(LoopResource, AsyncBatches):
             ends = tuple(self._abandon())
             if ends:
                 self._lost = self._over = True
-                self._home.bury(*ends)
+                self._home.clean_up(*ends)
 
     def _check(self) -> None:
         """The same, for a request: raise `ClosedError` if what was begun is lost."""

@@ -107,7 +107,7 @@ class BatchLoader(BackgroundIterator):
         self._claim()
         self._lost = False
         if await self._run.end():
-            await self._home.buried()
+            await self._home.cleaned_up()
             self._home.release()
 
     @property

@@ -11,18 +11,9 @@ import numpy as np
 import pytest
 from aioaug._base.seeding import batch_seeds
 from aioaug.augmenters.per_picture import seeds_of_pictures
-from imgaug.augmentables import (
-    BoundingBox,
-    BoundingBoxesOnImage,
-    HeatmapsOnImage,
-    KeypointsOnImage,
-    LineStringsOnImage,
-    SegmentationMapsOnImage,
-)
+from columns_testing import IMAGES, SEED, columns, mapped
+from imgaug.augmentables import LineStringsOnImage
 from imgaug.augmentables.batches import Batch, UnnormalizedBatch
-
-IMAGES = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), np.uint8)
-SEED = 5
 
 
 def with_rng(image, rng):
@@ -72,11 +63,6 @@ def augmenters(kind):
         "torchvision": torchvision,
         "chain": lambda: aioaug.chain(iaa.Fliplr(0.5), albumentations(), without_rng),
     }[kind]()
-
-
-async def mapped(augmenter, batches, **options):
-    async with aioaug.AsyncPool(augmenter, seed=SEED, **{"processes": 1, **options}) as pool:
-        return await pool.map_batches(batches)
 
 
 async def streamed(augmenter, batches, *, take=None, state=None, ordered=True, **options):
@@ -156,22 +142,6 @@ async def test_wrong_arguments():
     with pytest.raises(ValueError, match="needs batches with images"):
         points = UnnormalizedBatch(keypoints=[[(1, 2)]])
         await mapped(aioaug.per_image(with_rng), [points], engine="inline")
-
-
-def columns():
-    shape = IMAGES.shape[1:]
-    maps = np.zeros((20, 24, 1), np.int32)
-    maps[3:9, 4:12] = 7
-    return {
-        "images": IMAGES,
-        "bounding_boxes": [
-            BoundingBoxesOnImage([BoundingBox(4, 3, 12, 9, "cat"), BoundingBox(1, 1, 5, 5)], shape)
-        ]
-        * 3,
-        "keypoints": [KeypointsOnImage.from_xy_array([(4, 3), (11, 8)], shape)] * 3,
-        "segmentation_maps": [SegmentationMapsOnImage(maps, shape)] * 3,
-        "heatmaps": [HeatmapsOnImage((maps / 7).astype(np.float32), shape)] * 3,
-    }
 
 
 async def test_albumentations_by_hand():

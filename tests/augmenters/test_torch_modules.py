@@ -9,43 +9,17 @@ import numpy as np
 import pytest
 from aioaug._base.seeding import batch_seeds
 from aioaug.augmenters.per_picture import seeds_of_pictures
-from imgaug.augmentables import (
-    BoundingBox,
-    BoundingBoxesOnImage,
-    HeatmapsOnImage,
-    KeypointsOnImage,
-    LineStringsOnImage,
-    SegmentationMapsOnImage,
-    UnnormalizedBatch,
-)
+from columns_testing import IMAGES, SEED, SHAPE, columns, mapped
+from imgaug.augmentables import LineStringsOnImage, UnnormalizedBatch
 
 torch = pytest.importorskip("torch")
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), np.uint8)
-SHAPE = IMAGES.shape[1:]
-SEED = 5
+LABEL = 700  # more than a byte holds
 
 
 @pytest.fixture
 def transforms():
     return pytest.importorskip("torchvision.transforms.v2")
-
-
-async def mapped(augmenter, batches, **options):
-    async with aioaug.AsyncPool(augmenter, 1, seed=SEED, **options) as pool:
-        return await pool.map_batches(batches)
-
-
-def columns():
-    maps = np.zeros((20, 24, 1), np.int32)
-    maps[3:9, 4:12] = 700
-    boxes = [BoundingBox(4, 3, 12, 9, "cat"), BoundingBox(1, 1, 5, 5)]
-    return {
-        "bounding_boxes": [BoundingBoxesOnImage(boxes, SHAPE)] * 3,
-        "keypoints": [KeypointsOnImage.from_xy_array([(4, 3), (11, 8)], SHAPE)] * 3,
-        "segmentation_maps": [SegmentationMapsOnImage(maps, SHAPE)] * 3,
-        "heatmaps": [HeatmapsOnImage((maps / 700).astype(np.float32), SHAPE)] * 3,
-    }
 
 
 class Brighter(torch.nn.Module):
@@ -58,7 +32,7 @@ class Brighter(torch.nn.Module):
 
 async def test_a_flip_of_all_columns(transforms):
     flip = transforms.RandomHorizontalFlip(p=1)
-    (batch,) = await mapped(flip, [UnnormalizedBatch(images=IMAGES, **columns())])
+    (batch,) = await mapped(flip, [UnnormalizedBatch(**columns(LABEL))])
     np.testing.assert_array_equal(batch.images_aug, IMAGES[:, :, ::-1])
     np.testing.assert_array_equal(batch.images_unaug, IMAGES)
     first = batch.bounding_boxes_aug[1].bounding_boxes
@@ -66,7 +40,7 @@ async def test_a_flip_of_all_columns(transforms):
         (12, 3, 20, 9, "cat"),
         (19, 1, 23, 5, None),
     ]
-    before = columns()
+    before = columns(LABEL)
     for name, pixels in (("segmentation_maps", "arr"), ("heatmaps", "arr_0to1")):
         flipped = getattr(getattr(batch, f"{name}_aug")[0], pixels)
         np.testing.assert_array_equal(flipped, getattr(before[name][0], pixels)[:, ::-1])

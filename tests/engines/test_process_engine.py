@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import aioaug
+import aioaug_testing as aug
 import psutil
 import pytest
 import transport_testing as transport
@@ -193,3 +196,24 @@ async def test_a_worker_that_dies_with_a_segment_in_hand(tmp_path, chunksize):
             chunksize > 1 or segment_pool.numbers >= made
         )  # the dead worker's are as good as others
         assert await all_free(pool)
+
+
+async def test_how_workers_ended_is_known_whoever_else_looks():
+    """`active_children`, and each start of a process, ask for all of them, in any thread."""
+    looking = True
+
+    def look():
+        while looking:
+            multiprocessing.active_children()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(8):
+            async with aioaug.AsyncPool(aug.Failing(), 1, retries=0) as pool:
+                with pytest.raises(aioaug.WorkerDied) as info:
+                    await pool.map_batches(["killed"])
+                assert info.value.exitcode == -signal.SIGKILL
+    finally:
+        looking = False
+        thread.join()

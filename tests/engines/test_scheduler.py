@@ -146,3 +146,21 @@ async def test_whoever_waits_when_it_is_closed_is_told(line):
             await calls.tasks[name]
     with pytest.raises(ClosedError):
         calls.scheduler.join()
+
+
+async def test_nothing_is_sent_behind_what_nobody_waits_for():
+    scheduler = Scheduler(lambda worker: 4)
+    scheduler.open(["one", "two"])
+    turns = [scheduler.join() for _ in range(6)]
+    busy = await scheduler.acquire(turns[0])
+    work = scheduler.begin(turns[0], busy)
+    abandoned = asyncio.ensure_future(work.wait())
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    await asyncio.wait((abandoned,))
+    scheduler.abandon(work, busy)
+    assert [await scheduler.acquire(turn, 4) for turn in turns[1:5]] == ["two"] * 4
+    waiting = asyncio.ensure_future(scheduler.acquire(turns[5], 4))
+    await asyncio.sleep(0)
+    work.succeed(None)
+    assert await waiting == "one"

@@ -372,9 +372,7 @@ def test_whole_batches_of_other_forms(pictures, processes):
 
 
 @pytest.mark.parametrize("processes", [False, True])
-@pytest.mark.parametrize(
-    "function", [images_testing.seven, images_testing.with_a_default, np.sign], ids=repr
-)
+@pytest.mark.parametrize("function", [images_testing.seven, images_testing.with_a_default, np.sign])
 def test_callbacks_of_keras_take_a_picture_alone(processes, function):
     x = np.full((2, 4, 4, 3), 5.0)
     generator = ParallelImageDataGenerator(

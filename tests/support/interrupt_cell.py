@@ -1,10 +1,12 @@
 """Run cells in a kernel, interrupt each that says so, and print how each ended and what it printed.
 
-The cells are a list in JSON. jupyter_client keeps an event loop, so this is a program of its own.
+It is interrupted when it has run for a second. The cells are a list in JSON. jupyter_client keeps
+an event loop, so this is a program of its own.
 """
 
 import json
 import sys
+import time
 
 from jupyter_client.manager import start_new_kernel
 
@@ -21,8 +23,9 @@ def run(manager, client, source):
         content = reply["content"]
         if reply["msg_type"] == "stream" and content["name"] == "stdout":
             printed.append(content["text"])
-            if "interrupt me" in content["text"]:
-                manager.interrupt_kernel()
+        elif reply["msg_type"] == "execute_input" and source.startswith("# interrupted"):
+            time.sleep(1)
+            manager.interrupt_kernel()
         elif content.get("execution_state") == "idle":
             break
     status = client.get_shell_msg(timeout=PATIENCE)["content"]

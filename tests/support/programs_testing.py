@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +55,19 @@ def run(folder, body):
     out, err = program.communicate(timeout=PATIENCE)
     assert_gone(session_of(program.pid))
     return program.returncode, out, err
+
+
+def output_of(script, cells):
+    """What a program of this folder prints that runs cells, in a kernel of their own."""
+    ended = subprocess.run(
+        [sys.executable, str(SUPPORT / script)],
+        input=json.dumps(cells),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return ended.stdout
 
 
 def session_of(pid):

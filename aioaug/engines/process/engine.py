@@ -188,7 +188,7 @@ class ProcessEngine(Engine):
         for worker in workers:
             worker.hang_up()  # all of them first: to wait for each in turn may take long
         for worker in workers:
-            worker.bury()
+            worker.clean_up()
         self._threads.abandon()
         self._report_thread.shutdown(wait=False)
         self._segment_pool.close()
@@ -225,6 +225,7 @@ class ProcessEngine(Engine):
             reply = await work.wait()
         except asyncio.CancelledError:
             if not work.over:
+                self._scheduler.abandon(work, supervisor)
                 self._abandoned.note(work, worker, self.meter)
             raise
         except ConnectionLost as loss:

@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
 from ..._base.descriptors import need_descriptors, process_descriptor, standard_streams_filled
-from ..._base.limits import named, shortage
+from ..._base.system_limits import named, shortage
 from ...errors import WorkerDied
 
 _FORKED = (

@@ -9,10 +9,12 @@ nothing, since children would outlive it; workers of this package end when their
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from multiprocessing import spawn
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -41,7 +43,28 @@ def _popen(method: str, process: BaseProcess) -> Any:
 def _popen_class(method: str) -> Callable[[BaseProcess], Any]:
     original = import_module(_POPEN[method]).Popen
     launch = _with_globals(original._launch, spawn=_SpawnWithoutMain())
-    return type("Popen", (original,), {"_launch": launch})
+    own = {"_launch": launch}
+    if method == "forkserver":
+        own["poll"] = _poll_one_at_a_time(original.poll)
+    return type("Popen", (original,), own)
+
+
+def _poll_one_at_a_time(original: Callable[..., int | None]) -> Callable[..., int | None]:
+    """`Popen.poll` of the fork server, of which the later one of two at once reads nonsense.
+
+    How a process ended can be read once. Every start of a process and `active_children` look at
+    all processes, too, in whatever thread.
+    """
+    lock = threading.Lock()
+
+    def poll(self: Any, flag: int = os.WNOHANG) -> int | None:
+        if self.returncode is None and wait([self.sentinel], 0 if flag == os.WNOHANG else None):
+            with lock:
+                return original(self, os.WNOHANG)
+        code: int | None = self.returncode
+        return code
+
+    return poll
 
 
 class _SpawnWithoutMain:

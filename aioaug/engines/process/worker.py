@@ -11,8 +11,8 @@ from multiprocessing.context import BaseContext
 from typing import NamedTuple
 
 from ..._aio.tasks import begin_in_thread, drop_tasks, end_in_thread, ended, finish, in_thread
-from ..._base.limits import named
 from ..._base.results import Failure
+from ..._base.system_limits import named
 from ..._transport import serialization
 from ..._transport.messages import Reply, Report, Request
 from ..._worker import coverage
@@ -122,7 +122,7 @@ class Worker:
         await self.close()
 
     def hang_up(self) -> None:
-        """Begin to end it at once, in a thread; `bury` has to follow."""
+        """Begin to end it at once, in a thread; `clean_up` has to follow."""
         self._closed = True
         self._ready = False
         drop_tasks((self._connecting, self._killing))
@@ -130,7 +130,7 @@ class Worker:
             self._connection.abandon()
         self._process.kill()
 
-    def bury(self) -> None:
+    def clean_up(self) -> None:
         """Wait, in a thread, until it is gone."""
         self._process.abort()
         if self._connection is not None:

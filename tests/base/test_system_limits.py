@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from aioaug import LimitError
 from aioaug._aio.tasks import end_aside, end_in_thread, in_thread
-from aioaug._base import limits
+from aioaug._base import system_limits as limits
 from aioaug._base.threads import DaemonExecutor
 from faults import Fault
 from programs_testing import PATIENCE, assert_gone, run, session_of, start

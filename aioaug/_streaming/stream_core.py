@@ -126,7 +126,7 @@ class StreamCore:
 
     def _come(self) -> None:
         if not self.ended.is_set() and self.home.claim():
-            self.home.bury(*self.abandon())
+            self.home.clean_up(*self.abandon())
 
     async def _next_result(self) -> BatchResult:
         if self._held:
