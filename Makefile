@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?=
 NEEDS =
 bin = $(VENV)/bin
+# Without the last option, a test that crashes its process is tried again and again.
+pytest = $(bin)/python -m pytest -n auto --dist loadfile --max-worker-restart=0
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,10 +21,10 @@ demo: setup ## augment pictures on every core
 	@$(bin)/python examples/demo.py
 
 test: setup ## run the quick tests
-	@$(bin)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
+	@$(pytest) -m "not slow" $(ARGS)
 
 test-slow: setup ## run the slow tests
-	@$(bin)/python -m pytest -m slow -n auto --dist loadfile $(ARGS)
+	@$(pytest) -m slow $(ARGS)
 
 lint: setup ## check style and types
 	@$(bin)/ruff check .
