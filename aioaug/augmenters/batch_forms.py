@@ -101,6 +101,17 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     return _augmented_columns({column: batch}, augmented)[column]
 
 
+def augment_with(augmenter: Any, batch: Any) -> Any:
+    """Run an imgaug augmenter over a batch of any form, which stays as it is."""
+    if not _is_normal(batch):
+        return augment(batch, augmenter.augment_batch_)
+    # All other columns, empty here, would be converted too, which takes longer than a small batch.
+    from imgaug.augmentables.batches import _BatchInAugmentation
+    from imgaug.augmentables.utils import copy_augmentables
+
+    return augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(batch))).images
+
+
 def pass_through(batch: Any) -> None:
     """Have all columns of one of imgaug's batches come out as they went in."""
     for name in [name for name in vars(batch) if name.endswith("_unaug")]:
@@ -202,6 +213,22 @@ def known_bytes(batch: Any) -> int | None:
     if isinstance(batch, list) and all(type(image) is np.ndarray for image in batch):
         return sum(int(image.nbytes) for image in batch)
     return None
+
+
+def _is_normal(batch: Any) -> bool:
+    """Whether a batch is images in the very form in which augmenters hand them on."""
+    import numpy as np
+
+    if _registered_form(batch) is not None:
+        return False
+    if type(batch) is np.ndarray:
+        return batch.ndim == 4 and batch.dtype.isnative
+    return (
+        type(batch) is list
+        and bool(batch)
+        and all(type(each) is np.ndarray and each.ndim == 3 for each in batch)
+        and all(each.dtype.isnative for each in batch)
+    )
 
 
 def _knows_how(value: Any) -> bool:
