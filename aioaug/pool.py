@@ -11,13 +11,13 @@ from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_
 from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
 from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
+from ._streaming.output_buffer import BufferSize, OutputBuffer, open_buffer
 from ._streaming.pool_life import PoolLife, PoolPhase
 from ._streaming.requests import RequestRunner
 from ._streaming.sources import open_source
 from ._streaming.state import DeliveryTracker, StreamState
 from ._streaming.stream_core import StreamCore
 from ._streaming.stream_maker import StreamMaker
-from ._streaming.window import BufferSize, Window, open_window
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
@@ -360,12 +360,12 @@ class AsyncPool(AsyncResource):
     ) -> StreamCore:
         self._life.check_open()
         chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
-        window = open_window(output_buffer_size, self._life.engine.workers, chunksize)
+        buffer = open_buffer(output_buffer_size, self._life.engine.workers, chunksize)
         shard = shard_or_default("shard", shard)
         source = open_source(batches, shard)
         start = None if state is None else StreamState.load(state)
         tracker = DeliveryTracker(self._indices, seed=self.effective_seed, shard=shard, state=start)
-        core = self._streams.make(source, tracker, chunksize, window, ordered=ordered)
+        core = self._streams.make(source, tracker, chunksize, buffer, ordered=ordered)
         self._life.streams.add(core)
         return core
 
@@ -384,7 +384,7 @@ class AsyncPool(AsyncResource):
         # far this call gets.
         tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
         core = self._streams.make(
-            open_source(batches), tracker, chunksize, Window(None), ordered=True
+            open_source(batches), tracker, chunksize, OutputBuffer(None), ordered=True
         )
         self._life.lists.add(core)
         return core

@@ -10,12 +10,12 @@ from ..engines.scheduler import Caller
 from ..engines.small_calls import CALLS_AT_ONCE
 from .feeder import Feeder
 from .options import PoolOptions
+from .output_buffer import OutputBuffer
 from .pool_life import PoolLife
 from .retries import RetryingCaller
 from .sources import BatchSource
 from .state import DeliveryTracker
 from .stream_core import StreamCore
-from .window import Window
 
 
 class StreamMaker:
@@ -33,7 +33,7 @@ class StreamMaker:
         source: BatchSource,
         tracker: DeliveryTracker,
         chunksize: int,
-        window: Window,
+        buffer: OutputBuffer,
         *,
         ordered: bool,
     ) -> StreamCore:
@@ -47,7 +47,7 @@ class StreamMaker:
             source,
             tracker,
             life.engine.meter,
-            window=window,
+            buffer=buffer,
             at_once=CHUNKS_PER_WORKER * life.engine.workers,
             chunksize=chunksize,
             together=call.together,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from aioaug import AsyncPool
 from aioaug._base.results import Failure, Skipped
-from aioaug._streaming.window import bytes_in
+from aioaug._streaming.output_buffer import bytes_in
 from aioaug.engines.limits import AUTO_BYTES
 
 MB = 1 << 20
