@@ -1,8 +1,8 @@
 """Augmenters that draw a number for each pixel: dropouts, noise, salt and pepper.
 
-imgaug's own methods run, so the draws are the same; what they call for the pixels is replaced. Bytes are
-the same, since all is done with whole numbers, or with the same `float32` operations in the same order.
-What is not of `uint8` is left to imgaug.
+imgaug's own methods run, so the draws are the same; what they call for the pixels is replaced. Bytes
+are the same, since all is done with whole numbers, or with the same `float32` operations in the same
+order. What is not of `uint8` is left to imgaug.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def add_elementwise(image: Any, values: Any) -> Any:
 
 
 def replace_elementwise_(image: Any, mask: Any, replacements: Any) -> Any:
-    """Places are found once for all channels. imgaug's order is rows, then columns, then channels."""
+    """Places are found once for all channels; imgaug's order is by rows, columns, channels."""
     if not _is_common(image):
         return arithmetic.replace_elementwise_(image, mask, replacements)
     if replacements.dtype.kind == "f":

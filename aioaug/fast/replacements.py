@@ -48,7 +48,7 @@ def replaces(*classes: Any) -> Callable[[Part], Part]:
     return register
 
 
-def calling(function: Any, **others: Callable[..., Any]) -> Any:
+def calling(function: Any, **others: Any) -> Any:
     """One of imgaug's functions or methods, with others in the place of some that it calls.
 
     Its own code goes on drawing the numbers, so they cannot come in another order.

@@ -124,7 +124,22 @@ def test_lists_of_mixed_pictures():
         np.testing.assert_array_equal(image, image_before)
 
 
-TABLES = {
+OPTIONS = {
+    "Turns of the same size": lambda: iaa.Rot90((-5, 5)),
+    "Blend for each channel": lambda: iaa.BlendAlpha((0.0, 1.0), iaa.Invert(1), per_channel=True),
+    "Blend by halves": lambda: iaa.BlendAlpha(0.5, iaa.Invert(1)),
+    "Blend nothing": lambda: iaa.BlendAlpha([0.0, 1.0, 0.001], iaa.Invert(1)),
+    "Gray in part": lambda: iaa.Grayscale((0.0, 1.0)),
+    "Average of wide blocks": lambda: iaa.AveragePooling(((1, 3), (2, 7)), keep_size=False),
+    "Large matrix": lambda: iaa.Convolve(np.full((21, 21), 1 / 441, np.float32)),
+    "Own matrices": lambda: iaa.Convolve(lambda image, n, rng: [np.eye(3) * rng.random(1)] * n),
+    "Motion": lambda: iaa.MotionBlur((3, 15)),
+    "Dropout for each channel": lambda: iaa.Dropout((0.1, 0.9), per_channel=0.5),
+    "Coarse dropout": lambda: iaa.CoarseDropout((0.1, 0.9), size_px=(2, 9), per_channel=0.5),
+    "Noise for each channel": lambda: iaa.AdditiveGaussianNoise(scale=(0, 80), per_channel=0.5),
+    "Whole numbers": lambda: iaa.AddElementwise((-300, 300), per_channel=0.5),
+    "Products of whole numbers": lambda: iaa.MultiplyElementwise(iap.DiscreteUniform(-1, 3)),
+    "Products": lambda: iaa.MultiplyElementwise((-0.5, 2.0), per_channel=0.5),
     "Add a number": lambda: iaa.Add(-300),
     "Add for each channel": lambda: iaa.Add([-40, 0, 33], per_channel=True),
     "Add fractions": lambda: iaa.Add((-20.0, 20.0), per_channel=0.5),
@@ -144,9 +159,9 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", OPTIONS)
 def test_options(name):
-    plain = TABLES[name]()
+    plain = OPTIONS[name]()
     fast = aioaug.fast.exact(plain)
     assert type(fast) is FASTER[type(plain)]
     for images in (
