@@ -22,16 +22,12 @@ def rot90(array: Any, k: int, axes: tuple[int, int]) -> Any:
     return cv2.rotate(np.ascontiguousarray(array), turn)
 
 
-_turned = calling(iaa.Rot90._augment_arrays_by_samples.__func__, np=View(np, rot90=rot90))
+_turned: Any = calling(iaa.Rot90._augment_arrays_by_samples.__func__, np=View(np, rot90=rot90))
 
 
 @replaces(iaa.Rot90)
 class TurnedByOpenCV(Faster):
     """Where the size is not kept, imgaug's result is a list of views, which costs nothing."""
-
-    _turned = classmethod(
-        calling(iaa.Rot90._augment_arrays_by_samples.__func__, np=View(np, rot90=rot90))
-    )
 
     @classmethod
     def _augment_arrays_by_samples(cls, arrs: Any, ks: Any, keep_size: bool, resize: Any) -> Any:

@@ -1,8 +1,8 @@
 """Augmenters that draw a number for each pixel: dropouts, noise, salt and pepper.
 
-imgaug's own methods run, so the draws are the same; what they call for the pixels is replaced. Bytes
-are the same, since all is done with whole numbers, or with the same `float32` operations in the same
-order. What is not of `uint8` is left to imgaug.
+imgaug's own methods run, so the draws are the same; what they call for the pixels is replaced. The
+bytes are the same, since all is done with whole numbers, or with the same `float32` operations in
+the same order. What is not of `uint8` is left to imgaug.
 """
 
 from __future__ import annotations
