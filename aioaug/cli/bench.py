@@ -14,7 +14,7 @@ import click
 
 from .._base import atomic, system
 from .._base.optional import need
-from ..bench import tables
+from ..bench import kernels, tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
@@ -27,7 +27,10 @@ from .options import PATH, POSITIVE
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
 _USUAL = BenchSettings(tuple(WORKLOADS), tuple(PEERS))
 
-_BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
+_KERNELS = "kernels"
+# What --into renews is between these.
+_BEGIN, _BEGIN_KERNELS = "<!-- aioaug bench -->", "<!-- aioaug bench kernels -->"
+_END = "<!-- end -->"
 
 
 def _split_peers(
@@ -41,7 +44,7 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice(tuple(WORKLOADS)))
+@click.argument("workload", nargs=-1, type=click.Choice((*WORKLOADS, _KERNELS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
@@ -71,7 +74,17 @@ def bench(
     """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all of them.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
+    The workload `kernels` is another thing: single augmenters in this process, in ms a picture,
+    with --rounds, --json, --markdown, --into and --quick.
     """
+    if workload == (_KERNELS,):
+        if peers or seconds or batches or plot or load:
+            raise click.UsageError(
+                "kernels goes with --rounds, --json, --markdown, --into, --quick"
+            )
+        return _measure_kernels(rounds or (1 if quick else 7), json_file, markdown, into, quick)
+    if _KERNELS in workload:
+        raise click.UsageError("kernels cannot be measured together with workloads")
     if load is not None:
         document = _read(load)
     else:
@@ -90,7 +103,7 @@ def bench(
     elif document["targets"]:
         tell(*tables.targets(document).split("\n"))
     if into is not None:
-        _write(into, _renewed(into, tables.whole(document, markdown=True)))
+        _write(into, _renewed(into, _BEGIN, tables.whole(document, markdown=True)))
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
@@ -109,6 +122,24 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
 
     with _progress(settings) as heard:
         return run_interruptibly(measure(settings, heard, done))
+
+
+def _measure_kernels(
+    rounds: int, json_file: Path | None, markdown: bool, into: Path | None, quick: bool
+) -> int:
+    batch, side = (4, 64) if quick else (64, 224)
+    figures = {}
+    for name, found in kernels.measure_kernels(tuple(kernels.KERNELS), rounds, batch, side):
+        figures[name] = found
+        if json_file is not None:  # after each kernel: an interrupted run keeps its figures
+            document = kernels.as_document(figures, rounds, batch, side)
+            _write(json_file, json.dumps(document, indent=1) + "\n")
+        say(f"{name}: done")
+    tell(*kernels.as_table(figures, markdown).split("\n"))
+    if into is not None:
+        table = kernels.as_table(figures, markdown=True)
+        _write(into, _renewed(into, _BEGIN_KERNELS, table))
+    return Exit.FINE
 
 
 def _installed(names: Sequence[str]) -> tuple[str, ...]:
@@ -156,16 +187,16 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _renewed(path: Path, text: str) -> str:
+def _renewed(path: Path, begin: str, text: str) -> str:
     """The page with what stands between its marks replaced."""
     try:
-        before, _, rest = path.read_text("utf-8").partition(_BEGIN)
+        before, _, rest = path.read_text("utf-8").partition(begin)
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read") from error
     _, end, after = rest.partition(_END)
     if not end:
-        raise CommandError(f"{path} has no {_BEGIN} ... {_END}")
-    return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
+        raise CommandError(f"{path} has no {begin} ... {_END}")
+    return f"{before}{begin}\n\n{text}\n\n{_END}{after}"
 
 
 def _write(path: Path, text: str) -> None:
