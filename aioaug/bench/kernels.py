@@ -78,7 +78,8 @@ KERNELS: Mapping[str, Kernel] = {
     "average pooling": Kernel(lambda iaa: iaa.AveragePooling(3)),
     "maximum pooling": Kernel(lambda iaa: iaa.MaxPooling(3)),
     "jpeg": Kernel(
-        lambda iaa: iaa.JpegCompression((30, 70)), lambda A: A.ImageCompression((30, 70), p=1)
+        lambda iaa: iaa.JpegCompression((30, 70)),
+        lambda A: A.ImageCompression(quality_range=(30, 70), p=1),
     ),
     "blend": Kernel(lambda iaa: iaa.BlendAlpha((0.2, 0.8), iaa.Invert(1))),
     "perspective": Kernel(

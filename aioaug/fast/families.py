@@ -5,7 +5,7 @@ from __future__ import annotations
 import imgaug.parameters as iap
 from imgaug.augmenters import blend, blur, convolutional, meta
 
-from . import colors, draws, geometry, kernels, masks, tables
+from . import colors, draws, geometry, kernels, masks, meshes, tables
 
 # What may have parameters, or other augmenters, in its attributes.
 NODES: tuple[type, ...] = (
@@ -19,4 +19,4 @@ NODES: tuple[type, ...] = (
     blur._MotionBlurMatrixGenerator,
 )
 
-__all__ = ["NODES", "colors", "draws", "geometry", "kernels", "masks", "tables"]
+__all__ = ["NODES", "colors", "draws", "geometry", "kernels", "masks", "meshes", "tables"]

@@ -125,6 +125,7 @@ def test_lists_of_mixed_pictures():
 
 
 OPTIONS = {
+    "Mesh": lambda: iaa.PiecewiseAffine((0.01, 0.3), nb_rows=(2, 5), nb_cols=(2, 4)),
     "Turns of the same size": lambda: iaa.Rot90((-5, 5)),
     "Blend for each channel": lambda: iaa.BlendAlpha((0.0, 1.0), iaa.Invert(1), per_channel=True),
     "Blend by halves": lambda: iaa.BlendAlpha(0.5, iaa.Invert(1)),
@@ -171,6 +172,11 @@ def test_options(name):
         PICTURES[:1],
     ):
         assert_same(outcome(plain, images), outcome(fast, images), name)
+
+
+def test_mesh_of_too_many_triangles_for_a_byte():
+    plain = iaa.PiecewiseAffine(0.02, nb_rows=13, nb_cols=13, mode="edge")
+    assert_same(*(outcome(each, PICTURES[:1]) for each in (plain, aioaug.fast.exact(plain))))
 
 
 PARAMETERS = {
