@@ -10,6 +10,7 @@ The numbers are the same because NumPy's generator gets the same calls with the 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import imgaug as ia
@@ -38,10 +39,13 @@ class Drawn(Faster):
     """A parameter, drawn from a generator of NumPy's own kind."""
 
     def draw_samples(self, size: Any, random_state: Any = None) -> Any:
-        if type(random_state) is not RNG or not _is_common(random_state.generator):
+        generator = random_state.generator if type(random_state) is RNG else None
+        if not _is_common(generator):
             return super().draw_samples(size, random_state)  # type: ignore[misc]
-        samples = self._draw_samples((size,) if ia.is_single_integer(size) else size, random_state)
-        advance(random_state.generator)
+        if type(size) is not tuple and ia.is_single_integer(size):
+            size = (size,)
+        samples = self._draw_samples(size, random_state)
+        advance(generator)
         return samples
 
     def _draw_as_imgaug(self, size: Any, random_state: Any) -> Any:
@@ -133,11 +137,15 @@ class BinomialDrawn(Drawn):
 
     def _draw_samples(self, size: Any, random_state: Any) -> Any:
         generator = random_state.generator
-        if np.prod(size) < MANY or not _is_common(generator):
+        if not _is_common(generator):
             return self._draw_as_imgaug(size, random_state)
-        p = float(self.p.draw_sample(random_state=random_state))
+        p = constant(self.p)
+        if p is None:
+            p = float(self.p.draw_sample(random_state=random_state))
+        else:
+            advance(generator)
         rare = 1.0 - p if p > 0.5 else p
-        if not DOUBT < rare <= 0.5:  # also for what NumPy refuses
+        if math.prod(size) < MANY or not DOUBT < rare <= 0.5:  # also for what NumPy refuses
             return self._drawn_by_numpy(generator, p, size)
         before = generator.bit_generator.state
         numbers = generator.random(size)
