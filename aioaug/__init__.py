@@ -3,7 +3,7 @@
 The packages and modules, from the ground up; each imports only from those above it:
 
     ground      errors  _imgaug  _base  stats
-    processes   _transport  augmenters  _worker
+    processes   _transport  augmenters  fast  _worker
     pictures    _pictures
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts

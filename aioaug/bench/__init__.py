@@ -16,5 +16,6 @@ while is busy for all of them. From the ground up:
     measure     all rounds, interleaved
     tables      the figures as text and as Markdown
     charts      the figures as pictures
+    kernels     single augmenters in one thread, beside plain imgaug and Albumentations
     twins       the blocking classes, as a program of its own
 """

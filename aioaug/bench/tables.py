@@ -35,7 +35,7 @@ def workload(document: Document, name: str, markdown: bool = False) -> str:
         if figures["error"]
     ]
     title = f"**{found['title']}**\n" if markdown else found["title"]
-    return "\n".join([title, _table(rows, markdown), *errors])
+    return "\n".join([title, table(rows, markdown), *errors])
 
 
 def targets(document: Document, markdown: bool = False) -> str:
@@ -48,7 +48,7 @@ def targets(document: Document, markdown: bool = False) -> str:
         wanted = f"at {'least' if at_least else 'most'} {limit:g}{sign}"
         verdict = {True: "met", False: "MISSED", None: "not measured"}[target["met"]]
         rows.append((target["about"], wanted, _spread(target["measured"], sign), verdict))
-    return _table(rows, markdown)
+    return table(rows, markdown)
 
 
 def about(document: Document) -> str:
@@ -130,7 +130,8 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _table(rows: TableRows, markdown: bool) -> str:
+def table(rows: TableRows, markdown: bool = False) -> str:
+    """Rows as a table; the first one is its heads."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for place, row in enumerate(rows):

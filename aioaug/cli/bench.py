@@ -14,7 +14,7 @@ import click
 
 from .._base import atomic, system
 from .._base.optional import need
-from ..bench import tables
+from ..bench import kernels, tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
@@ -27,6 +27,8 @@ from .options import PATH, POSITIVE
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
 _USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
 
+_KERNELS = "kernels"
+_MARK_OF_KERNELS = "<!-- aioaug bench kernels -->"
 _END = "<!-- end -->"  # what --into renews is between `_mark` and this
 
 
@@ -41,7 +43,7 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS)))
+@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS, _KERNELS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
@@ -74,7 +76,17 @@ def bench(
     streams with small buffers.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
+    The workload `kernels` is another thing: single augmenters in this process, in ms a picture,
+    with --rounds, --json, --markdown, --into and --quick.
     """
+    if workload == (_KERNELS,):
+        if peers or seconds or batches or plot or load:
+            raise click.UsageError(
+                "kernels goes with --rounds, --json, --markdown, --into, --quick"
+            )
+        return _measure_kernels(rounds or (1 if quick else 7), json_file, markdown, into, quick)
+    if _KERNELS in workload:
+        raise click.UsageError("kernels cannot be measured together with workloads")
     if load is not None:
         document = _read(load)
     else:
@@ -118,6 +130,24 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
 
     with _progress(settings) as heard:
         return run_interruptibly(measure(settings, heard, done))
+
+
+def _measure_kernels(
+    rounds: int, json_file: Path | None, markdown: bool, into: Path | None, quick: bool
+) -> int:
+    batch, side = (4, 64) if quick else (64, 224)
+    figures = {}
+    for name, found in kernels.measure_kernels(tuple(kernels.KERNELS), rounds, batch, side):
+        figures[name] = found
+        if json_file is not None:  # after each kernel: an interrupted run keeps its figures
+            document = kernels.as_document(figures, rounds, batch, side)
+            _write(json_file, json.dumps(document, indent=1) + "\n")
+        say(f"{name}: done")
+    tell(*kernels.as_table(figures, markdown).split("\n"))
+    if into is not None:
+        table = kernels.as_table(figures, markdown=True)
+        _write(into, _renewed(into, _MARK_OF_KERNELS, table))
+    return Exit.FINE
 
 
 def _installed(names: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 import pytest
-from aioaug.bench import charts, figures, peers, requests, tables, workloads
+from aioaug.bench import charts, figures, kernels, peers, requests, tables, workloads
 from aioaug.bench.measure import BenchSettings
 from aioaug.bench.trial_spec import TrialSpec
 from aioaug.cli import main
@@ -225,7 +225,27 @@ def test_charts_of_nothing_are_none(document):
     assert charts.speed(empty) is charts.lag(empty) is charts.start_and_memory(empty) is None
 
 
+def test_kernels(tmp_path, capsys, monkeypatch):
+    some = {name: kernels.Kernel(kernels.KERNELS[name].augmenter) for name in ("add", "flip")}
+    monkeypatch.setattr(kernels, "KERNELS", some)
+    page, written = tmp_path / "page.md", tmp_path / "kernels.json"
+    page.write_text("<!-- aioaug bench kernels -->\nold\n<!-- end -->\n")
+    arguments = ["kernels", "--quick", "--json", str(written), "--into", str(page)]
+    assert main(["bench", *arguments]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [*some]
+    found = json.loads(written.read_text("utf-8"))
+    assert found["settings"] == {"rounds": 1, "batch": 4, "side": 64}
+    for ways in found["kernels"].values():
+        assert ways["imgaug"] > 0
+        assert ways["aioaug"] > 0
+        assert ways["albumentations"] is None
+    assert "| add " in page.read_text()
+    assert "old" not in page.read_text()
+
+
 def test_wrong_usage(capsys):
+    assert main(["bench", "kernels", "tiny"]) == 2
+    assert main(["bench", "kernels", "--plot", "there"]) == 2
     assert main(["bench", "--peers", "nobody"]) == 2
     assert "no peer 'nobody'" in capsys.readouterr().err
     assert main(["bench", "nothing"]) == 2
