@@ -10,8 +10,8 @@ import numpy as np
 
 from .._worker.augmentation import Augmentation
 from ..augmenters.kinds import check_augmenter, is_imgaug
-from .applying import raise_failures
-from .calls import Call, Steps, Task, Work, check_limits, check_target
+from .applying import Steps, check_limits, check_target, raise_failures
+from .calls import Call, Task, Work
 from .components import objects, rows, stack
 from .data import BatchData
 
@@ -66,7 +66,7 @@ def augment(
         for position, start in enumerate(range(0, len(batch), _TOGETHER))
     ]
     task = Task(_Piece(state), {}, *batch._random.next_path())
-    results = yield Work(task, calls, target, limits)
+    results = yield Work(task, calls, target, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
         batch._fill({name: _joined([part[name] for part in results]) for name in wanted})

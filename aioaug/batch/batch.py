@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from .._aio.tasks import in_thread
-from . import applying, augmenting, files
-from .applying import action, apply_steps, raise_failures, with_twin
-from .calls import Steps
+from . import augmenting, decorators, files
+from .applying import Steps, apply_steps, raise_failures, with_twin
 from .components import Components, LabelledRows, stack
 from .data import BatchData
+from .decorators import action
 from .expressions import Expression
 from .index import DatasetIndex
 
@@ -173,7 +173,7 @@ class Batch(BatchData):
         """Return the batch as it is."""
         return self
 
-    @applying.apply_parallel
+    @decorators.apply_parallel
     def to_array(
         self, comp: Any, dtype: Any = "float32", channels: str | None = "last", **kwargs: Any
     ) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from .._base.arguments import whole_or_none
-from .applying import action, finish_class
+from .calls import DataNotSent
 from .components import (
     Array,
     Components,
@@ -28,9 +28,9 @@ from .components import (
     rows,
     stack,
 )
+from .decorators import action, finish_class
 from .index import DatasetIndex
 from .randomness import BatchRandom
-from .workers import DataNotSent
 
 
 class BatchData:

@@ -16,8 +16,7 @@ import numpy as np
 
 from .. import formats
 from .._base.optional import need
-from .applying import apply_steps
-from .calls import drive
+from .applying import apply_steps, drive
 from .components import Array, Labels, named, objects, stack
 from .data import BatchData
 from .index import FilesIndex

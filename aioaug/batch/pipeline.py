@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -21,15 +22,13 @@ from .._streaming.stream_core import StreamCore
 from .._streaming.window import Window
 from ..stats import Meter
 from ..streams import BatchStream
+from .applying import Steps, with_twin
 from .batch import RecordedAction, Regrouping
-from .calls import Steps, Turns, drive, drive_async
 from .components import words_for
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
-from .index import count_batches
+from .index import BatchRun
 from .randomness import seed_sequence
-
-_Limits = tuple[int | None, int | None, bool]  # n_iters, n_epochs and drop_last
 
 
 class Pipeline:
@@ -171,41 +170,40 @@ class Pipeline:
 
     # -- one batch --
 
-    def execute_for(self, batch: Any, iteration: int | None = None, seed: Any = None) -> Any:
-        """Do all actions on one batch, and return what the last one returns."""
-        with _noted(iteration) as current:
-            return drive(self._steps(batch, iteration, seed, current, {}))
-
-    async def execute_for_async(
-        self, batch: Any, iteration: int | None = None, seed: Any = None
-    ) -> Any:
-        """`execute_for` for coroutines: parallel actions are awaited, others run in threads."""
-        with _noted(iteration) as current:
-            return await drive_async(self._steps(batch, iteration, seed, current, {}))
-
-    def _steps(
+    @with_twin
+    def execute_for(
         self,
         batch: Any,
-        iteration: int | None,
-        seed: Any,
-        current: list[RecordedAction],
-        turns: dict[int, Turns],
+        iteration: int | None = None,
+        seed: Any = None,
+        *,
+        _turns: Mapping[int, Turns] = MappingProxyType({}),
     ) -> Steps:
+        """Do all actions on one batch, and return what the last one returns.
+
+        It blocks; in `execute_for_async` parallel actions are awaited, others run in threads.
+        """
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
         batch._load_pending()
         for place, each in enumerate(self._actions):
-            current[:] = [each]
-            if place in turns:
-                yield partial(turns[place].wait, iteration or 0)
-            batch = yield from self._act(each, batch)
-            if not isinstance(batch, BatchData):
-                raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
-            batch.pipeline = self
-            if place in turns:
-                yield partial(turns[place].leave, iteration or 0)
+            try:
+                if place in _turns:
+                    yield partial(_turns[place].wait, iteration or 0)
+                batch = yield from self._act(each, batch)
+                if not isinstance(batch, BatchData):
+                    raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
+                batch.pipeline = self
+                if place in _turns:
+                    yield partial(_turns[place].leave, iteration or 0)
+            except BaseException as error:
+                number = "" if iteration is None else f" of batch {iteration}"
+                error.add_note(f"in action {each.name!r}{number}")
+                raise
         return batch
+
+    execute_for_async = execute_for.twin
 
     def _act(self, each: RecordedAction, batch: Any) -> Steps:
         args = evaluate(each.args, batch)
@@ -262,43 +260,30 @@ class Pipeline:
         return self
 
     def gen_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-        prefetch: int = 0,
+        self, batch_size: int, *args: Any, prefetch: int = 0, **kwargs: Any
     ) -> Iterator[Any]:
         """The batches with all actions done, in order; one epoch, if neither limit is given.
 
         `prefetch` batches are worked on while the caller uses one. The other arguments are those
         of `DatasetIndex.next_batch`.
         """
-        limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
-        return self._generated(batch_size, shuffle, limits, whole("prefetch", prefetch, low=0))
+        run = BatchRun(batch_size, *args, **kwargs).ending()
+        return self._generated(run, whole("prefetch", prefetch, low=0))
 
     def gen_batch_async(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-        prefetch: int = 0,
+        self, batch_size: int, *args: Any, prefetch: int = 0, **kwargs: Any
     ) -> BatchStream:
         """`gen_batch` for coroutines: a stream for `async for`, that ends with `async with`."""
-        limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
+        run = BatchRun(batch_size, *args, **kwargs).ending()
         at_once = whole("prefetch", prefetch, low=0) + 1
-        source, seeds = self._source(batch_size, shuffle, limits, prefetch)
+        source, seeds = self._source(run, prefetch)
         turns = self._turns()
 
         async def call(chunk: Sequence[tuple[int, Any]]) -> list[Any]:
             ((number, batch),) = chunk
             try:
-                with _noted(number + 1) as current:
-                    steps = self._steps(batch, number + 1, seeds(number), current, turns)
-                    return [await drive_async(steps)]
+                seed = seeds(number)
+                return [await self.execute_for_async(batch, number + 1, seed, _turns=turns)]
             finally:  # one that failed is not waited for
                 for each in turns.values():
                     await each.leave(number + 1)
@@ -309,21 +294,14 @@ class Pipeline:
         )
         return BatchStream(StreamCore(feeder, ordered=True))
 
-    def next_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-    ) -> Any:
+    def next_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Any:
         """The next batch with all actions done; `StopIteration` after the last one.
 
         It goes on for ever, unless there is a limit. Its first call, or that after `reset`,
-        decides on the arguments.
+        decides on the arguments, which are those of `DatasetIndex.next_batch`.
         """
         if self._batches is None:
-            self._batches = self._generated(batch_size, shuffle, (n_iters, n_epochs, drop_last))
+            self._batches = self._generated(BatchRun(batch_size, *args, **kwargs))
         return next(self._batches)
 
     def reset(self, *what: str) -> None:
@@ -332,62 +310,71 @@ class Pipeline:
             one_of("what", each, ("iter", "vars"))
             vars(self).pop("_batches" if each == "iter" else "variables", None)
 
-    def _generated(
-        self, batch_size: int, shuffle: Any, limits: _Limits, prefetch: int = 0
-    ) -> Iterator[Any]:
+    def _generated(self, run: BatchRun, prefetch: int = 0) -> Iterator[Any]:
         if prefetch:
-            return _blocking(self.gen_batch_async(batch_size, shuffle, *limits, prefetch))
-        source, seeds = self._source(batch_size, shuffle, limits)
+            return _blocking(self.gen_batch_async(*run, prefetch=prefetch))
+        source, seeds = self._source(run)
         return (self.execute_for(batch, n + 1, seeds(n)) for n, batch in enumerate(source))
 
     def _source(
-        self, batch_size: int, shuffle: Any, limits: _Limits, prefetch: int = 0
+        self, run: BatchRun, prefetch: int = 0
     ) -> tuple[Iterator[Any], Callable[[int], Any]]:
         """The batches before any action, and the seed of each by its number."""
         if self.dataset is None:
             raise ValueError("the pipeline has no dataset; use dataset >> pipeline")
-        if not isinstance(shuffle, int):
-            raise TypeError(f"shuffle must be a bool or an int, got {shuffle!r}")
+        if not isinstance(run.shuffle, int):
+            raise TypeError(f"shuffle must be a bool or an int, got {run.shuffle!r}")
         if self._before is not None:
             inner = self._before.pipeline << self.dataset
             vars(inner).update(variables=self.variables, config=self.config)
-            before = inner._generated(batch_size, shuffle, limits, prefetch)
+            before = inner._generated(run, prefetch)
             # The seeds of its own batches must be others than those of the batches before.
-            _, seeds = inner._source(batch_size, shuffle, limits)
+            _, seeds = inner._source(run)
             return self._before.of(before), lambda n: seeds(n).spawn(1)[0]
         _ = self.variables  # several batches that made them at once would make them twice
-        root = seed_sequence(None if isinstance(shuffle, bool) else abs(shuffle))
+        drawn = run.shuffle is not False and run.shuffle is not True
+        root = seed_sequence(abs(run.shuffle) if drawn else None)
         # The second child is for what concerns no batch, the third for the batches.
         order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
-        in_order = shuffle is False or (shuffle is not True and shuffle < 0)
-        batches = self.dataset.gen_batch(batch_size, False if in_order else order, *limits)
-        total = count_batches(len(self.dataset), batch_size, *limits)
+        in_order = run.shuffle is False or (drawn and run.shuffle < 0)
+        batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
+        total = run.batches(len(self.dataset))
         entropy, key = execution.entropy, execution.spawn_key
         numbered = _numbered(batches, total)
         return numbered, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
+
+
+class Turns:
+    """Lets the batches of a run into an action one after another, in their order from 1.
+
+    Each leaves in the end, whether it was let in or not, so nobody waits for one that failed.
+    """
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._left: set[int] = set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, number: int) -> None:
+        """Wait until all before this one have left."""
+        while number > self._next:
+            await self._changed.wait()
+
+    async def leave(self, number: int) -> None:
+        """Let the next one in; it may be said more than once."""
+        if number >= self._next:
+            self._left.add(number)
+        while self._next in self._left:
+            self._left.remove(self._next)
+            self._next += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
     for batch in batches:
         batch.iterations = total
         yield batch
-
-
-def _epochs(n_iters: int | None, n_epochs: int | None) -> int | None:
-    return 1 if n_iters is None and n_epochs is None else n_epochs
-
-
-@contextmanager
-def _noted(iteration: int | None) -> Iterator[list[RecordedAction]]:
-    """Have an exception say which action it came from, the one that is put into the list."""
-    current: list[RecordedAction] = []
-    try:
-        yield current
-    except BaseException as error:
-        for each in current:
-            batch = "" if iteration is None else f" of batch {iteration}"
-            error.add_note(f"in action {each.name!r}{batch}")
-        raise
 
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:

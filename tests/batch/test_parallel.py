@@ -16,7 +16,7 @@ import pytest
 from aioaug import TransportError, WorkerDied, batch
 from aioaug._aio.tasks import in_thread
 from aioaug.batch import B, Batch, P, ParallelError, R, apply_parallel, inbatch_parallel
-from aioaug.batch import workers as batch_workers
+from aioaug.batch.calls import Task
 from batch_testing import (
     TARGETS,
     Pictures,
@@ -678,11 +678,11 @@ def test_methods_in_processes_get_the_data_of_their_batch_when_they_ask_for_it()
 @pytest.mark.parametrize("kind", ["plus", "named"])
 def test_methods_in_processes_travel_without_the_data_of_their_batch(kind, monkeypatch):
     sent = []
-    run = batch_workers.run
+    for_workers = Task.for_workers
     monkeypatch.setattr(
-        batch_workers,
-        "run",
-        lambda fns, *args: sent.append(len(pickle.dumps(fns[0]))) or run(fns, *args),
+        Task,
+        "for_workers",
+        lambda task: sent.append(len(pickle.dumps(for_workers(task)[0]))) or for_workers(task),
     )
     made = Pictures(np.arange(2), preloaded=(np.zeros((2, 100_000)), np.zeros((2, 100_000))))
     getattr(made, kind)(target="mpc")
