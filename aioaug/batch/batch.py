@@ -11,7 +11,7 @@ import numpy as np
 from .._aio.tasks import in_thread
 from . import augmenting, decorators, files
 from .applying import Steps, apply_steps, raise_failures, with_twin
-from .components import Components, LabelledRows, stack
+from .components import Components, stack
 from .data import BatchData
 from .decorators import action
 from .expressions import Expression
@@ -306,7 +306,7 @@ class Batch(BatchData):
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
         data = self.data
         if data is not None and not isinstance(data, Components):
-            data = LabelledRows(data, self._labels)
+            data = Components(None, data, self._labels)
         own = {"batch_class": type(self), "preloaded": data, "copy": copy}
         index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.index)
         if isinstance(dataset, type):

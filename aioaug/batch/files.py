@@ -1,28 +1,16 @@
-"""Batches from files and into files.
-
-In a table, a component (N,) is one column of its own name. One of more dimensions is a column for
-each element: `x0`, `x1`, ... for (N,K), `x0_0`, `x0_1`, ... for (N,H,W), and so on.
-"""
+"""Batches from files and into files."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from .. import formats
-from .._base.optional import need
 from .applying import apply_steps, drive
-from .components import Array, Labels, named, objects, stack
+from .components import Array, Labels, named, stack
 from .data import BatchData
 from .index import FilesIndex
-
-if TYPE_CHECKING:
-    import pandas
 
 # What the value of an item without components goes by in its file.
 _NO_NAME = None
@@ -60,7 +48,7 @@ def dump(
         return
     columns = {name: getattr(batch, name) for name in names}
     if form.tabular:
-        form.write(to_frame(batch.indices, columns, fmt), dst, **options)
+        form.write(formats.to_frame(batch.indices, columns, fmt), dst, **options)
     else:
         columns = {name: column for name, column in columns.items() if column is not None}
         form.write({formats.LABELS: batch.indices, **columns}, dst, **options)
@@ -81,34 +69,20 @@ def _dump_array(batch: BatchData, dst: Any, names: tuple[str, ...]) -> None:
 def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str, Any]) -> None:
     given = dict(options)
     post = given.pop("post", None)
-    options = dict(given)
-    if fmt == "csv" and all(isinstance(label, str) for label in batch.indices.tolist()):
-        # "007" is a label, not a number. As bytes, since pandas may lose even texts like "nan".
-        if options.get("engine") == "pyarrow":
-            options.setdefault("dtype", {formats.LABELS: str})
-        else:
-            options.setdefault("converters", {formats.LABELS: str.encode})
-    frame = formats.format_named(fmt).read(src, **options)
-    if formats.LABELS in frame.columns:
-        labels = _as_array(frame.pop(formats.LABELS))
-        if fmt == "csv" and labels.dtype.hasobject:
-            labels = objects([x.decode() if isinstance(x, bytes) else x for x in labels])
-        frame.index = labels
-        frame.index.name = formats.LABELS
-    else:
-        labels = _as_array(frame.index)
-    if batch.indices.dtype.kind in "mM":  # which may have been written as texts
-        labels = labels.astype(batch.indices.dtype)
+    frame, labels = formats.read_table(fmt, src, batch.indices, given)
     frame = frame.iloc[_rows_of(batch, labels, src)]
     if callable(post):
         frame = post(frame, src=src, fmt=fmt, dst=dst, **given)
     if not hasattr(frame, "iloc") or (dst is None and batch.components is None):
         batch._take(frame, dst)
-    elif isinstance(dst, str) and not set(frame.columns) <= {dst, *_elements(frame, dst).values()}:
-        batch._fill({dst: frame})
-    else:
-        names = named(dst, batch.components or ())
-        _fill_all(batch, from_frame(frame, names), names, src)
+        return
+    if isinstance(dst, str):
+        parts = {dst, *formats.elements(frame, dst).values()}
+        if not set(frame.columns) <= parts:
+            batch._fill({dst: frame})
+            return
+    names = named(dst, batch.components or ())
+    _fill_all(batch, formats.from_frame(frame, names), names, src)
 
 
 def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> None:
@@ -124,7 +98,8 @@ def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) 
 def _rows_of(batch: BatchData, labels: Array, src: Any) -> Array:
     """Where the rows of a batch are in a file that has these labels."""
     try:
-        return Labels(labels).positions(batch.indices)
+        found: Array = Labels(labels).find(batch.indices)
+        return found
     except KeyError as error:
         raise KeyError(f"{src} lacks label {error} of this batch") from error
 
@@ -206,106 +181,3 @@ def _unwrapped(results: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
         if isinstance(result, Exception):
             raise result
     return results
-
-
-# -- tables --
-
-
-def to_frame(labels: Array, columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
-    """A data frame of named columns for this format; the first one is of the labels.
-
-    An index would not do: HDF5 takes texts like "nan" for missing ones there.
-
-    Raises `ValueError` if there is a column without data, or one of objects that the format would
-    change, or two would have the same name.
-    """
-    frames = need("pandas", extra="dataframe")
-    parts = []
-    if formats.LABELS in columns:
-        raise ValueError(f"a component must not be called {formats.LABELS!r}")
-    for name, column in {formats.LABELS: labels, **columns}.items():
-        if column is None:
-            raise ValueError(f"component {name!r} holds no data")
-        if hasattr(column, "iloc"):
-            parts.append(column if hasattr(column, "columns") else column.to_frame(name))
-            continue
-        column = np.asarray(column)
-        # pandas would take None among texts for NaN, and Arrow end NumPy's own bytes at a zero.
-        kept_as = object if column.dtype.kind in "OS" else None
-        if kept_as:
-            column = column.astype(object)
-            _check_objects(name, column.ravel().tolist(), fmt)
-        shape = column.shape[1:]
-        flat = column.reshape(len(column), -1) if shape else column
-        part = frames.DataFrame(flat, dtype=kept_as)
-        part.columns = [name + "_".join(map(str, where)) for where in np.ndindex(*shape)]
-        parts.append(part)
-    frame = frames.concat([part.reset_index(drop=True) for part in parts], axis=1)
-    repeated = frame.columns[frame.columns.duplicated()].tolist()
-    if repeated:
-        raise ValueError(f"two columns would be named {', '.join(map(str, repeated))}")
-    return frame
-
-
-def _check_objects(name: str, values: list[Any], fmt: str) -> None:
-    """Raise `ValueError` if there are objects that this format would give back as others.
-
-    A missing text is `None` when it is read. HDF5 pickles what is no text, Arrow has a type for
-    each column, and csv has texts only, which is known.
-    """
-    there = [each for each in values if not (each is None or _is_nan(each))]
-    kinds = {type(each) for each in there}
-    texts = all(issubclass(kind, str | bytes) for kind in kinds)
-    wrong = "arrays" if np.ndarray in kinds else None
-    if fmt != "csv" and texts and any(map(_is_nan, values)):
-        wrong = "NaN among texts"
-    if fmt == "feather" and not texts and any(each is None for each in values):
-        wrong = "None among other objects than texts"
-    if fmt == "feather" and any(issubclass(kind, dict | list | tuple | set) for kind in kinds):
-        wrong = "containers"
-    if fmt == "feather" and {str, bytes} <= kinds:
-        wrong = "both texts and bytes"
-    if wrong:
-        raise ValueError(f"{fmt} cannot hold {wrong} of {name!r}; fmt='blosc' can")
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value
-
-
-def from_frame(frame: pandas.DataFrame, names: Iterable[str]) -> dict[str, Any]:
-    """The columns of these names out of a table; those it does not have are left out."""
-    found = {}
-    for name in names:
-        parts = _elements(frame, name)
-        if name in frame.columns:
-            found[name] = _as_array(frame[name])
-        elif parts:
-            shape = tuple(max(sizes) + 1 for sizes in zip(*parts, strict=False))
-            if set(parts) != set(itertools.product(*map(range, shape))):
-                raise ValueError(f"the table has some columns of {name!r}, but not all")
-            flat = _as_array(frame[[parts[where] for where in sorted(parts)]])
-            found[name] = flat.reshape(len(frame), *shape)
-    return found
-
-
-def _elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
-    """The columns of a component of more dimensions, by the place of the element."""
-    pattern = re.compile(re.escape(name) + r"(\d+(?:_\d+)*)")
-    matches = ((pattern.fullmatch(str(column)), column) for column in frame.columns)
-    return {tuple(map(int, match[1].split("_"))): column for match, column in matches if match}
-
-
-def _as_array(column: Any) -> Array:
-    """Columns of a table (N,) or (N,K); texts, if none is missing, as NumPy's own."""
-    array: Array = column.to_numpy()
-    if array.dtype.kind in "biufcmM" or not len(array):
-        return array
-    values = array.ravel().tolist()
-    if all(isinstance(each, str) for each in values):
-        return np.array(array.tolist(), np.str_)
-    if all(isinstance(each, str) or each is None or _is_nan(each) for each in values):
-        # What pandas marks as missing depends on its version.
-        array = np.array([each if isinstance(each, str) else None for each in values], object)
-        return array.reshape(column.shape)
-    return array

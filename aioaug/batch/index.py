@@ -6,14 +6,14 @@ import copy
 import glob
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from .._base.arguments import whole, whole_or_none
-from .components import Array, Labels, no_attribute
+from .components import Array, Labels
 from .randomness import make_rng
 
 
@@ -54,19 +54,13 @@ class DatasetIndex(Labels):
         return self.indices
 
     @property
-    def size(self) -> int:
-        """The number of items."""
-        return len(self)
-
-    @property
     def is_split(self) -> bool:
         """Whether `split` was called."""
         return any(part is not None for part in (self.train, self.test, self.validation))
 
     def get_pos(self, index: Any) -> Any:
         """The position of a label, or the positions of several."""
-        several = isinstance(index, Iterable) and not isinstance(index, str | bytes | tuple)
-        return self.positions(index) if several else self.find(index)
+        return self.find(index)
 
     def subset_by_pos(self, pos: Any) -> Array:
         """The labels at some positions."""
@@ -99,9 +93,6 @@ class DatasetIndex(Labels):
         """How many items `split` would put into train, test and validation."""
         sizes = _sizes(shares, len(self))
         return sizes["train"], sizes["test"], sizes["validation"]
-
-    def __getattr__(self, name: str) -> Any:
-        raise no_attribute(self, name)
 
     def split(self, shares: float | Sequence[float] = 0.8, shuffle: Any = False) -> None:
         """Set `train`, `test` and `validation` to parts of these sizes.
