@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec
 
 from .._aio.tasks import finish, in_thread
 from .._base.arguments import one_of, whole_or_none
@@ -32,6 +32,7 @@ _TARGETS = ("for", "threads", "mpc", "async")
 _EXITS = (SystemExit, KeyboardInterrupt)
 # The arguments of a call: positional ones, and those by name.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Params = ParamSpec("Params")
 Steps = Generator[Work | Callable[[], Any], Any, Any]
 
 
@@ -97,27 +98,27 @@ async def _awaited(found: Awaitable[Any]) -> Any:
         raise RuntimeError(f"StopAsyncIteration was raised: {error}") from error
 
 
-def with_twin(steps: Callable[..., Steps]) -> Any:
+def with_twin(steps: Callable[Params, Steps]) -> Callable[Params, Any]:
     """A function that takes these steps; as a method of a batch it has a twin that awaits them."""
 
     @functools.wraps(steps)
-    def blocking(*args: Any, **kwargs: Any) -> Any:
+    def blocking(*args: Params.args, **kwargs: Params.kwargs) -> Any:
         return drive(steps(*args, **kwargs))
 
-    async def twin(*args: Any, **kwargs: Any) -> Any:
+    async def twin(*args: Params.args, **kwargs: Params.kwargs) -> Any:
         return await drive_async(steps(*args, **kwargs))
 
     twin.__doc__, twin.__module__ = steps.__doc__, steps.__module__
     twin.__name__, twin.__qualname__ = f"{steps.__name__}_async", f"{steps.__qualname__}_async"
     both: Any = blocking
     both.twin, both.steps = twin, steps
-    return both
+    return both  # type: ignore[no-any-return]
 
 
-def apply_steps(
+def apply_parallel(
     batch: Any,
-    func: Any,
     /,
+    func: Any,
     init: Any = None,
     post: Any = None,
     src: Any = None,
@@ -127,12 +128,52 @@ def apply_steps(
     target: Any = "for",
     requires_rng: bool = False,
     rng_seeds: Any = None,
-    on_error: Any = "raise",
-    n_workers: Any = None,
-    timeout: Any = None,
+    on_error: str = "raise",
+    n_workers: int | None = None,
+    timeout: float | None = None,
     **kwargs: Any,
 ) -> Steps:
-    """The steps of `Batch.apply_parallel`, which see for the arguments."""
+    """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
+
+    The results come in the order of the items and do not depend on `target`. For the same
+    `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
+    during which the event loop goes on: with "for" it has its turn between the items. When
+    that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
+    rest is abandoned, and the batch stays as it is, unless the results were being put into it
+    already.
+
+    Args:
+        func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should
+            return what it makes and leave the item as it is: with "mpc" it has a copy. A
+            coroutine function is async on every target.
+        init: the items. `None` and `"data"` are those of `src`. Otherwise the name of an
+            attribute, such as "indices" or "items", or a container, or a callable that gets
+            `src`, `dst`, `p`, `target` and `kwargs` and returns one. Each element is
+            `((args), {kwargs})`, a dict, a list or tuple of arguments, or the argument.
+        post: the name of a method, or a callable, that gets the list of results and `src`,
+            `dst` and `kwargs`; what failed is an exception in that list. What it returns is
+            returned. `None` is `_assemble`, which returns the batch.
+        src: a component; a list of components, each done on its own, with the same choice of
+            items and the same generators; a tuple, whose rows go into `func` as one tuple; or
+            the items themselves.
+        dst: as `src`, which it is by default; a tuple takes apart the tuples, lists or
+            arrays that `func` returns. Components that do not exist are added.
+        p: the probability that an item is worked on; others go into `dst` as they are.
+        target: "for", "threads", "mpc" (processes: what travels must pickle) or "async" (on
+            an event loop, the running one if there is one), or the first letter.
+        requires_rng: give each call a `numpy.random.Generator` of its own, `rng`.
+        rng_seeds: the seeds of these generators, one for each item, or one for all.
+        on_error: with "skip" items for which `func` fails leave the batch, with a warning;
+            but if it fails for all, it is an error. Not with `init` and `post`.
+        n_workers: at most how many calls run at once.
+        timeout: how many seconds all of them may take together.
+        args, kwargs: for `func`; the values of a `P` are spread over the items.
+
+    Raises:
+        ParallelError: `func` failed for some items, whose exceptions are in its `errors`; it
+            is raised from the first one. An item that is not done in time has `TimeoutError`.
+        ValueError, TypeError: an argument is out of range or does not fit the others.
+    """
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
     target = check_target(target or batch.apply_defaults.get("target", "for"))
     limits = check_limits(n_workers, timeout)

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .._aio.tasks import in_thread
-from . import augmenting, decorators, files
-from .applying import Steps, apply_steps, raise_failures, with_twin
+from . import applying, augmenting, decorators, files
+from .applying import raise_failures, with_twin
 from .components import Components, stack
 from .data import BatchData
 from .decorators import action
@@ -60,66 +59,7 @@ class Batch(BatchData):
 
     # -- functions applied to items --
 
-    @action
-    @with_twin
-    def apply_parallel(
-        self,
-        func: Callable[..., Any],
-        init: Any = None,
-        post: Any = None,
-        src: Any = None,
-        dst: Any = None,
-        *args: Any,
-        p: Any = None,
-        target: str = "for",
-        requires_rng: bool = False,
-        rng_seeds: Any = None,
-        on_error: str = "raise",
-        **kwargs: Any,
-    ) -> Steps:
-        """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
-
-        The results come in the order of the items and do not depend on `target`. For the same
-        `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
-        during which the event loop goes on: with "for" it has its turn between the items. When
-        that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
-        rest is abandoned, and the batch stays as it is, unless the results were being put into it
-        already.
-
-        Args:
-            func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should
-                return what it makes and leave the item as it is: with "mpc" it has a copy. A
-                coroutine function is async on every target.
-            init: the items. `None` and `"data"` are those of `src`. Otherwise the name of an
-                attribute, such as "indices" or "items", or a container, or a callable that gets
-                `src`, `dst`, `p`, `target` and `kwargs` and returns one. Each element is
-                `((args), {kwargs})`, a dict, a list or tuple of arguments, or the argument.
-            post: the name of a method, or a callable, that gets the list of results and `src`,
-                `dst` and `kwargs`; what failed is an exception in that list. What it returns is
-                returned. `None` is `_assemble`, which returns the batch.
-            src: a component; a list of components, each done on its own, with the same choice of
-                items and the same generators; a tuple, whose rows go into `func` as one tuple; or
-                the items themselves.
-            dst: as `src`, which it is by default; a tuple takes apart the tuples, lists or
-                arrays that `func` returns. Components that do not exist are added.
-            p: the probability that an item is worked on; others go into `dst` as they are.
-            target: "for", "threads", "mpc" (processes: what travels must pickle) or "async" (on
-                an event loop, the running one if there is one), or the first letter.
-            requires_rng: give each call a `numpy.random.Generator` of its own, `rng`.
-            rng_seeds: the seeds of these generators, one for each item, or one for all.
-            on_error: with "skip" items for which `func` fails leave the batch, with a warning;
-                but if it fails for all, it is an error. Not with `init` and `post`.
-            args, kwargs: for `func`; the values of a `P` are spread over the items. `n_workers`,
-                at most how many calls run at once, and `timeout`, in seconds, are not for `func`.
-
-        Raises:
-            ParallelError: `func` failed for some items, whose exceptions are in its `errors`; it
-                is raised from the first one. An item that is not done in time has `TimeoutError`.
-            ValueError, TypeError: an argument is out of range or does not fit the others.
-        """
-        options = {"p": p, "target": target, "on_error": on_error, **kwargs}
-        options |= {"requires_rng": requires_rng, "rng_seeds": rng_seeds}
-        return apply_steps(self, func, init, post, src, dst, *args, **options)
+    apply_parallel = action(with_twin(applying.apply_parallel))
 
     def _assemble(
         self, results: Sequence[Any], *, src: Any = None, dst: Any = None, **kwargs: Any
@@ -193,88 +133,8 @@ class Batch(BatchData):
 
     # -- files --
 
-    @action
-    def load(
-        self, *args: Any, src: Any = None, fmt: str | None = None, dst: Any = None, **kwargs: Any
-    ) -> Self:
-        """Take data from another object, or read it from a file. It blocks; see `load_async`.
-
-        Rows are picked by the labels of the index: an array's by position, a data frame's by its
-        own index, a dict's by key, a file's by the labels it was written with. If anything goes
-        wrong, the batch stays as it was.
-
-        Args:
-            src: without `fmt`, the data: an array for a lone `dst`, and a tuple, a dict or a data
-                frame of columns otherwise. A file name for "csv", "feather", "hdf5" and "npz". For
-                "blosc", which has a file for each item, a folder, a `FilesIndex`, or `None` for
-                the files of the batch's own index.
-            fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
-            dst: a component for the whole of `src`, or names of components, in the order in which
-                new ones are added; `None` is all components.
-            args: none; the libraries take options by name.
-            kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
-                dst=, **kwargs)` may change what was read.
-
-        Raises:
-            ValueError: there is no such format, or the file is not of it, or not whole.
-            KeyError: the source lacks a label or a component.
-            MissingExtra: the library for the format is not installed.
-
-        Example::
-
-            batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
-        """
-        files.by_name_only("load", args, () if fmt else kwargs)
-        files.load(self, src, fmt, dst, kwargs)
-        return self
-
-    async def load_async(self, *args: Any, **kwargs: Any) -> Self:
-        """`load`, in a thread. Cancelled, it leaves that thread to finish."""
-        return await in_thread(lambda: self.load(*args, **kwargs))
-
-    @action
-    def dump(
-        self,
-        *args: Any,
-        dst: Any = None,
-        fmt: str | None = None,
-        components: str | Sequence[str] | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Put components into an array, or write them to a file. It blocks; see `dump_async`.
-
-        What `load` reads back is equal, whatever the labels: in tables, components (N,) are one
-        column each, those of more dimensions one for each element. Tables widen dtypes where
-        they must: csv is text, and keeps neither dtypes, bytes nor which texts look like others.
-
-        Args:
-            dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
-                what `src` is for `load`.
-            fmt: as for `load`.
-            components: which; `None` is all.
-            args: none; the libraries take options by name.
-            kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
-
-        Raises:
-            ValueError: there is no such format, or it cannot hold a component, or one component
-                at a time was to go into an array.
-        """
-        files.by_name_only("dump", args, () if fmt else kwargs)
-        files.dump(self, dst, fmt, components, kwargs)
-        return self
-
-    async def dump_async(self, *args: Any, **kwargs: Any) -> Self:
-        """`dump`, in a thread. Cancelled, it leaves that thread to finish."""
-        return await in_thread(lambda: self.dump(*args, **kwargs))
-
-    @action
-    def save(self, *args: Any, **kwargs: Any) -> Self:
-        """The same as `dump`."""
-        return self.dump(*args, **kwargs)
-
-    async def save_async(self, *args: Any, **kwargs: Any) -> Self:
-        """The same as `dump_async`."""
-        return await self.dump_async(*args, **kwargs)
+    load = action(with_twin(files.load))
+    save = dump = action(with_twin(files.dump))
 
     # -- imgaug --
 

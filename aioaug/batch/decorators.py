@@ -12,7 +12,9 @@ from contextlib import nullcontext
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from .applying import Steps, apply_steps, check_target, inbatch_steps, with_twin
+from .._aio.tasks import in_thread
+from . import applying
+from .applying import Steps, check_target, inbatch_steps, with_twin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -158,6 +160,17 @@ def finish_class(cls: type) -> None:
             setattr(cls, f"_{name}_", method.for_each)
         if hasattr(method, "twin"):
             setattr(cls, f"{name}_async", method.twin)
+        elif hasattr(getattr(super(cls, cls), name, None), "twin"):
+            setattr(cls, f"{name}_async", _threaded(method))
+
+
+def _threaded(method: Any) -> Callable[..., Any]:
+    """The twin of a method that stands in the place of one with a twin."""
+
+    async def twin(*args: Any, **kwargs: Any) -> Any:
+        return await in_thread(functools.partial(method, *args, **kwargs))
+
+    return twin
 
 
 def _for_each_item(marked: Any) -> Any:
@@ -169,9 +182,10 @@ def _for_each_item(marked: Any) -> Any:
     def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
         options = {**batch.apply_defaults, **marked.apply_kwargs, **kwargs}
         first = (options.pop(key, None) for key in ("init", "post", "src", "dst"))
-        return apply_steps(batch, method.__get__(batch, type(batch)), *first, *args, **options)
+        bound = method.__get__(batch, type(batch))
+        return applying.apply_parallel(batch, bound, *first, *args, **options)
 
-    both = with_twin(steps)
+    both: Any = with_twin(steps)
     for key in ("apply_kwargs", "__wrapped__"):
         vars(both).pop(key, None)
     both.for_each = method
@@ -188,7 +202,7 @@ def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
                 return (yield from method.steps(batch, *args, **kwargs))
             return (yield functools.partial(method, batch, *args, **kwargs))
 
-    both = with_twin(steps)
+    both: Any = with_twin(steps)
     both.twin.steps = steps
     return both.twin if inspect.iscoroutinefunction(method) else both  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import formats
-from .applying import apply_steps, drive
+from .applying import Steps, apply_parallel
 from .components import Array, Labels, named, stack
 from .data import BatchData
 from .index import FilesIndex
@@ -16,54 +16,104 @@ from .index import FilesIndex
 _NO_NAME = None
 
 
-def load(batch: BatchData, src: Any, fmt: str | None, dst: Any, options: dict[str, Any]) -> None:
-    """Fill components of a batch out of another object, or out of a file."""
+def load(
+    batch: BatchData,
+    *args: Any,
+    src: Any = None,
+    fmt: str | None = None,
+    dst: Any = None,
+    **kwargs: Any,
+) -> Steps:
+    """Take data from another object, or read it from a file. It blocks; see `load_async`.
+
+    Rows are picked by the labels of the index: an array's by position, a data frame's by its
+    own index, a dict's by key, a file's by the labels it was written with. If anything goes
+    wrong, the batch stays as it was.
+
+    Args:
+        src: without `fmt`, the data: an array for a lone `dst`, and a tuple, a dict or a data
+            frame of columns otherwise. A file name for "csv", "feather", "hdf5" and "npz". For
+            "blosc", which has a file for each item, a folder, a `FilesIndex`, or `None` for
+            the files of the batch's own index.
+        fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
+        dst: a component for the whole of `src`, or names of components, in the order in which
+            new ones are added; `None` is all components.
+        args: none; the libraries take options by name.
+        kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
+            dst=, **kwargs)` may change what was read.
+
+    Raises:
+        ValueError: there is no such format, or the file is not of it, or not whole.
+        KeyError: the source lacks a label or a component.
+        MissingExtra: the library for the format is not installed.
+
+    Example::
+
+        batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
+    """
+    _by_name_only("load", args, () if fmt else kwargs)
     if fmt is None:
         batch._take(src, dst)
     elif formats.format_named(fmt).tabular:
-        _load_table(batch, src, fmt, dst, options)
+        _load_table(batch, src, fmt, dst, kwargs)
     elif fmt == "npz":
-        _load_arrays(batch, src, dst, options)
+        _load_arrays(batch, src, dst, kwargs)
     else:
-        _load_items(batch, src, dst, options)
+        yield from _load_items(batch, src, dst, kwargs)
+    return batch
 
 
 def dump(
     batch: BatchData,
-    dst: Any,
-    fmt: str | None,
-    components: str | Sequence[str] | None,
-    options: dict[str, Any],
-) -> None:
-    """Put components of a batch into an array, or write them to a file."""
+    *args: Any,
+    dst: Any = None,
+    fmt: str | None = None,
+    components: str | Sequence[str] | None = None,
+    **kwargs: Any,
+) -> Steps:
+    """Put components into an array, or write them to a file. It blocks; see `dump_async`.
+
+    What `load` reads back is equal, whatever the labels: in tables, components (N,) are one
+    column each, those of more dimensions one for each element. Tables widen dtypes where
+    they must: csv is text, and keeps neither dtypes, bytes nor which texts look like others.
+
+    Args:
+        dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
+            what `src` is for `load`.
+        fmt: as for `load`.
+        components: which; `None` is all.
+        args: none; the libraries take options by name.
+        kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
+
+    Raises:
+        ValueError: there is no such format, or it cannot hold a component, or one component
+            at a time was to go into an array.
+    """
+    _by_name_only("dump", args, () if fmt else kwargs)
+    names = named(components, batch.components or ())
     if fmt is None:
-        _dump_array(batch, dst, named(components, batch.components or ()))
-        return
+        if len(names) > 1 or (not names and batch.components is not None):
+            raise ValueError(f"one component at a time goes into an array, got {names}")
+        dst[batch.indices] = getattr(batch, names[0]) if names else batch.data
+        return batch
     form = formats.format_named(fmt)
     if batch.components is None and fmt != "blosc":
         raise ValueError(f"fmt={fmt!r} needs data with components")
-    names = named(components, batch.components or ())
-    if fmt == "blosc":
-        _dump_items(batch, dst, names, options)
-        return
     columns = {name: getattr(batch, name) for name in names}
-    if form.tabular:
-        form.write(formats.to_frame(batch.indices, columns, fmt), dst, **options)
+    if fmt == "blosc":
+        yield from _dump_items(batch, dst, names, kwargs)
+    elif form.tabular:
+        form.write(formats.to_frame(batch.indices, columns, fmt), dst, **kwargs)
     else:
         columns = {name: column for name, column in columns.items() if column is not None}
-        form.write({formats.LABELS: batch.indices, **columns}, dst, **options)
+        form.write({formats.LABELS: batch.indices, **columns}, dst, **kwargs)
+    return batch
 
 
-def by_name_only(method: str, args: Sequence[Any], options: Iterable[str]) -> None:
+def _by_name_only(method: str, args: Sequence[Any], options: Iterable[str]) -> None:
     """Raise `TypeError` if there are arguments that nothing takes."""
     if given := [*map(repr, args), *options]:
         raise TypeError(f"{method} takes src, dst, fmt and options by name, got {', '.join(given)}")
-
-
-def _dump_array(batch: BatchData, dst: Any, names: tuple[str, ...]) -> None:
-    if len(names) > 1 or (not names and batch.components is not None):
-        raise ValueError(f"one component at a time goes into an array, got {names}")
-    dst[batch.indices] = getattr(batch, names[0]) if names else batch.data
 
 
 def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str, Any]) -> None:
@@ -110,11 +160,11 @@ def _fill_all(batch: BatchData, columns: dict[str, Any], names: Sequence[str], s
     batch._fill({name: columns[name] for name in names})
 
 
-def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> None:
+def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
     names = named(dst, batch.components or ())
     paths = _paths(batch, src)
     own: dict[str, Any] = {"names": names, "options": options}
-    values = drive(apply_steps(batch, _read_item, paths, _unwrapped, target="t", **own))
+    values = yield from apply_parallel(batch, _read_item, paths, _unwrapped, target="t", **own)
     if len(names) < 2:
         values = [value for (value,) in values]
     if names:
@@ -123,13 +173,14 @@ def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -
         batch.data_setter = stack(values)
 
 
-def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[str, Any]) -> None:
+def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[str, Any]) -> Steps:
     values = (
         {name: getattr(item, name) for name in names} if names else {_NO_NAME: item}
         for item in batch
     )
     calls = list(zip(values, _paths(batch, dst), strict=True))
-    drive(apply_steps(batch, _write_item, calls, _unwrapped, target="t", options=options))
+    own: dict[str, Any] = {"target": "t", "options": options}
+    yield from apply_parallel(batch, _write_item, calls, _unwrapped, **own)
 
 
 def _paths(batch: BatchData, where: Any) -> list[str]:

@@ -203,7 +203,7 @@ class Pipeline:
                 raise
         return batch
 
-    execute_for_async = execute_for.twin
+    execute_for_async = execute_for.twin  # type: ignore[attr-defined]
 
     def _act(self, each: RecordedAction, batch: Any) -> Steps:
         args = evaluate(each.args, batch)
