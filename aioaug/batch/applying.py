@@ -24,7 +24,7 @@ from ..engines.shared import shared_engine
 from ..errors import ParallelError
 from .calls import ENDS, Call, Task, Work, plainly, run, run_async
 from .components import items_of
-from .expressions import P, draw, evaluate, of_items
+from .expressions import draw, evaluate, of_items
 from .randomness import BatchRandom
 
 # The names of targets; the first letter of each is what it goes by here.
@@ -340,9 +340,10 @@ def _calls(
     Also the items that are not drawn, by position: they pass as they are.
     """
     count = len(elements)
-    each_args = [_spread(f"argument {n}", value, count) for n, value in enumerate(args)]
-    each_kwargs = {name: _spread(name, value, count) for name, value in kwargs.items()}
-    chosen, seeds = of_items("p", 1 if p is None else p, count), of_items("rng_seeds", seeds, count)
+    each_args = [of_items(f"argument {n}", value, count) for n, value in enumerate(args)]
+    each_kwargs = {name: of_items(name, value, count) for name, value in kwargs.items()}
+    chosen = of_items("p", 1 if p is None else p, count, more=True)
+    seeds = of_items("rng_seeds", seeds, count, more=True)
     calls, passthrough = [], {}
     for position, (first, own) in enumerate(elements):
         if chosen[position]:
@@ -353,7 +354,3 @@ def _calls(
         else:
             passthrough[position] = first[0] if first else None
     return calls, passthrough
-
-
-def _spread(name: str, value: Any, count: int) -> Any:
-    return value.spread(name, count) if isinstance(value, P) else [value] * count

@@ -24,11 +24,11 @@ from anyio.lowlevel import checkpoint
 from .._aio.tasks import ended, finish, in_thread, together
 from .._base import system
 from .._base.results import Failure, Outcome, Success, attempt
-from .._base.seeding import batch_seeds, seed_generators
+from .._base.seeding import batch_seeds, make_rng, seed_generators
 from .._base.threads import DaemonExecutor
 from ..engines.shared import SharedEngine, shared_engine, shared_workers
 from ..errors import TransportError, WorkerDied
-from .randomness import ITEM, ItemRandom, Key, make_rng, seed_at
+from .randomness import ITEM, ItemRandom, Key, seed_at
 
 # Whoever waits for a call would take these for the end of its own iteration or task.
 ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._base.arguments import one_of
-from .randomness import make_rng
+from .._base.seeding import make_rng
 
 
 class Expression:
@@ -154,16 +154,6 @@ class P(Expression):
         if isinstance(self.values, Expression):
             return P(self.values.get(batch, len(batch)))
         return P(evaluate(self.values, batch))
-
-    def spread(self, name: str, count: int) -> Any:
-        """The values; `ValueError` unless there is one for each of `count` items."""
-        try:
-            found = len(self.values)
-        except TypeError:
-            raise TypeError(f"{name}: P needs a sequence, got {self.values!r}") from None
-        if found != count:
-            raise ValueError(f"{name}: P has {found} values for {count} items")
-        return self.values
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.values!r})"
@@ -346,14 +336,16 @@ def draw(batch: Any, p: Any, requires_rng: bool, seeds: Any) -> tuple[Any, Any]:
             p = P(batch.random.binomial(1, float(p), size=len(batch)))
     if seeds is None and requires_rng:
         seeds = batch.random.integers(0, 2**63 - 1, size=len(batch))
-    return p, seeds
+    return p, P(seeds) if hasattr(seeds, "__len__") else seeds
 
 
-def of_items(name: str, value: Any, count: int) -> Sequence[Any]:
-    """The value for each item out of a `P`, a sequence, or one value for all; none may lack one."""
-    values = value.values if isinstance(value, P) else value
-    if not hasattr(values, "__len__"):
-        return [values] * count
-    if len(values) < count:
-        raise ValueError(f"{name} has {len(values)} values for {count} items")
-    return values  # type: ignore[no-any-return]
+def of_items(name: str, value: Any, count: int, *, more: bool = False) -> Sequence[Any]:
+    """The value for each item: those of a `P`, one for each or, if that is allowed, more."""
+    if not isinstance(value, P):
+        return [value] * count
+    if not hasattr(value.values, "__len__"):
+        raise TypeError(f"{name}: P needs a sequence, got {value.values!r}")
+    found = len(value.values)
+    if found < count or (found > count and not more):
+        raise ValueError(f"{name} has {found} values for {count} items")
+    return value.values  # type: ignore[no-any-return]

@@ -162,11 +162,9 @@ def _fill_all(batch: BatchData, columns: dict[str, Any], names: Sequence[str], s
 
 def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
     names = named(dst, batch.components or ())
-    paths = _paths(batch, src)
-    own: dict[str, Any] = {"names": names, "options": options}
-    values = yield from apply_parallel(batch, _read_item, paths, _unwrapped, target="t", **own)
-    if len(names) < 2:
-        values = [value for (value,) in values]
+    own: dict[str, Any] = {"names": names or (_NO_NAME,), "options": options, "target": "t"}
+    rows = yield from apply_parallel(batch, _read_item, _paths(batch, src), _unwrapped, **own)
+    values = rows if len(names) > 1 else [value for (value,) in rows]
     if names:
         batch._assemble(values, src=None, dst=names)
     else:
@@ -211,14 +209,14 @@ def _paths(batch: BatchData, where: Any) -> list[str]:
         raise KeyError(f"File {error} is not indexed in the received index") from error
 
 
-def _read_item(path: str, names: Sequence[str], options: dict[str, Any]) -> list[Any]:
+def _read_item(path: str, names: Sequence[Any], options: dict[str, Any]) -> list[Any]:
     """The values of these components out of a file, in order."""
     found = formats.format_named("blosc").read(path, **options)
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no components but {type(found).__name__}")
-    if missing := [name for name in names or (_NO_NAME,) if name not in found]:
+    if missing := [name for name in names if name not in found]:
         raise KeyError(f"Cannot find components {missing} in corresponding file {path}")
-    return [found[name] for name in names or (_NO_NAME,)]
+    return [found[name] for name in names]
 
 
 def _write_item(value: dict[Any, Any], path: str, options: dict[str, Any]) -> None:

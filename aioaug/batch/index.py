@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from .._base.arguments import whole, whole_or_none
+from .._base.seeding import make_rng
 from .components import Array, Labels
-from .randomness import make_rng
 
 
 class DatasetIndex(Labels):

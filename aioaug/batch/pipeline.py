@@ -14,7 +14,7 @@ import numpy as np
 
 from .._aio.bridge import BlockingBridge
 from .._base.arguments import one_of, whole
-from .._base.seeding import IndexAllocator
+from .._base.seeding import IndexAllocator, seed_sequence
 from .._streaming.feeder import Feeder
 from .._streaming.sources import open_source
 from .._streaming.state import DeliveryTracker
@@ -28,7 +28,6 @@ from .components import words_for
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
-from .randomness import seed_sequence
 
 
 class Pipeline:
