@@ -6,36 +6,31 @@ The results do not depend on where the calls are made, and come in the order of 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextvars
 import inspect
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from .._aio.tasks import ended, finish, in_thread, together
+from .._aio.tasks import ended, finish, in_thread
 from .._base import system
-from .._base.results import Failure, Outcome, Success, attempt
+from .._base.results import Failure, Outcome, Success
 from .._base.seeding import batch_seeds, make_rng, seed_generators
-from .._base.threads import DaemonExecutor
+from .._base.threads import attempt_each
 from ..engines.shared import SharedEngine, shared_engine, shared_workers
-from ..errors import TransportError, WorkerDied
+from ..errors import TransportError
 from .randomness import ITEM, ItemRandom, Key, seed_at
 
 # Whoever waits for a call would take these for the end of its own iteration or task.
 ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
 # Threads mostly wait, for files or for each other's turn with the interpreter.
 _THREADS_PER_CPU = 4
-# Each worker process's share of the calls goes to it in so many pieces.
-_PIECES = 4
 
 # The outcome of each call by its place; a call without one was not done in time.
 Found = dict[int, Outcome[Any]]
@@ -205,11 +200,6 @@ async def run_async(work: Work) -> Found:
     return await _on_loop(work, shared=False)
 
 
-def _left(deadline: float) -> float | None:
-    """The seconds until then; `None` for an infinite time."""
-    return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
-
-
 def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
     deadline = work.deadline()
     for place, call in enumerate(work.calls):
@@ -224,39 +214,8 @@ def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
 
 
 def _in_threads(work: Work, left: deque[tuple[int, Call]]) -> Found:
-    """Calls in threads, each of which makes the next one that is left; it blocks.
-
-    Each starts the next thread before its own first call, for as long as there are calls: quick
-    ones are made before many threads have started. So the list grows while it is waited for.
-    """
-    found: Found = {}
-    threads: list[Future[None]] = []
-    count = min(work.n_workers or _THREADS_PER_CPU * system.available(), len(left))
-    executor = DaemonExecutor(count, "aioaug-batch")
-    deadline = work.deadline()
-
-    def start() -> None:
-        if left and len(threads) < count:
-            threads.append(executor.submit(contextvars.copy_context().run, serve))
-
-    def serve() -> None:
-        with suppress(RuntimeError):  # it was shut down in this moment
-            start()
-        while left:
-            try:
-                place, call = left.popleft()
-            except IndexError:  # another thread was first
-                return
-            found[place] = attempt(work.task.begin, call)
-
-    try:
-        start()
-        for thread in threads:
-            concurrent.futures.wait([thread], _left(deadline))
-        return dict(found)
-    finally:
-        left.clear()
-        executor.shutdown(wait=all(thread.done() for thread in threads))
+    count = work.n_workers or _THREADS_PER_CPU * system.available()
+    return attempt_each(work.task.begin, left, threads=count, seconds=work.timeout)
 
 
 async def _on_loop(work: Work, *, shared: bool) -> Found:
@@ -293,7 +252,8 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
             await checkpoint()  # calls that compute before they wait begin in turns of their own
             if time.monotonic() > deadline:
                 break
-        await asyncio.wait(tasks, timeout=_left(deadline))
+        left = None if work.timeout is None else max(0.0, deadline - time.monotonic())
+        await asyncio.wait(tasks, timeout=left)
     finally:
         for task in tasks:
             task.cancel()
@@ -302,39 +262,17 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
 
 
 async def _in_workers(shared: SharedEngine, work: Work) -> Found:
-    """Calls in worker processes, in pieces of several."""
+    """Calls in worker processes; of methods, those that lack data once more, with it."""
     found: Found = {}
-    count = work.n_workers or system.available()
-    turns = asyncio.Semaphore(work.n_workers or 2 * count)
-
-    async def outcomes(fn: _Perform, calls: Sequence[Call]) -> list[Outcome[Any]]:
-        try:
-            done: list[Outcome[Any]] = await shared.submit(count, _attempts, fn, calls)
-            return done
-        except (WorkerDied, TransportError) as error:
-            if len(calls) == 1:
-                return [Failure(error)]
-            # One that takes the others down with it fails alone.
-            return [(await outcomes(fn, [call]))[0] for call in calls]
-
-    async def piece(fn: _Perform, places: Sequence[int]) -> None:
-        async with turns:
-            done = await outcomes(fn, [work.calls[place] for place in places])
-        found.update(zip(places, done, strict=True))
-
-    async def pieces(fn: _Perform, places: Sequence[int], each: int) -> None:
-        size = math.ceil(len(places) / (each * count))
-        starts = range(0, len(places), size)
-        await together(piece(fn, places[start : start + size]) for start in starts)
-
+    calls = dict(enumerate(work.calls))
     light, *whole = work.task.for_workers()
     try:
         async with asyncio.timeout(work.timeout):
-            await pieces(light, range(len(work.calls)), _PIECES)
-            again = sorted(place for place, outcome in found.items() if _lacks_data(outcome))
+            await shared.attempt_each(light, calls, found, workers=work.n_workers)
+            again = {place: calls[place] for place in calls if _lacks_data(found[place])}
             for fn in whole if again else ():
                 # One piece for each worker, since the data goes along with every piece.
-                await pieces(fn, again, 1)
+                await shared.attempt_each(fn, again, found, workers=work.n_workers, pieces=1)
     except TimeoutError:
         shared.retire()  # they may be stuck in what nobody waits for any more
     return found
@@ -345,7 +283,3 @@ def _lacks_data(outcome: Outcome[Any]) -> bool:
     if isinstance(outcome, Failure):
         return isinstance(outcome.error, TransportError)
     return outcome.value is DataNotSent
-
-
-def _attempts(state: None, fn: _Perform, calls: Sequence[Call]) -> list[Outcome[Any]]:
-    return [attempt(fn, call) for call in calls]

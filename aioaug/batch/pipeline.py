@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from .._aio.bridge import BlockingBridge
+from .._aio.turns import Turns
 from .._base.arguments import one_of, whole
 from .._base.seeding import IndexAllocator, seed_sequence
 from .._streaming.feeder import Feeder
@@ -341,33 +341,6 @@ class Pipeline:
         entropy, key = execution.entropy, execution.spawn_key
         numbered = _numbered(batches, total)
         return numbered, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
-
-
-class Turns:
-    """Lets the batches of a run into an action one after another, in their order from 1.
-
-    Each leaves in the end, whether it was let in or not, so nobody waits for one that failed.
-    """
-
-    def __init__(self) -> None:
-        self._next = 1
-        self._left: set[int] = set()
-        self._changed = asyncio.Event()
-
-    async def wait(self, number: int) -> None:
-        """Wait until all before this one have left."""
-        while number > self._next:
-            await self._changed.wait()
-
-    async def leave(self, number: int) -> None:
-        """Let the next one in; it may be said more than once."""
-        if number >= self._next:
-            self._left.add(number)
-        while self._next in self._left:
-            self._left.remove(self._next)
-            self._next += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:

@@ -7,18 +7,21 @@ program. A forked child starts one of its own.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .._aio.bridge import BlockingBridge
-from .._aio.tasks import end_in_thread
+from .._aio.tasks import end_in_thread, together
+from .._base import system
 from .._base.interrupts import undisturbed
+from .._base.results import Failure, Outcome, attempt
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
-from ..errors import ClosedError
+from ..errors import ClosedError, TransportError, WorkerDied
 from .base import Engine
 from .process.engine import ProcessEngine
 
@@ -64,6 +67,42 @@ class SharedEngine:
                 if self._closed or self._engine is engine:
                     raise
 
+    async def attempt_each(
+        self,
+        fn: Callable[[T], Any],
+        items: Mapping[int, T],
+        found: dict[int, Outcome[Any]],
+        *,
+        workers: int | None = None,
+        pieces: int = 4,
+    ) -> None:
+        """Put the outcome of a call for each item into `found`, under its number, as it comes.
+
+        At most so many workers make calls at once, each of them in so many pieces. One that takes
+        the others of its piece down with it fails alone.
+        """
+        count = workers or system.available()
+        turns = asyncio.Semaphore(workers or 2 * count)
+        size = math.ceil(len(items) / (pieces * count))
+        numbers = list(items)
+
+        async def outcomes(some: Sequence[T]) -> list[Outcome[Any]]:
+            try:
+                done: list[Outcome[Any]] = await self.submit(count, _attempts, fn, some)
+                return done
+            except (WorkerDied, TransportError) as error:
+                if len(some) == 1:
+                    return [Failure(error)]
+                return [(await outcomes([one]))[0] for one in some]
+
+        async def piece(start: int) -> None:
+            some = numbers[start : start + size]
+            async with turns:
+                done = await outcomes([items[number] for number in some])
+            found.update(zip(some, done, strict=True))
+
+        await together(map(piece, range(0, len(items), size)))
+
     def abandon(self) -> None:
         """Have the next call get new workers; from any thread.
 
@@ -103,6 +142,10 @@ class SharedEngine:
     def _note_start(self, started: asyncio.Future[None]) -> None:
         if (started.cancelled() or started.exception()) and started is self._started:
             self._engine = self._started = None  # the next call tries again
+
+
+def _attempts(state: None, fn: Callable[[Any], Any], items: Sequence[Any]) -> list[Outcome[Any]]:
+    return [attempt(fn, item) for item in items]
 
 
 def shared_engine() -> SharedEngine:
