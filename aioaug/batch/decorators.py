@@ -195,16 +195,27 @@ def _for_each_item(marked: Any) -> Any:
 def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The method behind the lock of this name, until it is done, also where it is awaited."""
 
+    def lock(batch: Any) -> Any:
+        return nullcontext() if batch.pipeline is None else batch.pipeline.lock(name)
+
+    @functools.wraps(method)
+    def locked(batch: Any, *args: Any, **kwargs: Any) -> Any:
+        with lock(batch):  # in the thread that calls it, which a cancelled run leaves to finish
+            return method(batch, *args, **kwargs)
+
     @functools.wraps(method)
     def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
-        with nullcontext() if batch.pipeline is None else batch.pipeline.lock(name):
+        with lock(batch):
             if hasattr(method, "steps"):
                 return (yield from method.steps(batch, *args, **kwargs))
             return (yield functools.partial(method, batch, *args, **kwargs))
 
+    is_async = inspect.iscoroutinefunction(method)
+    if not (is_async or hasattr(method, "steps")):
+        return locked
     both: Any = with_twin(steps)
     both.twin.steps = steps
-    return both.twin if inspect.iscoroutinefunction(method) else both  # type: ignore[no-any-return]
+    return both.twin if is_async else both  # type: ignore[no-any-return]
 
 
 def _bare(decorator: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from aioaug.batch import B, Batch, P, ParallelError, R, apply_parallel, inbatch_
 from aioaug.batch.calls import Task
 from batch_testing import (
     TARGETS,
+    Below,
     Pictures,
     Two,
     both,
@@ -688,6 +689,17 @@ def test_methods_in_processes_travel_without_the_data_of_their_batch(kind, monke
     getattr(made, kind)(target="mpc")
     assert max(sent) < 5_000
     assert made.data is not None
+
+
+async def test_methods_of_a_class_above_and_in_their_place():
+    made = make(kind=Below)
+    for target in ("for", "mpc"):  # a bound method would be looked up in the class below
+        made.load(src=np.arange(6.0), dst="images")
+        await in_thread(made.above, target)
+        assert (made.images.tolist(), made.results) == ([3, 4, 5, 6], [4, 6, 8, 10])
+    made.create_attrs(loads=0)
+    await made.load_async(src=np.arange(6.0), dst="images")
+    assert made.loads == 1
 
 
 async def test_decorated_methods_have_twins():
