@@ -7,9 +7,13 @@ The modules, from the ground up:
     components  named columns, and the labels of their rows
     index       the labels of a dataset: subsets, splits, order
     calls       a function called item by item, on any target
-    applying    from a batch to calls, and from results to a batch; decorators for methods
+    applying    from a batch to calls, and from results to a batch, blocking or awaited
+    decorators  the same for methods; which of them are actions of pipelines
     data        the state of a batch
     files, augmenting, batch, pipeline, dataset
+
+A parallel call goes through `batch`, `applying` and `calls`, and with "mpc" on to the shared engine
+of `aioaug.engines.shared`.
 """
 
 from __future__ import annotations

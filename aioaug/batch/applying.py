@@ -115,10 +115,10 @@ def with_twin(steps: Callable[Params, Steps]) -> Callable[Params, Any]:
     return both  # type: ignore[no-any-return]
 
 
-def apply_parallel(
+def apply_steps(
     batch: Any,
-    /,
     func: Any,
+    /,
     init: Any = None,
     post: Any = None,
     src: Any = None,
@@ -133,47 +133,7 @@ def apply_parallel(
     timeout: float | None = None,
     **kwargs: Any,
 ) -> Steps:
-    """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
-
-    The results come in the order of the items and do not depend on `target`. For the same
-    `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
-    during which the event loop goes on: with "for" it has its turn between the items. When
-    that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
-    rest is abandoned, and the batch stays as it is, unless the results were being put into it
-    already.
-
-    Args:
-        func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should
-            return what it makes and leave the item as it is: with "mpc" it has a copy. A
-            coroutine function is async on every target.
-        init: the items. `None` and `"data"` are those of `src`. Otherwise the name of an
-            attribute, such as "indices" or "items", or a container, or a callable that gets
-            `src`, `dst`, `p`, `target` and `kwargs` and returns one. Each element is
-            `((args), {kwargs})`, a dict, a list or tuple of arguments, or the argument.
-        post: the name of a method, or a callable, that gets the list of results and `src`,
-            `dst` and `kwargs`; what failed is an exception in that list. What it returns is
-            returned. `None` is `_assemble`, which returns the batch.
-        src: a component; a list of components, each done on its own, with the same choice of
-            items and the same generators; a tuple, whose rows go into `func` as one tuple; or
-            the items themselves.
-        dst: as `src`, which it is by default; a tuple takes apart the tuples, lists or
-            arrays that `func` returns. Components that do not exist are added.
-        p: the probability that an item is worked on; others go into `dst` as they are.
-        target: "for", "threads", "mpc" (processes: what travels must pickle) or "async" (on
-            an event loop, the running one if there is one), or the first letter.
-        requires_rng: give each call a `numpy.random.Generator` of its own, `rng`.
-        rng_seeds: the seeds of these generators, one for each item, or one for all.
-        on_error: with "skip" items for which `func` fails leave the batch, with a warning;
-            but if it fails for all, it is an error. Not with `init` and `post`.
-        n_workers: at most how many calls run at once.
-        timeout: how many seconds all of them may take together.
-        args, kwargs: for `func`; the values of a `P` are spread over the items.
-
-    Raises:
-        ParallelError: `func` failed for some items, whose exceptions are in its `errors`; it
-            is raised from the first one. An item that is not done in time has `TimeoutError`.
-        ValueError, TypeError: an argument is out of range or does not fit the others.
-    """
+    """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
     target = check_target(target or batch.apply_defaults.get("target", "for"))
     limits = check_limits(n_workers, timeout)

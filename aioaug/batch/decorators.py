@@ -13,8 +13,7 @@ from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
 from .._aio.tasks import in_thread
-from . import applying
-from .applying import Steps, check_target, inbatch_steps, with_twin
+from .applying import Steps, apply_steps, check_target, inbatch_steps, with_twin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -183,7 +182,7 @@ def _for_each_item(marked: Any) -> Any:
         options = {**batch.apply_defaults, **marked.apply_kwargs, **kwargs}
         first = (options.pop(key, None) for key in ("init", "post", "src", "dst"))
         bound = method.__get__(batch, type(batch))
-        return applying.apply_parallel(batch, bound, *first, *args, **options)
+        return apply_steps(batch, bound, *first, *args, **options)
 
     both: Any = with_twin(steps)
     for key in ("apply_kwargs", "__wrapped__"):

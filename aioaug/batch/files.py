@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import formats
-from .applying import Steps, apply_parallel
+from .applying import Steps, apply_steps
 from .components import Array, Labels, named, stack
 from .data import BatchData
 from .index import FilesIndex
@@ -163,7 +163,7 @@ def _fill_all(batch: BatchData, columns: dict[str, Any], names: Sequence[str], s
 def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
     names = named(dst, batch.components or ())
     own: dict[str, Any] = {"names": names or (_NO_NAME,), "options": options, "target": "t"}
-    rows = yield from apply_parallel(batch, _read_item, _paths(batch, src), _unwrapped, **own)
+    rows = yield from apply_steps(batch, _read_item, _paths(batch, src), _unwrapped, **own)
     values = rows if len(names) > 1 else [value for (value,) in rows]
     if names:
         batch._assemble(values, src=None, dst=names)
@@ -178,7 +178,7 @@ def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[
     )
     calls = list(zip(values, _paths(batch, dst), strict=True))
     own: dict[str, Any] = {"target": "t", "options": options}
-    yield from apply_parallel(batch, _write_item, calls, _unwrapped, **own)
+    yield from apply_steps(batch, _write_item, calls, _unwrapped, **own)
 
 
 def _paths(batch: BatchData, where: Any) -> list[str]:

@@ -6,7 +6,6 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from .._streaming.stream_core import StreamCore
 from .._streaming.window import Window
 from ..stats import Meter
 from ..streams import BatchStream
-from .applying import Steps, with_twin
+from .applying import Steps, drive_async, with_twin
 from .batch import RecordedAction, Regrouping
 from .components import words_for
 from .data import BatchData
@@ -170,39 +169,37 @@ class Pipeline:
     # -- one batch --
 
     @with_twin
-    def execute_for(
-        self,
-        batch: Any,
-        iteration: int | None = None,
-        seed: Any = None,
-        *,
-        _turns: Mapping[int, Turns] = MappingProxyType({}),
-    ) -> Steps:
+    def execute_for(self, batch: Any, iteration: int | None = None, seed: Any = None) -> Steps:
         """Do all actions on one batch, and return what the last one returns.
 
         It blocks; in `execute_for_async` parallel actions are awaited, others run in threads.
         """
+        return self._steps(batch, iteration, seed, {})
+
+    execute_for_async = execute_for.twin  # type: ignore[attr-defined]
+
+    def _steps(
+        self, batch: Any, iteration: int | None, seed: Any, turns: dict[int, Turns]
+    ) -> Steps:
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
         batch._load_pending()
         for place, each in enumerate(self._actions):
             try:
-                if place in _turns:
-                    yield partial(_turns[place].wait, iteration or 0)
+                if place in turns:
+                    yield partial(turns[place].wait, iteration or 0)
                 batch = yield from self._act(each, batch)
                 if not isinstance(batch, BatchData):
                     raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
                 batch.pipeline = self
-                if place in _turns:
-                    yield partial(_turns[place].leave, iteration or 0)
+                if place in turns:
+                    yield partial(turns[place].leave, iteration or 0)
             except BaseException as error:
                 number = "" if iteration is None else f" of batch {iteration}"
                 error.add_note(f"in action {each.name!r}{number}")
                 raise
         return batch
-
-    execute_for_async = execute_for.twin  # type: ignore[attr-defined]
 
     def _act(self, each: RecordedAction, batch: Any) -> Steps:
         args = evaluate(each.args, batch)
@@ -282,7 +279,7 @@ class Pipeline:
             ((number, batch),) = chunk
             try:
                 seed = seeds(number)
-                return [await self.execute_for_async(batch, number + 1, seed, _turns=turns)]
+                return [await drive_async(self._steps(batch, number + 1, seed, turns))]
             finally:  # one that failed is not waited for
                 for each in turns.values():
                     await each.leave(number + 1)
