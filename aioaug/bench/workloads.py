@@ -22,13 +22,19 @@ _FEWEST, _MOST = 4, 64
 
 @dataclass(frozen=True)
 class Workload:
-    """One kind of batch and what is done to it."""
+    """One kind of batch and what is done to it.
+
+    With `tasks`, so many tasks ask for one batch after the other; without, batches stream. Then
+    `window` is the number of batches that may exist at once, if it is not the usual one.
+    """
 
     name: str
     shape: tuple[int, int, int, int]
     make: Callable[[], Any]
     about: str
     chunksize: int = 1
+    tasks: int = 0
+    window: int = 0
 
     @property
     def megabytes(self) -> float:
@@ -40,7 +46,10 @@ class Workload:
     def title(self) -> str:
         """Name, shape and augmenter in a line."""
         chunks = f", {self.chunksize} batches a call" if self.chunksize > 1 else ""
-        return f"{self.name}: {'x'.join(map(str, self.shape))} uint8{chunks}, {self.about}"
+        tasks = f", {self.tasks} task{'s' * (self.tasks > 1)}" if self.tasks else ""
+        window = f", {self.window} of them at once" if self.window else ""
+        shape = "x".join(map(str, self.shape))
+        return f"{self.name}: {shape} uint8{chunks}{tasks}{window}, {self.about}"
 
 
 def _identity() -> Any:
@@ -70,8 +79,9 @@ def _typical() -> Any:
 
 _USUAL = (64, 224, 224, 3)
 _TINY = (1, 32, 32, 3)
+_ASKED_FOR = {"tiny": _TINY, "usual": (1, 224, 224, 3), "full-hd": (1, 1080, 1920, 3)}
 
-WORKLOADS = {
+STREAMS = {
     workload.name: workload
     for workload in (
         Workload("identity", _USUAL, _identity, "nothing done"),
@@ -83,6 +93,26 @@ WORKLOADS = {
         Workload("large", (256, 224, 224, 3), _identity, "nothing done"),
     )
 }
+
+BUFFERS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"buffer-{window}", _TINY, _identity, "nothing done", window=window)
+        for window in (4, 8, 16, 64)
+    )
+}
+
+REQUESTS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"requests-{size}-{tasks}", shape, _flip, "half of them flipped", tasks=tasks)
+        for size, shape in _ASKED_FOR.items()
+        for tasks in (1, 10, 100)
+    )
+}
+
+GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
+WORKLOADS = STREAMS | BUFFERS | REQUESTS
 
 
 @cache

@@ -18,16 +18,16 @@ from ..bench import tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
-from ..bench.workloads import WORKLOADS
+from ..bench.workloads import GROUPS, STREAMS, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
 
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_USUAL = BenchSettings(tuple(WORKLOADS), tuple(PEERS))
+_USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
 
-_BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
+_END = "<!-- end -->"  # what --into renews is between `_mark` and this
 
 
 def _split_peers(
@@ -41,7 +41,7 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice(tuple(WORKLOADS)))
+@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
@@ -68,7 +68,10 @@ def bench(
     load: Path | None,
     quick: bool,
 ) -> int:
-    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all of them.
+    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or the usual ones.
+
+    "requests" stands for those where many tasks ask for one batch after the other, "buffers" for
+    streams with small buffers.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
     """
@@ -77,7 +80,7 @@ def bench(
     else:
         default = _QUICK if quick else _USUAL
         settings = BenchSettings(
-            workload or default.workloads,
+            _named(workload) or default.workloads,
             _installed(peers or default.peers),
             rounds or default.rounds,
             workers,
@@ -90,10 +93,16 @@ def bench(
     elif document["targets"]:
         tell(*tables.targets(document).split("\n"))
     if into is not None:
-        _write(into, _renewed(into, tables.whole(document, markdown=True)))
+        text = tables.whole(document, markdown=True)
+        _write(into, _renewed(into, _mark(document), text))
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
+
+
+def _named(workloads: Sequence[str]) -> tuple[str, ...]:
+    """The workloads, with the members of a group in its place."""
+    return tuple(name for given in workloads for name in GROUPS.get(given, (given,)))
 
 
 def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
@@ -156,16 +165,22 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _renewed(path: Path, text: str) -> str:
-    """The page with what stands between its marks replaced."""
+def _mark(document: dict[str, Any]) -> str:
+    """What stands in a page before the tables of such workloads."""
+    groups = [name for name in GROUPS if set(document["workloads"]) <= set(GROUPS[name])]
+    return f"<!-- aioaug bench{''.join(f' {name}' for name in groups[:1])} -->"
+
+
+def _renewed(path: Path, mark: str, text: str) -> str:
+    """The page with what stands behind this mark replaced."""
     try:
-        before, _, rest = path.read_text("utf-8").partition(_BEGIN)
+        before, _, rest = path.read_text("utf-8").partition(mark)
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read") from error
     _, end, after = rest.partition(_END)
     if not end:
-        raise CommandError(f"{path} has no {_BEGIN} ... {_END}")
-    return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
+        raise CommandError(f"{path} has no {mark} ... {_END}")
+    return f"{before}{mark}\n\n{text}\n\n{_END}{after}"
 
 
 def _write(path: Path, text: str) -> None:
