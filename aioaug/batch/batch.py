@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from .applying import Steps, apply_steps, raise_failures, with_twin
 from .components import Components, stack
 from .data import BatchData
 from .decorators import action
-from .expressions import Expression
 from .index import DatasetIndex
 
 
@@ -225,42 +224,3 @@ class Batch(BatchData):
         if isinstance(dataset, type):
             return dataset(index, **own)
         return type(dataset).from_dataset(dataset, index, **own)
-
-
-class RecordedAction(NamedTuple):
-    """A method of batches by its name; or a function of its own, and where its result goes."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    function: Any = None
-    save_to: Expression | None = None
-
-
-class Regrouping(NamedTuple):
-    """Batches of a pipeline, cut anew into batches of another size."""
-
-    pipeline: Any
-    size: int
-    merge: Callable[..., tuple[Any, Any]] | None
-    options: dict[str, Any]
-
-    def of(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The items of these batches in new batches, the last of which may be smaller."""
-        left: list[Any] = []
-        try:
-            for batch in batches:
-                left.append(batch)
-                while sum(map(len, left)) >= self.size:
-                    yield self._merged(left)
-            if left:
-                yield self._merged(left)
-        finally:
-            batches.close()  # type: ignore[attr-defined]
-
-    def _merged(self, left: list[Any]) -> Any:
-        """One of the new batches; what is not in it stays in the list."""
-        merge = self.merge or left[0].merge
-        found, rest = merge(left, batch_size=self.size, **self.options)
-        left[:] = [] if rest is None else [rest]
-        return found

@@ -81,7 +81,7 @@ for _name in (*_ON_BOTH_SIDES, "neg", "abs"):
     _arithmetic(_name)
 
 
-class F(Expression):
+class F(_Computed):
     """`F(function)(*args, **kwargs)` is what the function returns for each batch.
 
     Example::
@@ -89,16 +89,9 @@ class F(Expression):
         pipeline.scale(factor=F(len)(B.indices) / 2)
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
     def __call__(self, *args: Any, **kwargs: Any) -> Expression:
         """What the function returns for these arguments, which may be expressions."""
-        return _Computed(self._function, *args, **kwargs)
-
-    def get(self, batch: Any, size: int | None = None) -> Any:
-        """What the function returns without arguments."""
-        return self._function()
+        return _Computed(self._call[0], *args, **kwargs)
 
 
 class R(Expression):
@@ -276,7 +269,7 @@ class _Iteration(_Named):
 def outlives_batch(target: Expression | None) -> bool:
     """Whether an expression stands for something that is not of the batch alone."""
     if isinstance(target, _Computed):
-        return outlives_batch(target._call[1][0])
+        return outlives_batch(next(iter(target._call[1]), None))
     return isinstance(target, _Named) and target._letter != "B"
 
 

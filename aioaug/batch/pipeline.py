@@ -6,7 +6,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -22,11 +22,49 @@ from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
 from .applying import Steps, drive_async, with_twin
-from .batch import RecordedAction, Regrouping
 from .components import words_for
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
+
+
+class RecordedAction(NamedTuple):
+    """A method of batches by its name; or a function of its own, and where its result goes."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    function: Any = None
+    save_to: Expression | None = None
+
+
+class Regrouping(NamedTuple):
+    """Batches of a pipeline, cut anew into batches of another size."""
+
+    pipeline: Any
+    size: int
+    merge: Callable[..., tuple[Any, Any]] | None
+    options: dict[str, Any]
+
+    def of(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The items of these batches in new batches, the last of which may be smaller."""
+        left: list[Any] = []
+        try:
+            for batch in batches:
+                left.append(batch)
+                while sum(map(len, left)) >= self.size:
+                    yield self._merged(left)
+            if left:
+                yield self._merged(left)
+        finally:
+            batches.close()  # type: ignore[attr-defined]
+
+    def _merged(self, left: list[Any]) -> Any:
+        """One of the new batches; what is not in it stays in the list."""
+        merge = self.merge or left[0].merge
+        found, rest = merge(left, batch_size=self.size, **self.options)
+        left[:] = [] if rest is None else [rest]
+        return found
 
 
 class Pipeline:
