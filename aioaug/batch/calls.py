@@ -161,7 +161,10 @@ def plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = ENDS)
     try:
         return fn()
     except ends as error:
-        raise RuntimeError(f"{type(error).__name__} was raised: {error}") from error
+        plain = RuntimeError(f"{type(error).__name__} was raised: {error}")
+        for note in getattr(error, "__notes__", ()):
+            plain.add_note(note)
+        raise plain from error
 
 
 def run(work: Work) -> Found:

@@ -92,8 +92,8 @@ class Labels(Labelled):
         """
         if isinstance(wanted, slice):
             return self._between(wanted)
-        single = isinstance(wanted, str | bytes) or not isinstance(wanted, Iterable)
-        if single or (isinstance(wanted, tuple) and self.indices.dtype.hasobject):
+        labels = str | bytes | tuple | frozenset if self.indices.dtype.hasobject else str | bytes
+        if isinstance(wanted, labels) or not np.iterable(wanted):
             return self._position(wanted)
         return np.array([self._position(label) for label in wanted], np.intp)
 
