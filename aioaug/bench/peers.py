@@ -74,6 +74,8 @@ PEERS = {
             chunks=False,
         ),
         Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
+        Peer("spdl-subprocess", "SPDL, subprocess", "spdl.pipeline", "spdl", chunks=False),
+        Peer("spdl-shared", "SPDL, shared memory", "spdl.pipeline", "spdl", chunks=False),
         Peer("grain", "Grain", "grain", "grain", chunks=False),
         Peer("joblib", "joblib, loky", "joblib", "joblib"),
         _for_requests(EXECUTOR, "ProcessPoolExecutor", "concurrent.futures", "imgaug"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,12 +20,10 @@ from . import memory
 from .lag import Ticker
 from .trial_spec import TrialSpec
 from .ways import one_native_thread
-from .workloads import WORKLOADS, augmenter, pictures, touch
+from .workloads import augmenter, pictures, touch
 
 Ask = Callable[[Any], Awaitable[Any]]
 Answerer = Callable[[TrialSpec], AbstractAsyncContextManager[Ask]]
-
-_in_this_thread = threading.local()
 
 
 async def measure_requests(job: TrialSpec) -> dict[str, Any]:
@@ -106,7 +103,8 @@ async def executor(job: TrialSpec) -> AsyncIterator[Ask]:
 async def to_thread(job: TrialSpec) -> AsyncIterator[Ask]:
     """`asyncio.to_thread`, each thread with an augmenter of its own."""
     one_native_thread()
-    yield lambda batch: asyncio.to_thread(_augment_in_thread, job.workload, batch)
+    augment = AugmentImages(job.workload)
+    yield lambda batch: asyncio.to_thread(augment, batch)
 
 
 @asynccontextmanager
@@ -149,13 +147,6 @@ class AugmentImages:
 
     def __call__(self, images: Any) -> Any:
         return augmenter(self.workload)(images=images)
-
-
-def _augment_in_thread(workload: str, images: Any) -> Any:
-    own = vars(_in_this_thread)
-    if workload not in own:
-        own[workload] = WORKLOADS[workload].make()  # augmenters are not thread-safe
-    return own[workload](images=images)
 
 
 async def _augment_in_process(workload: str, images: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # The size of all batches of one workload: more than the cache of a processor holds.
 _POOL_BYTES = 96 << 20
 _FEWEST, _MOST = 4, 64
+
+_in_this_thread = threading.local()  # augmenters are not thread-safe
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,12 @@ GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
 WORKLOADS = STREAMS | BUFFERS | REQUESTS
 
 
-@cache
 def augmenter(name: str) -> Any:
-    """The augmenter of a workload; each process makes its own."""
-    return WORKLOADS[name].make()
+    """The augmenter of a workload; each thread of each process makes its own."""
+    own = vars(_in_this_thread)
+    if name not in own:
+        own[name] = WORKLOADS[name].make()
+    return own[name]
 
 
 @cache
