@@ -72,7 +72,7 @@ class Augmentation(Portable):
             seed_generators(seeds)
         with self.private_rng(seeds.library):
             seed_augmenter(self.augmenter, seeds.augmenter)
-            return batch_forms.augment(batch, self.augmenter.augment_batch_)
+            return batch_forms.augment_with(self.augmenter, batch)
 
     def _run_with_rng(self, batch: Any, seeds: Seeds) -> Any:
         import numpy as np

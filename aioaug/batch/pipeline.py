@@ -15,10 +15,10 @@ from .._aio.bridge import BlockingBridge
 from .._base.arguments import one_of, whole
 from .._base.seeding import IndexAllocator
 from .._streaming.feeder import Feeder
+from .._streaming.output_buffer import OutputBuffer
 from .._streaming.sources import open_source
 from .._streaming.state import DeliveryTracker
 from .._streaming.stream_core import StreamCore
-from .._streaming.window import Window
 from ..stats import Meter
 from ..streams import BatchStream
 from .batch import RecordedAction, Regrouping
@@ -303,10 +303,8 @@ class Pipeline:
                 for each in turns.values():
                     await each.leave(number + 1)
 
-        tracker = DeliveryTracker(IndexAllocator())
-        feeder = Feeder(
-            call, open_source(source), tracker, Meter(), window=Window(at_once), at_once=at_once
-        )
+        tracker, buffer = DeliveryTracker(IndexAllocator()), OutputBuffer(at_once)
+        feeder = Feeder(call, open_source(source), tracker, Meter(), buffer=buffer, at_once=at_once)
         return BatchStream(StreamCore(feeder, ordered=True))
 
     def next_batch(

@@ -6,15 +6,27 @@ from dataclasses import dataclass
 from importlib import util
 
 from .._base.versions import installed_version
+from .workloads import Workload
 
 OURS = "aioaug"
 SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
-PREINSTALLED = (OURS, SERIAL, "serial-threads", POOL)  # aioaug needs no more than these
+EXECUTOR = "executor"
+PREINSTALLED = (
+    OURS,
+    SERIAL,
+    "serial-threads",
+    POOL,
+    EXECUTOR,
+    "to-thread",
+)  # aioaug needs no more than these
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to augment: `module` is what it needs, in the distribution `package`."""
+    """One way to augment: `module` is what it needs, in the distribution `package`.
+
+    It is for `streams` of batches, or is asked for single ones by many tasks, or for both.
+    """
 
     name: str
     title: str
@@ -22,6 +34,8 @@ class Peer:
     package: str
     install: str = "pip install 'aioaug[bench]'"
     chunks: bool = True
+    streams: bool = True
+    requests: bool = False
 
     @property
     def version(self) -> str | None:
@@ -33,11 +47,21 @@ class Peer:
         """Whether it is not there, and `install` would help."""
         return util.find_spec(self.package) is None
 
+    def takes(self, workload: Workload) -> bool:
+        """Whether it can be measured with this workload."""
+        if workload.tasks:
+            return self.requests
+        return self.streams and (self.chunks or workload.chunksize == 1)
+
+
+def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
+    return Peer(name, title, module, package, streams=False, requests=True)
+
 
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "aioaug", "aioaug", "aioaug"),
+        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
         Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
@@ -50,7 +74,15 @@ PEERS = {
             chunks=False,
         ),
         Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
+        Peer("spdl-subprocess", "SPDL, subprocess", "spdl.pipeline", "spdl", chunks=False),
+        Peer("spdl-shared", "SPDL, shared memory", "spdl.pipeline", "spdl", chunks=False),
         Peer("grain", "Grain", "grain", "grain", chunks=False),
         Peer("joblib", "joblib, loky", "joblib", "joblib"),
+        _for_requests(EXECUTOR, "ProcessPoolExecutor", "concurrent.futures", "imgaug"),
+        _for_requests("to-thread", "asyncio.to_thread", "asyncio", "imgaug"),
+        _for_requests("anyio", "anyio.to_process", "anyio.to_process", "anyio"),
+        _for_requests(
+            "aiomultiprocess", "aiomultiprocess.Pool", "aiomultiprocess", "aiomultiprocess"
+        ),
     )
 }

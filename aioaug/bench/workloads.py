@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,16 +20,24 @@ if TYPE_CHECKING:
 _POOL_BYTES = 96 << 20
 _FEWEST, _MOST = 4, 64
 
+_in_this_thread = threading.local()  # augmenters are not thread-safe
+
 
 @dataclass(frozen=True)
 class Workload:
-    """One kind of batch and what is done to it."""
+    """One kind of batch and what is done to it.
+
+    With `tasks`, so many tasks ask for one batch after the other; without, batches stream. Then
+    `window` is the number of batches that may exist at once, if it is not the usual one.
+    """
 
     name: str
     shape: tuple[int, int, int, int]
     make: Callable[[], Any]
     about: str
     chunksize: int = 1
+    tasks: int = 0
+    window: int = 0
 
     @property
     def megabytes(self) -> float:
@@ -40,7 +49,10 @@ class Workload:
     def title(self) -> str:
         """Name, shape and augmenter in a line."""
         chunks = f", {self.chunksize} batches a call" if self.chunksize > 1 else ""
-        return f"{self.name}: {'x'.join(map(str, self.shape))} uint8{chunks}, {self.about}"
+        tasks = f", {self.tasks} task{'s' * (self.tasks > 1)}" if self.tasks else ""
+        window = f", {self.window} of them at once" if self.window else ""
+        shape = "x".join(map(str, self.shape))
+        return f"{self.name}: {shape} uint8{chunks}{tasks}{window}, {self.about}"
 
 
 def _identity() -> Any:
@@ -70,8 +82,9 @@ def _typical() -> Any:
 
 _USUAL = (64, 224, 224, 3)
 _TINY = (1, 32, 32, 3)
+_ASKED_FOR = {"tiny": _TINY, "usual": (1, 224, 224, 3), "full-hd": (1, 1080, 1920, 3)}
 
-WORKLOADS = {
+STREAMS = {
     workload.name: workload
     for workload in (
         Workload("identity", _USUAL, _identity, "nothing done"),
@@ -84,11 +97,33 @@ WORKLOADS = {
     )
 }
 
+BUFFERS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"buffer-{window}", _TINY, _identity, "nothing done", window=window)
+        for window in (4, 8, 16, 64)
+    )
+}
 
-@cache
+REQUESTS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"requests-{size}-{tasks}", shape, _flip, "half of them flipped", tasks=tasks)
+        for size, shape in _ASKED_FOR.items()
+        for tasks in (1, 10, 100)
+    )
+}
+
+GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
+WORKLOADS = STREAMS | BUFFERS | REQUESTS
+
+
 def augmenter(name: str) -> Any:
-    """The augmenter of a workload; each process makes its own."""
-    return WORKLOADS[name].make()
+    """The augmenter of a workload; each thread of each process makes its own."""
+    own = vars(_in_this_thread)
+    if name not in own:
+        own[name] = WORKLOADS[name].make()
+    return own[name]
 
 
 @cache

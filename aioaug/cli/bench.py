@@ -18,19 +18,17 @@ from ..bench import kernels, tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
-from ..bench.workloads import WORKLOADS
+from ..bench.workloads import GROUPS, STREAMS, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
 
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_USUAL = BenchSettings(tuple(WORKLOADS), tuple(PEERS))
+_USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
 
 _KERNELS = "kernels"
-# What --into renews is between these.
-_BEGIN, _BEGIN_KERNELS = "<!-- aioaug bench -->", "<!-- aioaug bench kernels -->"
-_END = "<!-- end -->"
+_END = "<!-- end -->"  # what --into renews is between `_mark` and this
 
 
 def _split_peers(
@@ -44,7 +42,7 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice((*WORKLOADS, _KERNELS)))
+@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS, _KERNELS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
@@ -71,7 +69,10 @@ def bench(
     load: Path | None,
     quick: bool,
 ) -> int:
-    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all of them.
+    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or the usual ones.
+
+    "requests" stands for those where many tasks ask for one batch after the other, "buffers" for
+    streams with small buffers.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
     The workload `kernels` is another thing: single augmenters in this process, in ms a picture,
@@ -90,7 +91,7 @@ def bench(
     else:
         default = _QUICK if quick else _USUAL
         settings = BenchSettings(
-            workload or default.workloads,
+            _named(workload) or default.workloads,
             _installed(peers or default.peers),
             rounds or default.rounds,
             workers,
@@ -103,10 +104,16 @@ def bench(
     elif document["targets"]:
         tell(*tables.targets(document).split("\n"))
     if into is not None:
-        _write(into, _renewed(into, _BEGIN, tables.whole(document, markdown=True)))
+        text = tables.whole(document, markdown=True)
+        _write(into, _renewed(into, _mark(document), text))
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
+
+
+def _named(workloads: Sequence[str]) -> tuple[str, ...]:
+    """The workloads, with the members of a group in its place."""
+    return tuple(name for given in workloads for name in GROUPS.get(given, (given,)))
 
 
 def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def _measure_kernels(
     tell(*kernels.as_table(figures, markdown).split("\n"))
     if into is not None:
         table = kernels.as_table(figures, markdown=True)
-        _write(into, _renewed(into, _BEGIN_KERNELS, table))
+        _write(into, _renewed(into, f"<!-- aioaug bench {_KERNELS} -->", table))
     return Exit.FINE
 
 
@@ -187,16 +194,22 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _renewed(path: Path, begin: str, text: str) -> str:
-    """The page with what stands between its marks replaced."""
+def _mark(document: dict[str, Any]) -> str:
+    """What stands in a page before the tables of such workloads."""
+    groups = [name for name in GROUPS if set(document["workloads"]) <= set(GROUPS[name])]
+    return f"<!-- aioaug bench{''.join(f' {name}' for name in groups[:1])} -->"
+
+
+def _renewed(path: Path, mark: str, text: str) -> str:
+    """The page with what stands behind this mark replaced."""
     try:
-        before, _, rest = path.read_text("utf-8").partition(begin)
+        before, _, rest = path.read_text("utf-8").partition(mark)
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read") from error
     _, end, after = rest.partition(_END)
     if not end:
-        raise CommandError(f"{path} has no {begin} ... {_END}")
-    return f"{before}{begin}\n\n{text}\n\n{_END}{after}"
+        raise CommandError(f"{path} has no {mark} ... {_END}")
+    return f"{before}{mark}\n\n{text}\n\n{_END}{after}"
 
 
 def _write(path: Path, text: str) -> None:

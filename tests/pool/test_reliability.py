@@ -215,9 +215,9 @@ async def test_a_next_worker_that_cannot_start_is_told_when_it_is_needed(tmp_pat
 async def test_recycling_often(ordered):
     async with AsyncPool(aug.pid_and_batch, processes=2, maxtasksperchild=3) as pool:
         imap = pool.imap_batches if ordered else pool.imap_batches_unordered
-        got = await take(imap(iter(range(5000)), output_buffer_size=8))
+        got = await take(imap(iter(range(1500)), output_buffer_size=8))
     numbers = [number for _, number in got]
-    assert numbers == list(range(5000)) if ordered else sorted(numbers) == list(range(5000))
+    assert numbers == list(range(1500)) if ordered else sorted(numbers) == list(range(1500))
 
 
 # deaths
@@ -278,11 +278,11 @@ async def test_resume(ordered, engine, workers):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_resume_everywhere(ordered, workers):
-    await check_resume(range(201), total=200, ordered=ordered, workers=workers)
+    await check_resume(range(0, 201, 8), total=200, ordered=ordered, workers=workers)
 
 
 async def test_resume_is_of_the_second_epoch_too():
@@ -473,7 +473,7 @@ async def test_a_thousand_cancels_under_load(capfd):
             await asyncio.sleep(0.01)
         gc.collect()
         assert pool.stats().segments == 0
-        assert engine._large_calls._value == 4
+        assert engine._scheduler._room == 6
     assert capfd.readouterr().err == ""
 
 
