@@ -14,7 +14,7 @@ import imgaug.parameters as iap
 import numpy as np
 import pytest
 from aioaug._worker.augmentation import Augmentation
-from aioaug.fast import draws
+from aioaug.fast import draws, tables
 from aioaug.fast.replacements import FASTER
 from golden import cases, load
 
@@ -172,6 +172,13 @@ def test_options(name):
         PICTURES[:1],
     ):
         assert_same(outcome(plain, images), outcome(fast, images), name)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name.startswith(("Mul", "Gam"))])
+def test_tables_without_stringzilla(name, monkeypatch):
+    monkeypatch.setattr(tables, "translate", None)
+    plain = OPTIONS[name]()
+    assert_same(*(outcome(each, PICTURES) for each in (plain, aioaug.fast.exact(plain))), name)
 
 
 def test_mesh_of_too_many_triangles_for_a_byte():
