@@ -14,6 +14,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import arithmetic
 
+from .pictures import plain
 from .replacements import Faster, calling, replaces
 
 
@@ -23,7 +24,9 @@ def multiply_elementwise(image: Any, multipliers: Any) -> Any:
         return arithmetic.multiply_elementwise(image, multipliers)
     if multipliers.dtype == bool:
         kept = np.negative(multipliers.view(np.int8)).view(np.uint8)
-        return cv2.bitwise_and(image, _for_each_channel(kept, image), dst=image)
+        pixels = plain(image)
+        cv2.bitwise_and(pixels, _for_each_channel(kept, image), dst=pixels)
+        return image
     if multipliers.dtype.kind != "f":
         return arithmetic.multiply_elementwise(image, multipliers)
     products = np.multiply(image, multipliers.astype(np.float32, copy=False), dtype=np.float32)
@@ -39,8 +42,10 @@ def add_elementwise(image: Any, values: Any) -> Any:
         values = np.rint(values)
     more = np.clip(values, 0, 255).astype(np.uint8)
     less = np.clip(np.negative(values), 0, 255).astype(np.uint8)
-    cv2.add(image, _for_each_channel(more, image), dst=image)
-    return cv2.subtract(image, _for_each_channel(less, image), dst=image)
+    pixels = plain(image)
+    cv2.add(pixels, _for_each_channel(more, image), dst=pixels)
+    cv2.subtract(pixels, _for_each_channel(less, image), dst=pixels)
+    return image
 
 
 def replace_elementwise_(image: Any, mask: Any, replacements: Any) -> Any:

@@ -23,6 +23,15 @@ def writable(batch: Any) -> Any:
     if isinstance(images, list):
         for place, image in enumerate(images):
             images[place] = np.array(image, order="C")
-    elif not images.flags.c_contiguous:
-        images = batch.images = np.ascontiguousarray(images)
+    else:
+        images = batch.images = plain(np.ascontiguousarray(images))
     return images
+
+
+def plain(array: Any) -> Any:
+    """The same memory with the usual strides.
+
+    For an axis of length 1, NumPy takes any stride for contiguous, and OpenCV does not. Such arrays
+    come from `images[..., [0]]`, for example in `WithChannels`.
+    """
+    return array.reshape(-1).reshape(array.shape)

@@ -8,13 +8,14 @@ import warnings
 
 import aioaug
 import aioaug.fast
+import cv2
 import imgaug as ia
 import imgaug.augmenters as iaa
 import imgaug.parameters as iap
 import numpy as np
 import pytest
 from aioaug._worker.augmentation import Augmentation
-from aioaug.fast import draws
+from aioaug.fast import draws, tables
 from aioaug.fast.replacements import FASTER
 from golden import cases, load
 
@@ -103,6 +104,19 @@ def test_shapes(shape):
         assert_same(outcome(plain, images), outcome(fast, images), name)
 
 
+@pytest.mark.parametrize("shape", ["one pixel", "odd", "four"])
+def test_some_channels(shape):
+    """Pictures of some channels have unusual strides, for which OpenCV fails in imgaug, too."""
+    images = noise(SHAPES[shape], "uint8")
+    for name in faster_cases():
+        for channels in ([0], [2, 0]):
+            plain = iaa.WithChannels(channels, made(name))
+            fast = aioaug.fast.exact(plain)
+            expected = outcome(plain, images)
+            if not isinstance(expected[0], cv2.error):
+                assert_same(expected, outcome(fast, images), f"{name} {channels}")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dtypes(dtype):
     images = noise((2, 9, 13, 3), dtype)
@@ -172,6 +186,13 @@ def test_options(name):
         PICTURES[:1],
     ):
         assert_same(outcome(plain, images), outcome(fast, images), name)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name.startswith(("Mul", "Gam"))])
+def test_tables_without_stringzilla(name, monkeypatch):
+    monkeypatch.setattr(tables, "translate", None)
+    plain = OPTIONS[name]()
+    assert_same(*(outcome(each, PICTURES) for each in (plain, aioaug.fast.exact(plain))), name)
 
 
 def test_mesh_of_too_many_triangles_for_a_byte():
