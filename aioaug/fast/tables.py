@@ -28,9 +28,10 @@ except ImportError:
 
 LEVELS = np.arange(256)
 LEVELS_INT16, LEVELS_FLOAT32 = LEVELS.astype(np.int16), LEVELS.astype(np.float32)
-UNIT = np.linspace(
-    0, 1.0, num=256, dtype=np.float32
-)  # levels from 0 to 1, as imgaug's contrasts have
+# Levels from 0 to 1, as imgaug's contrasts have.
+UNIT = np.linspace(0, 1.0, num=256, dtype=np.float32)
+# OpenCV takes an array of so many values for a scalar, beside a number.
+LIKE_A_SCALAR = 4
 
 
 def look_up(image: Any, table: Any) -> None:
@@ -55,11 +56,13 @@ class AddedByTable(Faster):
             return self._as_imgaug(batch, random_state, parents, hooks)
         for image, values in _drawn_values(self, self.value, batch, random_state):
             values = np.clip(np.round(values), -255, 255).astype(np.int16)
-            if len(values) == 1:
+            if len(values) > 1:
+                look_up(image, _levels(LEVELS_INT16[:, np.newaxis] + values))
+            elif image.size > LIKE_A_SCALAR:
                 rows = image.reshape(len(image), -1)
                 cv2.add(rows, float(values[0]), dst=rows)
             else:
-                look_up(image, _levels(LEVELS_INT16[:, np.newaxis] + values))
+                look_up(image, _levels(LEVELS_INT16 + values))
         return batch
 
 
@@ -125,9 +128,8 @@ def _invert(rows: Any, low: Any, high: Any, threshold: Any, above: Any) -> None:
         look_up(rows, invert_(LEVELS.astype(np.uint8), low, high, threshold, above))
     elif threshold is None:
         np.invert(rows, out=rows)
-    elif (
-        0 <= threshold < 256
-    ):  # imgaug cuts tables at a whole number, and from their end if below 0
+    elif 0 <= threshold < 256 and rows.size > LIKE_A_SCALAR:
+        # imgaug cuts tables at a whole number, and from their end if below 0.
         kind = cv2.CMP_GE if above else cv2.CMP_LT
         cv2.bitwise_xor(rows, cv2.compare(rows, int(threshold), kind), dst=rows)
     else:

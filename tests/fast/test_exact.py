@@ -26,6 +26,8 @@ DTYPES = ["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "int64"
 DTYPES += ["float16", "float32", "float64"]
 SHAPES = {
     "one pixel": (2, 1, 1, 3),
+    "one value": (2, 1, 1, 1),
+    "four values": (2, 4, 1, 1),
     "odd": (2, 33, 47, 3),
     "wide": (1, 3, 130, 3),
     "gray": (2, 20, 31, 1),
@@ -104,7 +106,7 @@ def test_shapes(shape):
         assert_same(outcome(plain, images), outcome(fast, images), name)
 
 
-@pytest.mark.parametrize("shape", ["one pixel", "odd", "four"])
+@pytest.mark.parametrize("shape", ["one pixel", "four values", "odd", "four"])
 def test_some_channels(shape):
     """Pictures of some channels have unusual strides, for which OpenCV fails in imgaug, too."""
     images = noise(SHAPES[shape], "uint8")
