@@ -46,7 +46,7 @@ class BenchSettings:
         return [
             TrialSpec(peer, workload, self.workers, self.seconds, self.batches)
             for peer in self.peers
-            if PEERS[peer].chunks or WORKLOADS[workload].chunksize == 1
+            if PEERS[peer].runs(WORKLOADS[workload])
         ]
 
     @property

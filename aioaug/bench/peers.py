@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from importlib import util
 
 from .._base.versions import installed_version
+from .workloads import ALBUMENTATIONS, IMGAUG, Workload
 
 OURS = "aioaug"
 SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
+_EVERY = (IMGAUG, ALBUMENTATIONS)
 PREINSTALLED = (OURS, SERIAL, "serial-threads", POOL)  # aioaug needs no more than these
 
 
@@ -22,6 +24,11 @@ class Peer:
     package: str
     install: str = "pip install 'aioaug[bench]'"
     chunks: bool = True
+    augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
+
+    def runs(self, what: Workload) -> bool:
+        """Whether the workload can be measured with it."""
+        return what.augmenter in self.augmenters and (self.chunks or what.chunksize == 1)
 
     @property
     def version(self) -> str | None:
@@ -37,7 +44,7 @@ class Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "aioaug", "aioaug", "aioaug"),
+        Peer(OURS, "aioaug", "aioaug", "aioaug", augmenters=_EVERY),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
         Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
@@ -48,6 +55,7 @@ PEERS = {
             "torch",
             "pip install torch (its CPU build is enough, and small; pytorch.org tells how)",
             chunks=False,
+            augmenters=_EVERY,
         ),
         Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
         Peer("grain", "Grain", "grain", "grain", chunks=False),

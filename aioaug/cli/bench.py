@@ -18,14 +18,16 @@ from ..bench import tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
-from ..bench.workloads import WORKLOADS
+from ..bench.workloads import ALBUMENTATIONS, IMGAUG, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
 
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_USUAL = BenchSettings(tuple(WORKLOADS), tuple(PEERS))
+_OF_IMGAUG = tuple(name for name, what in WORKLOADS.items() if what.augmenter == IMGAUG)
+_AUGMENTERS = (IMGAUG, ALBUMENTATIONS)
+_USUAL = BenchSettings(_OF_IMGAUG, tuple(PEERS))
 
 _BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
 
@@ -41,9 +43,11 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice(tuple(WORKLOADS)))
+@click.argument("workload", nargs=-1, type=click.Choice(_OF_IMGAUG))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
+@click.option("--augmenter", type=click.Choice(_AUGMENTERS), default=IMGAUG, show_default=True,
+              help="The library whose augmenters do the work.")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
 @click.option("--workers", type=POSITIVE, default=2, show_default=True, help="Of each way.")
 @click.option("--seconds", type=click.FloatRange(min=0.01), help="A round.  [default: 2]")
@@ -57,6 +61,7 @@ def _split_peers(
 def bench(
     workload: tuple[str, ...],
     peers: tuple[str, ...],
+    augmenter: str,
     rounds: int | None,
     workers: int,
     seconds: float | None,
@@ -77,7 +82,7 @@ def bench(
     else:
         default = _QUICK if quick else _USUAL
         settings = BenchSettings(
-            workload or default.workloads,
+            _workloads(workload, default.workloads, augmenter),
             _installed(peers or default.peers),
             rounds or default.rounds,
             workers,
@@ -109,6 +114,18 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
 
     with _progress(settings) as heard:
         return run_interruptibly(measure(settings, heard, done))
+
+
+def _workloads(asked: Sequence[str], default: Sequence[str], library: str) -> Sequence[str]:
+    """The workloads that were asked for, or the default ones, with augmenters of the library."""
+    if library == IMGAUG:
+        return asked or default
+    need(library, extra=library)
+    there = tuple(name for name in _OF_IMGAUG if f"{name}-{library}" in WORKLOADS)
+    for name in asked:
+        if name not in there:
+            raise CommandError(f"{name} has no augmenter of {library}; {', '.join(there)} has one")
+    return tuple(f"{name}-{library}" for name in asked or there)
 
 
 def _installed(names: Sequence[str]) -> tuple[str, ...]:
