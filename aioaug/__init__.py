@@ -3,7 +3,7 @@
 The packages and modules, from the ground up; each imports only from those above it:
 
     ground      errors  _imgaug  _base  stats
-    processes   _transport  augmenters  _worker
+    processes   _transport  augmenters  fast  _worker
     pictures    _pictures
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts
@@ -25,6 +25,7 @@ from .errors import (
     ClosedError,
     LimitError,
     MissingExtra,
+    PoolBusy,
     RemoteError,
     RemoteTraceback,
     TransportError,
@@ -51,6 +52,7 @@ __all__ = [
     "LoadedQueue",
     "MissingExtra",
     "PictureGrid",
+    "PoolBusy",
     "Progress",
     "RemoteError",
     "RemoteTraceback",

@@ -5,6 +5,7 @@
     +-- WorkerDied          a worker process vanished while it held a batch
     +-- BatchTimeout        a batch took longer than it may (a TimeoutError, too)
     +-- TransportError      an object could not be carried to or from a worker
+    +-- PoolBusy            more requests wait than `max_waiting`
     +-- LimitError          the system gave no thread, process or descriptor (a RuntimeError, too)
     +-- RemoteError         stands for an exception that cannot cross a process border
     +-- ResultTimeout       `get(timeout=...)` gave up (a RuntimeError and a TimeoutError, too)
@@ -76,6 +77,21 @@ class BatchTimeout(AioaugError, builtins.TimeoutError):
 
     def __str__(self) -> str:
         return f"a worker process took more than {self.seconds:g} s {self.doing}, and was killed"
+
+
+class PoolBusy(AioaugError):
+    """So many requests wait for a pool's workers that it refused another one; nothing was begun.
+
+    `waiting` is how many wait, `most` how many may.
+    """
+
+    def __init__(self, waiting: int, most: int) -> None:
+        super().__init__(waiting, most)
+        self.waiting = waiting
+        self.most = most
+
+    def __str__(self) -> str:
+        return f"{self.waiting} requests wait for the pool's workers (max_waiting={self.most})"
 
 
 class LimitError(AioaugError, RuntimeError):

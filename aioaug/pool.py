@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -11,21 +10,21 @@ from ._aio.tasks import AsyncResource, notify
 from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_none
 from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
-from ._streaming.feeder import Feeder
-from ._streaming.options import OnError, PoolOptions, check_on_error
+from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
+from ._streaming.output_buffer import BufferSize, OutputBuffer, open_buffer
 from ._streaming.pool_life import PoolLife, PoolPhase
-from ._streaming.retries import RetryingCaller
-from ._streaming.sources import BatchSource, open_source
+from ._streaming.requests import RequestRunner
+from ._streaming.sources import open_source
 from ._streaming.state import DeliveryTracker, StreamState
 from ._streaming.stream_core import StreamCore
-from ._streaming.window import BufferSize, Window, open_window
+from ._streaming.stream_maker import StreamMaker
 from ._worker import main as worker_main
 from ._worker.augmentation import Augmentation
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, takes_forms
 from .augmenters.layout import LayoutCheck
 from .engines import Engine, EngineFactory, engine_class
-from .engines.limits import CHUNKS_PER_WORKER, CUTS_PER_WORKER
+from .engines.limits import CUTS_PER_WORKER
 from .stats import Stats
 from .streams import BatchStream
 
@@ -72,6 +71,10 @@ class AsyncPool(AsyncResource):
             it, and what it raises is raised in the batch's place. Skipped indices are listed by
             `stats` and by the stream.
         max_worker_memory: replace a worker process that has more than so many bytes for itself.
+        max_waiting: how many requests, that is calls of `augment_batch` and `augment_image`, may
+            wait for a worker; further ones raise `PoolBusy` at once. `None` is no limit.
+        abandon_after: after so many seconds a worker process is replaced that is still busy with
+            what nobody waits for any more, if others wait for a worker; `None` is never.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -98,6 +101,8 @@ class AsyncPool(AsyncResource):
         timeout: float | None = None,
         on_error: OnError = "raise",
         max_worker_memory: int | None = None,
+        max_waiting: int | None = None,
+        abandon_after: float | None = None,
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
@@ -108,12 +113,14 @@ class AsyncPool(AsyncResource):
             retries=whole("retries", retries, low=0),
             timeout=seconds_or_none("timeout", timeout),
             on_error=check_on_error(on_error),
+            max_waiting=whole_or_none("max_waiting", max_waiting, low=0),
             engine=engine_class(engine),
             engine_options={
                 "start_method": start_method,
                 "copy": copy or None,
                 "max_bytes": whole_or_none("max_bytes", max_bytes, low=0),
                 "max_memory": whole_or_none("max_worker_memory", max_worker_memory, low=1),
+                "abandon_after": seconds_or_none("abandon_after", abandon_after),
             },
         )
         self.augseq = augseq
@@ -126,9 +133,11 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
-        self._check_layout = LayoutCheck() if takes_forms(augseq) else None
         state = Augmentation(augseq, options.seed)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
+        look = LayoutCheck() if takes_forms(augseq) else None
+        self._streams = StreamMaker(self._life, options, look)
+        self._requests = RequestRunner(self._life, options, look)
 
     def __repr__(self) -> str:
         augmenter = getattr(self.augseq, "__qualname__", type(self.augseq).__qualname__)
@@ -152,7 +161,7 @@ class AsyncPool(AsyncResource):
     def stats(self) -> Stats:
         """What the pool has done so far, and which stage holds it up; at any time, cheaply."""
         engine = self._life.engine
-        return engine.meter.stats(self.workers, *engine.segments)
+        return engine.meter.stats(self.workers, engine.busy, *engine.segments)
 
     async def map_batches(self, batches: list[Any], chunksize: int | None = None) -> list[Any]:
         """Augment a list of batches; the results come in the same order.
@@ -162,7 +171,66 @@ class AsyncPool(AsyncResource):
         the number of batches that go to a worker at once, by default so many that each worker
         gets about four chunks.
         """
-        return await self._collect(self._list(batches, chunksize))
+        chunksize = self._checked_list(batches, chunksize)
+        if not batches or len(batches) > CUTS_PER_WORKER * self._life.engine.workers * chunksize:
+            return await self._collect(self._list(batches, chunksize))
+        first = self._indices.allocate(len(batches))
+        return await self._requests.augment_list(first, batches, chunksize)
+
+    async def augment_batch(
+        self,
+        batch: Any,
+        *,
+        index: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # it is the worker's time
+    ) -> Any:
+        """Augment one batch, as for a request of a web app; from any number of tasks at once.
+
+        Requests are served in the order in which they come, also beside streams.
+
+        Args:
+            batch: of any form that the pool takes.
+            index: which batch of `imap_batches` it stands for: the result depends on the seed and
+                this number alone. `None` is the next index that the pool has not used.
+            timeout: how many seconds a worker process may take for it, in place of the pool's.
+
+        Raises what augmenting it raised, also if `on_error` skips it, as there is nothing to return
+        then; `PoolBusy` at once if `max_waiting` requests wait already. Cancelled while it waits,
+        the batch is never augmented; after that, the result is dropped. `close` waits for it,
+        `terminate` makes it raise `ClosedError`.
+        """
+        self._life.check_open()
+        self._life.claim()
+        if takes_forms(self.augseq):
+            batch_forms.check(batch)
+        index = whole_or_none("index", index, low=0)
+        timeout = self._options.checked_timeout(timeout)
+        self._requests.check_room()
+        if index is None:
+            index = self._indices.allocate()
+        return await self._requests.augment(index, batch, timeout)
+
+    async def augment_image(
+        self,
+        image: Any,
+        /,
+        *,
+        index: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+        **annotations: Any,
+    ) -> Any:
+        """Augment one image (H,W) or (H,W,C), and what is annotated on it.
+
+        `annotations` are those that imgaug's `augmenter(image=..., ...)` takes, in the same forms:
+        `heatmaps`, `segmentation_maps`, `keypoints`, `bounding_boxes`, `polygons`, `line_strings`.
+        Returns the image, or a tuple of the image and the annotations in the order of the call.
+        All else is as with `augment_batch`.
+        """
+        if not takes_forms(self.augseq):
+            raise TypeError("augment_image needs an augmenter of images; use augment_batch")
+        batch = batch_forms.of_image(image, annotations)
+        result = await self.augment_batch(batch, index=index, timeout=timeout)
+        return batch_forms.image_of(result, annotations)
 
     def map_batches_async(
         self,
@@ -177,7 +245,7 @@ class AsyncPool(AsyncResource):
         with the exception. Cancelling the future ends the work, and neither is called; so does
         `terminate`.
         """
-        work = self._list(batches, chunksize)
+        work = self._list(batches, self._checked_list(batches, chunksize))
         future = asyncio.get_running_loop().create_task(self._collect(work))
         futures = self._life.futures
         futures.add(future)
@@ -247,7 +315,7 @@ class AsyncPool(AsyncResource):
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.
 
-        A stream's consumer gets `ClosedError`. So does a call of `map_batches` out of whose own
+        A stream's consumer gets `ClosedError`. So may a call of `map_batches` out of whose own
         `on_error` the pool is closed; nobody waits for itself. Idempotent. When cancelled, it
         terminates.
         """
@@ -292,59 +360,34 @@ class AsyncPool(AsyncResource):
     ) -> StreamCore:
         self._life.check_open()
         chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
-        window = open_window(output_buffer_size, self._life.engine.workers, chunksize)
+        buffer = open_buffer(output_buffer_size, self._life.engine.workers, chunksize)
         shard = shard_or_default("shard", shard)
         source = open_source(batches, shard)
         start = None if state is None else StreamState.load(state)
         tracker = DeliveryTracker(self._indices, seed=self.effective_seed, shard=shard, state=start)
-        core = self._core(source, tracker, chunksize, window, ordered=ordered)
+        core = self._streams.make(source, tracker, chunksize, buffer, ordered=ordered)
         self._life.streams.add(core)
         return core
 
-    def _list(self, batches: list[Any], chunksize: int | None) -> StreamCore:
+    def _checked_list(self, batches: list[Any], chunksize: int | None) -> int:
+        """The number of batches in a chunk of a list that may be augmented."""
         self._life.check_open()
         self._life.claim()
-        if not isinstance(batches, list):
-            raise TypeError(
-                f"batches must be a list, got {type(batches).__name__}; "
-                "imap_batches takes generators and other iterables"
-            )
+        chunksize = check_list(batches, chunksize, self._life.engine.workers)
         if takes_forms(self.augseq):
             for batch in batches:
                 batch_forms.check(batch)
-        if chunksize is None:
-            cuts = CUTS_PER_WORKER * self._life.engine.workers
-            chunksize = max(1, math.ceil(len(batches) / cuts))
-        chunksize = whole("chunksize", chunksize, low=1)
+        return chunksize
+
+    def _list(self, batches: list[Any], chunksize: int) -> StreamCore:
         # The indices of the whole list are taken now: what comes after does not depend on how
         # far this call gets.
         tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
-        core = self._core(open_source(batches), tracker, chunksize, Window(None), ordered=True)
+        core = self._streams.make(
+            open_source(batches), tracker, chunksize, OutputBuffer(None), ordered=True
+        )
         self._life.lists.add(core)
         return core
-
-    def _core(
-        self,
-        source: BatchSource,
-        tracker: DeliveryTracker,
-        chunksize: int,
-        window: Window,
-        *,
-        ordered: bool,
-    ) -> StreamCore:
-        life = self._life
-        call = RetryingCaller(life, self._options, ordered=ordered, look=self._check_layout)
-        feeder = Feeder(
-            call,
-            source,
-            tracker,
-            life.engine.meter,
-            window=window,
-            at_once=CHUNKS_PER_WORKER * life.engine.workers,
-            chunksize=chunksize,
-            together=call.together,
-        )
-        return StreamCore(feeder, ordered=ordered, begin=life.claim)
 
     async def _collect(self, core: StreamCore) -> list[Any]:
         try:

@@ -48,7 +48,7 @@ class BatchStream(AsyncBatches):
         core = self._core
         return (
             f"<{type(self).__name__} position={core.tracker.position} "
-            f"buffer={core.window} {core.phase.value}>"
+            f"buffer={core.buffer_size} {core.phase.value}>"
         )
 
     @property

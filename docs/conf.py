@@ -26,7 +26,10 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(dict|tuple)\[\w+"),  # hints of fields, which autodoc cuts at their commas
     (r"py:.*", r"(aioaug\.images\.settings\.)?GeneratorSettings"),  # private
     # What users do not name.
-    (r"py:.*", r"(aioaug\..*\.)?(T|State|EngineFactory|RunningProcess|Success|Failure)"),
+    (
+        r"py:.*",
+        r"(aioaug\..*\.)?(T|State|Caller|EngineFactory|RunningProcess|Success|Failure)",
+    ),
     (r"py:.*", r"np\.\w+|NDArray|Arrays?|DTypeLike|SeedSequence|Generator|_thread\.\w+"),
     (r"py:.*", r"aioaug\.batch\.\w+\.(RecordedAction|BatchData|Expression|Method|Work)"),
 ]

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +25,7 @@ FOLDER = Path(__file__).parent.parent / "examples"
 ELSEWHERE = {
     "demo": "has tests of its own",
     "web_stream": "is a server: below",
+    "web_requests": "too",
     "test_with_pytest": "pytest runs it: below",
 }
 SMALL = {"BATCHES": "2", "EPOCHS": "3", "OPENBLAS_NUM_THREADS": "1"}
@@ -243,9 +246,9 @@ def test_augmentation_helps_what_is_moved_about():
 
 
 @contextmanager
-def server(**sizes):
-    """The web example on a free port; yields its process and its address."""
-    process = start("web_stream", PORT="0", **sizes)
+def server(example="web_stream", **sizes):
+    """A web example on a free port; yields its process and its address."""
+    process = start(example, PORT="0", **sizes)
     try:
         for line in process.stderr:
             if found := re.search(r"running on (http://127.0.0.1:\d+)", line):
@@ -322,3 +325,27 @@ def test_web_stream_waits_for_a_slow_client():
         # It stays connected while the server is told to stop, which it does all the same.
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=5)
+
+
+def test_web_requests():
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    with (
+        server("web_requests", WAITING="1") as (_, address),
+        httpx.Client(base_url=address) as client,
+    ):
+        answers = [client.post(f"/?index={index}", content=jpeg) for index in (3, 4, 3)]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        first, second, again = (answer.content for answer in answers)
+        assert first == again != second
+        assert cv2.imdecode(np.frombuffer(first, np.uint8), 1).shape == image.shape
+        assert client.post("/", content=b"no picture").status_code == 400
+        with ThreadPoolExecutor(16) as threads:
+            calls = threads.map(lambda _: client.post("/", content=jpeg), range(200))
+            codes = Counter(call.status_code for call in calls)
+        assert codes[200] > 0
+        assert codes[200] + codes[503] == 200
+        status = client.get("/status").json()
+        assert status["refused"] == codes[503]
+        assert (status["waiting"], status["running"], status["abandoned"]) == (0, 0, 0)
+        assert status["failures"] == 1

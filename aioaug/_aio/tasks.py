@@ -106,6 +106,33 @@ def deputy(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         raise
 
 
+class Visitors:
+    """Tasks that are in the middle of using something, which waits for them before it ends."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any] | None, int] = {}
+        self._one_left = asyncio.Event()
+
+    def enter(self) -> asyncio.Task[Any] | None:
+        """Count in the task that runs now; `leave` has to follow."""
+        task = acting()
+        self._tasks[task] = self._tasks.get(task, 0) + 1
+        return task
+
+    def leave(self, task: asyncio.Task[Any] | None) -> None:
+        """This task has come to the end."""
+        self._tasks[task] -= 1
+        if not self._tasks[task]:
+            del self._tasks[task]
+            self._one_left.set()
+
+    async def gone(self, *, but: asyncio.Task[Any] | None) -> None:
+        """Wait until all have left, except the one that waits here itself."""
+        while any(task is not but for task in self._tasks):
+            self._one_left.clear()
+            await self._one_left.wait()
+
+
 async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
     """Run `work` to its end even if the caller is cancelled meanwhile, then let that through.
 

@@ -79,11 +79,14 @@ def keep_arrived(fd: int) -> None:
 
 
 def take_arrived(wanted: tuple[int, int]) -> int | None:
-    """A descriptor of this file, if one has arrived; the caller closes it."""
+    """A descriptor of this file, if one has arrived; the caller closes it.
+
+    On macOS all files of POSIX shared memory look the same; what came first goes first.
+    """
     fds = _arrived.get(wanted)
     if not fds:
         return None
-    fd = fds.pop()
+    fd = fds.pop(0)
     if not fds:
         del _arrived[wanted]
     return fd

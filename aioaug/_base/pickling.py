@@ -29,19 +29,20 @@ def dumps(value: Any) -> bytes:
     return flatten(value, None)[0]
 
 
-def flatten(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
+def flatten(value: Any, small: int | None, room: int = 0) -> tuple[bytes, list[memoryview]]:
     """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied.
 
-    `None` pickles it whole.
+    `None` pickles it whole. Buffers stay in the pickle, too, while those of `small` bytes or more
+    have together less than `room` bytes.
     """
     buffers: list[memoryview] = []
     try:
-        data = pickle.dumps(value, protocol=5, buffer_callback=_collector(buffers, small))
+        data = pickle.dumps(value, protocol=5, buffer_callback=_collector(buffers, small, room))
     except Exception:
-        return _flatten_by_value(value, small)
+        return _flatten_by_value(value, small, room)
     # A text with this name in it goes by value as well, which does no harm.
     if not _is_importable(sys.modules.get("__main__")) and b"__main__" in data:
-        return _flatten_by_value(value, small)
+        return _flatten_by_value(value, small, room)
     return data, buffers
 
 
@@ -60,14 +61,18 @@ def main_program() -> dict[str, str]:
 
 
 def _collector(
-    buffers: list[memoryview], small: int | None
+    buffers: list[memoryview], small: int | None, room: int
 ) -> Callable[[pickle.PickleBuffer], bool] | None:
     if small is None:
         return None
 
     def keep_in_head(buffer: pickle.PickleBuffer) -> bool:
+        nonlocal room
         raw = buffer.raw()
         if raw.nbytes < small:
+            return True
+        room -= raw.nbytes
+        if room > 0:
             return True
         buffers.append(raw)
         return False
@@ -80,10 +85,10 @@ def _is_importable(main: ModuleType | None) -> bool:
     return bool(main_program())
 
 
-def _flatten_by_value(value: Any, small: int | None) -> tuple[bytes, list[memoryview]]:
+def _flatten_by_value(value: Any, small: int | None, room: int) -> tuple[bytes, list[memoryview]]:
     buffers: list[memoryview] = []
     file = io.BytesIO()
-    _pickler_class()(file, protocol=5, buffer_callback=_collector(buffers, small)).dump(value)
+    _pickler_class()(file, protocol=5, buffer_callback=_collector(buffers, small, room)).dump(value)
     return file.getvalue(), buffers
 
 

@@ -59,7 +59,10 @@ class Failure:
 class Skipped:
     """Stands where a batch failed and was left out."""
 
-    __slots__ = ()
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 Outcome = Success[T] | Failure

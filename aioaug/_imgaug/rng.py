@@ -144,6 +144,15 @@ def patch(random: Any) -> None:
     def __getstate__(self: Any) -> dict[str, Any]:
         return {**vars(self), "generator": self.generator}
 
+    seed = random.np.random.SeedSequence(1)  # any: the state is set at once
+
+    def copy_generator(generator: Any) -> Any:
+        # imgaug copies the state twice, and builds a seed for each generator.
+        bits = type(generator.bit_generator)(seed)
+        bits.state = generator.bit_generator.state
+        return random.np.random.Generator(bits)
+
+    random._copy_generator_np117 = copy_generator
     random.get_global_rng = get_global_rng
     random.RNG.generator = property(get_generator, set_generator)
     random.RNG.__getstate__ = __getstate__

@@ -12,9 +12,9 @@ from .._aio.tasks import acting, drop_tasks, forget_cancellation
 from .._base.results import BatchResult, Failure
 from ..engines.limits import MOST_PER_PULL
 from ..stats import Meter
+from .output_buffer import OutputBuffer
 from .sources import BatchSource
 from .state import DeliveryTracker
-from .window import Window
 
 Item = tuple[int, Any]  # index and batch
 Call = Callable[[Sequence[Item]], Awaitable[Sequence[BatchResult]]]
@@ -24,7 +24,7 @@ Deliver = Callable[[Sequence[int], Sequence[BatchResult]], None]
 class Feeder:
     """Numbers the batches of a source, gives chunks of them to `call`, and delivers the results.
 
-    `window` has permits for the batches that may exist from here to the consumer, who gives back
+    `buffer` has permits for the batches that may exist from here to the consumer, who gives back
     those that exist no more. This is the only gate for memory. `at_once` is
     the number of chunks given to `call` at once; while they are all under way, chunks that come
     after them become one, of no more than `together()` batches.
@@ -37,14 +37,14 @@ class Feeder:
         tracker: DeliveryTracker,
         meter: Meter,
         *,
-        window: Window,
+        buffer: OutputBuffer,
         at_once: int,
         chunksize: int = 1,
         together: Callable[[], int] = lambda: 1,
     ) -> None:
         self.tracker = tracker
         self.meter = meter
-        self.window = window.size
+        self.buffer_size = buffer.size
         self.changed: Callable[[], None] | None = None  # called when something running has ended
         self.error: BaseException | None = None  # what the source raised
         self.closing_error: BaseException | None = None  # what its own clean-up raised
@@ -54,7 +54,7 @@ class Feeder:
         self._chunksize = chunksize
         self._slots = at_once
         self._together = together
-        self._permits = window
+        self._permits = buffer
         self._granted = 0  # permits of batches that the source may fetch, and has not returned
         self._chunk: list[tuple[int, Item]] = []  # pulled, with positions, and not under way yet
         self._short = False  # the chunk will not get any longer for now

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .._base.arguments import seconds_or_none, whole
 from ..engines import Engine, EngineFactory, State
+from ..engines.limits import CUTS_PER_WORKER
 
 Handler = Callable[[int, Any, BaseException], Any]
 OnError = Literal["raise", "skip"] | Handler
@@ -28,6 +30,7 @@ class PoolOptions:
     retries: int
     timeout: float | None
     on_error: OnError
+    max_waiting: int | None
     engine: EngineFactory
     engine_options: Mapping[str, Any]
 
@@ -43,10 +46,30 @@ class PoolOptions:
         """An engine whose workers hold `state`."""
         return self.engine(state, workers=self.workers, max_tasks=self.max_tasks, **self._asked())
 
+    def checked_timeout(self, timeout: float | None) -> float | None:
+        """The `timeout` of one batch; `ValueError` if the engine cannot keep to one."""
+        if timeout is not None and "start_limit" not in getattr(
+            self.engine, "options", ("start_limit",)
+        ):
+            raise ValueError("timeout: only for workers that are processes")
+        return seconds_or_none("timeout", timeout)
+
     def _asked(self) -> dict[str, Any]:
         limit = None if self.timeout is None else self.timeout + _START_SECONDS
         options = {**self.engine_options, "start_limit": limit}
         return {name: value for name, value in options.items() if value is not None}
+
+
+def check_list(batches: object, chunksize: int | None, workers: int) -> int:
+    """Return `chunksize`, or what it is for this list by default; raise `TypeError` for no list."""
+    if not isinstance(batches, list):
+        raise TypeError(
+            f"batches must be a list, got {type(batches).__name__}; "
+            "imap_batches takes generators and other iterables"
+        )
+    if chunksize is None:
+        return max(1, -(-len(batches) // (CUTS_PER_WORKER * workers)))
+    return whole("chunksize", chunksize, low=1)
 
 
 def check_on_error(on_error: OnError) -> OnError:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from .._aio.loops import LoopOwner
 from .._aio.tasks import (
+    Visitors,
     acting,
     deputy,
     drop_tasks,
@@ -24,6 +25,8 @@ from ..engines import Engine
 from ..errors import ClosedError
 from .sources import PATIENCE
 from .stream_core import StreamCore
+
+T = TypeVar("T")
 
 
 class PoolPhase(Enum):
@@ -39,11 +42,12 @@ class PoolLife:
     """An engine and the streams that run on it, ended together.
 
     `streams` end when the pool is closed; `lists` are waited for, `futures` being the tasks that
-    wait for some of them. All live on one event loop; when that is closed and the pool is used on
-    another one, it goes on there with a new engine from `make_engine`. What it refers to does not
-    refer to it, but streams and the pool do. When they have all been dropped while it was open, it
-    has the engine ended and warns, under the `name` of the pool's class; `None` is for a pool of
-    something that warns itself.
+    wait for some of them, and so are `visitors`, the tasks that wait for single batches. All live
+    on one event loop; when that is closed and the pool is used on another one, it goes on there
+    with a new engine from `make_engine`. What it refers to does not refer to it, but streams and
+    the pool do. When they have all been dropped while it was open, it has the engine ended and
+    warns, under the `name` of the pool's class; `None` is for a pool of something that warns
+    itself.
     """
 
     def __init__(self, name: str, make_engine: Callable[[], Engine]) -> None:
@@ -54,6 +58,9 @@ class PoolLife:
         self.streams: weakref.WeakSet[StreamCore] = weakref.WeakSet()
         self.lists: weakref.WeakSet[StreamCore] = weakref.WeakSet()
         self.futures: set[asyncio.Task[list[Any]]] = set()
+        self.visitors = Visitors()
+        # Each with the visitor that it works for.
+        self._helpers: dict[asyncio.Task[Any], asyncio.Task[Any] | None] = {}
         self._make_engine = make_engine
         self._home = LoopOwner(name)
         self._ending: asyncio.Task[None] | None = None
@@ -78,6 +85,14 @@ class PoolLife:
             self.stop()
         elif self.phase is PoolPhase.OPEN:
             self.phase = PoolPhase.NEW
+
+    def helper(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that works for visitors; it is cancelled when the pool is terminated."""
+        # Not a deputy: what the engine starts in its context would keep the visitor's results.
+        task = asyncio.get_running_loop().create_task(work)
+        self._helpers[task] = acting()
+        task.add_done_callback(self._helpers.pop)
+        return task
 
     async def start(self) -> None:
         """Have the engine there. Idempotent; what has work for it looks at `started` first.
@@ -120,6 +135,7 @@ class PoolLife:
         ]
         try:
             await together(map(deputy, ends))
+            await self.visitors.gone(but=me if me is None else self._helpers.get(me, me))
             await self.engine.aclose()
         except BaseException:
             await self.terminate()
@@ -161,14 +177,18 @@ class PoolLife:
     def _abandon(self) -> list[Callable[[], object]]:
         """Drop what a closed loop left of streams. Returns what is left to do in a thread."""
         left = [end for stream in self._all_streams() for end in stream.abandon()]
-        futures, self.futures = self.futures, set()
-        return [partial(drop_tasks, (*futures, self._ending)), *left, self.engine.abandon]
+        tasks = (*self.futures, *self._helpers, self._ending)
+        self.futures, self._helpers, self.visitors = set(), {}, Visitors()
+        return [partial(drop_tasks, tasks), *left, self.engine.abandon]
 
     def _stop_all(self, error: Exception | None = None) -> None:
         self.phase = PoolPhase.CLOSING
         if error is None:
             for future in tuple(self.futures):
                 future.cancel()
+            for helper in self._helpers:
+                if helper is not acting():
+                    helper.cancel()
         for stream in self._all_streams():
             stream.stop(error or ClosedError("the pool was terminated"))
 

@@ -1,4 +1,7 @@
-"""Results that are there and not asked for yet, in the order in which they are handed out."""
+"""Results that are there and not asked for yet, in the order in which they are handed out.
+
+It has no bound of its own: `output_buffer` has.
+"""
 
 from __future__ import annotations
 

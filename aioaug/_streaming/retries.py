@@ -9,6 +9,7 @@ from typing import Any
 
 from .._base.results import BatchResult, Failure, Skipped
 from .._worker.augmentation import Item, augment_chunk
+from ..engines.scheduler import Caller
 from ..errors import BatchTimeout, ClosedError, TransportError, WorkerDied
 from .options import PoolOptions
 from .pool_life import PoolLife
@@ -23,6 +24,10 @@ class RetryingCaller:
     `retries` more times; it keeps its index, so the output is the same. What becomes of batches
     that failed is for `on_error` to say. If the engine cannot be started, that is no batch's fault,
     and the call raises it. `look` is called with each batch before it is sent.
+
+    Calls stand in the engine's line one at a time, as those of one caller, if `in_line` is one.
+    `ahead` is for `Engine.submit`: more than 1 where a batch may wait for a slow one while another
+    worker is idle.
     """
 
     def __init__(
@@ -30,21 +35,24 @@ class RetryingCaller:
         life: PoolLife,
         options: PoolOptions,
         *,
-        ordered: bool,
+        ahead: int,
+        in_line: Caller | None,
         look: Callable[[Any], None] | None = None,
     ) -> None:
         self._life = life
         self._look = look
         self._options = options
-        self._ordered = ordered
+        self._ahead = ahead
+        self._in_line = in_line
 
     def together(self) -> int:
         """How many batches it pays to send as one chunk, as they are now."""
         return self._life.engine.small_calls.batches_together(
-            ordered=self._ordered, limited=self._options.timeout is not None
+            ordered=self._ahead > 1, limited=self._options.timeout is not None
         )
 
     async def __call__(self, chunk: Sequence[Item]) -> Sequence[BatchResult]:
+        """What becomes of each batch of a chunk."""
         if not self._life.started:
             await self._life.start()
         if self._look is not None:
@@ -53,19 +61,32 @@ class RetryingCaller:
         results: Sequence[BatchResult] = ()
         if len(chunk) > 1:
             with suppress(WorkerDied, BatchTimeout, TransportError):
-                results = await self._submit(chunk)
+                results = await self.submit(chunk)
         if not results:
-            results = [await self._alone(item) for item in chunk]
+            results = [await self.alone(item) for item in chunk]
         return [
-            await self._resolve(item, result) if isinstance(result, Failure) else result
+            await self.resolve(item, result) if isinstance(result, Failure) else result
             for item, result in zip(chunk, results, strict=True)
         ]
 
-    async def _alone(self, item: Item) -> BatchResult:
+    async def alone(
+        self,
+        item: Item,
+        *,
+        first: Awaitable[Sequence[BatchResult]] | None = None,
+        limit: float | None = None,
+        begun: Callable[[], object] | None = None,
+    ) -> BatchResult:
+        """What an augmenter makes of a batch, or why that failed; tried as often as it may be.
+
+        `first` is the first try, if that is made otherwise; it brings nothing if it does not count.
+        """
         tries_left = self._options.retries
         while True:
+            attempt = first or self.submit([item], limit=limit, begun=begun)
+            first = None
             try:
-                (result,) = await self._submit([item])
+                results = await attempt
             except (WorkerDied, BatchTimeout) as error:
                 if tries_left:
                     tries_left -= 1
@@ -76,15 +97,31 @@ class RetryingCaller:
                 return Failure(BatchTimeout(error.seconds, doing, item[0]))
             except TransportError as error:
                 return Failure(error)
-            return result
+            if results:
+                return results[0]
 
-    def _submit(self, chunk: Sequence[Item]) -> Awaitable[list[BatchResult]]:
-        timeout = self._options.timeout
-        limit = None if timeout is None else timeout * len(chunk)
-        # Out of order, no batch should wait for a slow one while another worker is idle.
-        return self._life.engine.submit(augment_chunk, chunk, ahead=self._ordered, limit=limit)
+    def submit(
+        self,
+        chunk: Sequence[Item],
+        *,
+        limit: float | None = None,
+        begun: Callable[[], object] | None = None,
+        late: bool = False,
+    ) -> Awaitable[list[BatchResult]]:
+        """Have a worker augment a chunk; what else there is, is for `Engine.submit`."""
+        if limit is None and self._options.timeout is not None:
+            limit = self._options.timeout * len(chunk)
+        return self._life.engine.submit(
+            augment_chunk,
+            chunk,
+            ahead=self._ahead,
+            limit=limit,
+            caller=self._in_line,
+            begun=begun,
+            late=late,
+        )
 
-    async def _resolve(self, item: Item, failure: Failure) -> BatchResult:
+    async def resolve(self, item: Item, failure: Failure) -> BatchResult:
         """Decide about a failure, and count it."""
         index, batch = item
         failure.error.add_note(f"while augmenting batch {index}")
@@ -95,11 +132,11 @@ class RetryingCaller:
         if on_error == "raise":
             return failure
         if on_error == "skip":
-            return Skipped()
+            return Skipped(failure.error)
         try:
             replacement: Any = on_error(index, batch, failure.error)
             if inspect.isawaitable(replacement):
                 replacement = await replacement
         except Exception as error:
             return Failure(error)
-        return Skipped() if replacement is None else replacement
+        return Skipped(failure.error) if replacement is None else replacement

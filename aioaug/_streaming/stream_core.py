@@ -43,7 +43,7 @@ class StreamCore:
         self, feeder: Feeder, *, ordered: bool, begin: Callable[[], None] = lambda: None
     ) -> None:
         self.tracker = feeder.tracker
-        self.window = feeder.window
+        self.buffer_size = feeder.buffer_size
         self.home = LoopOwner("BatchStream")
         self.phase = StreamPhase.NEW
         self.ended = asyncio.Event()

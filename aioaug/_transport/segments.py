@@ -1,15 +1,18 @@
 """Segments of memory that two processes share, and how arrays are laid into them.
 
 Pickle protocol 5 can leave contiguous buffers out of a pickle. Large ones are copied into a
-segment; the rest of the pickle, the head, is small and travels by socket. A segment is anonymous
-memory of the parent (`memfd_create`) whose descriptor is sent to workers: it has no name that could
-be left behind, and the size of /dev/shm does not limit it.
+segment; the rest of the pickle, the head, is small and travels by socket. A segment is memory of
+the parent whose descriptor is sent to workers. With `memfd_create` it has no name that could be
+left behind, and the size of /dev/shm does not limit it. Systems without that, such as macOS, have
+POSIX shared memory, whose name is removed as soon as it is open.
 """
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     Memory = NDArray[np.uint8]
 
 Span = tuple[int, int]  # offset and length in bytes
+# If this variable of the environment is set, segments are made as where there is no
+# `memfd_create`: so that tests can do it everywhere.
+POSIX = "AIOAUG_POSIX_MEMORY"
 # Where buffers start: a cache line, and enough for any SIMD load.
 _ALIGNMENT = 64
 
@@ -67,13 +73,12 @@ class Segment:
     @classmethod
     def create(cls, number: int, size: int) -> Segment:
         """New memory of `size` bytes; `OSError` where there is none, or no such thing."""
-        if not hasattr(os, "memfd_create"):
-            raise OSError("this system has no memfd_create")
-        fd = above_standard(os.memfd_create("aioaug", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        has_memfd = hasattr(os, "memfd_create") and POSIX not in os.environ
+        fd = above_standard(_anonymous() if has_memfd else _unlinked())
         try:
-            # Without this, a process is killed that writes to a page which the system cannot give.
-            os.posix_fallocate(fd, 0, size)
-            _seal(fd)
+            _allocate(fd, size)
+            if has_memfd:
+                _seal(fd)
             return cls(number, fd, size)
         except BaseException:
             os.close(fd)
@@ -165,6 +170,34 @@ def _offset(array: Memory, base: int, size: int) -> int | None:
 
 def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _anonymous() -> int:
+    return os.memfd_create("aioaug", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _unlinked() -> int:
+    """POSIX shared memory that has lost its name already: a descriptor is all that workers need."""
+    try:
+        posix = importlib.import_module("_posixshmem")  # of CPython; it has no type hints
+    except ImportError:
+        raise OSError("this system has no shared memory") from None
+    name = f"/aioaug-{secrets.token_hex(8)}"  # macOS takes up to 31 characters
+    fd: int = posix.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    try:
+        posix.shm_unlink(name)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _allocate(fd: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        # Without this, a process is killed that writes to a page which the system cannot give.
+        os.posix_fallocate(fd, 0, size)
+    else:
+        os.ftruncate(fd, size)
 
 
 def _seal(fd: int) -> None:

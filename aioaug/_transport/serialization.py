@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 _SMALL = 4096
 
 
-def flatten(value: Any, small: int = _SMALL) -> tuple[bytes, list[memoryview]]:
-    """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied."""
+def flatten(value: Any, room: int = 0) -> tuple[bytes, list[memoryview]]:
+    """Pickle `value` but for its large buffers, returned beside it, uncopied.
+
+    They stay in the pickle while all of them together have less than `room` bytes.
+    """
     try:
-        return pickling.flatten(value, small)
+        return pickling.flatten(value, _SMALL, room)
     except BaseException as error:
         raise _refusal("pickled", error, unpicklable.describe(value)) from error
 

@@ -12,6 +12,7 @@ from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
 from ..augmenters.kinds import adapted, is_imgaug
+from ..fast.trees import rewrite
 
 Item = tuple[int, Any]
 
@@ -19,6 +20,7 @@ Item = tuple[int, Any]
 class Augmentation(Portable):
     """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
 
+    What is unpickled or cloned has faster forms of imgaug's augmenters, see `aioaug.fast`.
     An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
     a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
     `numpy.random` and OpenCV's generator seeded.
@@ -44,6 +46,7 @@ class Augmentation(Portable):
         vars(self).update(state)
         if self._is_imgaug:
             self.localize(self.augmenter)
+            rewrite(self.augmenter)
 
     def __call__(self, index: int, batch: Any) -> Any:
         """Augment the batch with this index; the one passed in stays as it is."""
@@ -69,7 +72,7 @@ class Augmentation(Portable):
             seed_generators(seeds)
         with self.private_rng(seeds.library):
             seed_augmenter(self.augmenter, seeds.augmenter)
-            return batch_forms.augment(batch, self.augmenter.augment_batch_)
+            return batch_forms.augment_with(self.augmenter, batch)
 
     def _run_with_rng(self, batch: Any, seeds: Seeds) -> Any:
         import numpy as np

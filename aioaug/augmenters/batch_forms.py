@@ -101,6 +101,17 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     return _augmented_columns({column: batch}, augmented)[column]
 
 
+def augment_with(augmenter: Any, batch: Any) -> Any:
+    """Run an imgaug augmenter over a batch of any form, which stays as it is."""
+    if not _is_normal(batch):
+        return augment(batch, augmenter.augment_batch_)
+    # All other columns, empty here, would be converted too, which takes longer than a small batch.
+    from imgaug.augmentables.batches import _BatchInAugmentation
+    from imgaug.augmentables.utils import copy_augmentables
+
+    return augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(batch))).images
+
+
 def pass_through(batch: Any) -> None:
     """Have all columns of one of imgaug's batches come out as they went in."""
     for name in [name for name in vars(batch) if name.endswith("_unaug")]:
@@ -163,6 +174,61 @@ def _registered_form(value: Any) -> RegisteredForm | None:
     if not _registered:
         return None
     return next((_registered[base] for base in type(value).__mro__ if base in _registered), None)
+
+
+def of_image(image: Any, annotations: dict[str, Any]) -> Any:
+    """A batch of what imgaug's `augmenter(image=..., ...)` takes.
+
+    Raises `TypeError` or `ValueError` for an array that is no image, and for other annotations.
+    """
+    import numpy as np
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"image must be an array, got {type(image).__name__}")
+    if image.ndim not in (2, 3):
+        raise ValueError(f"image must be (H,W) or (H,W,C), got shape {image.shape}")
+    names = tuple(compound.COLUMNS.values())
+    strange = [name for name in annotations if name not in names]
+    if strange:
+        raise TypeError(f"{', '.join(strange)}: annotations are {', '.join(names)}")
+    return UnnormalizedBatch(images=[image], **annotations) if annotations else [image]
+
+
+def image_of(result: Any, annotations: dict[str, Any]) -> Any:
+    """What imgaug returns in the place of this augmented batch."""
+    if not annotations:
+        return result[0]
+    return (result.images_aug[0], *(getattr(result, f"{name}_aug") for name in annotations))
+
+
+def known_bytes(batch: Any) -> int | None:
+    """How many bytes a batch of arrays or of bytes has; `None` if that is not seen at a glance."""
+    import numpy as np
+
+    if isinstance(batch, np.ndarray):
+        return int(batch.nbytes)
+    if isinstance(batch, bytes):
+        return len(batch)
+    if isinstance(batch, list) and all(type(image) is np.ndarray for image in batch):
+        return sum(int(image.nbytes) for image in batch)
+    return None
+
+
+def _is_normal(batch: Any) -> bool:
+    """Whether a batch is images in the very form in which augmenters hand them on."""
+    import numpy as np
+
+    if _registered_form(batch) is not None:
+        return False
+    if type(batch) is np.ndarray:
+        return batch.ndim == 4 and batch.dtype.isnative
+    return (
+        type(batch) is list
+        and bool(batch)
+        and all(type(each) is np.ndarray and each.ndim == 3 for each in batch)
+        and all(each.dtype.isnative for each in batch)
+    )
 
 
 def _knows_how(value: Any) -> bool:

@@ -10,10 +10,12 @@ while is busy for all of them. From the ground up:
     memory      how much memory a family of processes holds
     lag         how late an event loop is
     ways        how each library is used
+    requests    how each library is asked for single batches, and one round of that
     trial       one round of one library, as a program
     figures     medians, quartiles, ratios, targets
     measure     all rounds, interleaved
     tables      the figures as text and as Markdown
     charts      the figures as pictures
+    kernels     single augmenters in one thread, beside plain imgaug and Albumentations
     twins       the blocking classes, as a program of its own
 """

@@ -1,4 +1,4 @@
-"""The figures of a run as pictures: speed, loop lag, start and memory."""
+"""The figures of a run as pictures: speed, loop lag, start and memory, latency."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from .._base import atomic
 from .figures import TARGETS
 from .peers import OURS
 from .tables import number
+from .workloads import REQUESTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,7 @@ Bar = tuple[str, float, float, float]  # way, median, lower and upper quartile
 
 _OURS, _THEIRS, _INK, _FAINT = "#d1495b", "#8fa3b8", "#22303c", "#d9dfe5"
 _GREY = "#66727d"
+_LINES = ("#22303c", "#5b7c99", "#8fa3b8", "#c2a05b")
 _FAR = 20  # longest to shortest bar: from here on the scale is logarithmic
 _LAG = {"lag_p50_ms": "#b9c7d6", "lag_p99_ms": "#5b7c99", "lag_max_ms": "#22303c"}
 _LAG_LABELS = {"lag_p50_ms": "median", "lag_p99_ms": "99th percentile", "lag_max_ms": "maximum"}
@@ -33,6 +36,7 @@ def draw(document: Document, folder: Path) -> list[Path]:
         ("speed", speed(document)),
         ("lag", lag(document)),
         ("start-and-memory", start_and_memory(document)),
+        ("requests", requests(document)),
     ):
         if chart is not None:
             path = folder / f"performance-{name}.png"
@@ -44,7 +48,7 @@ def draw(document: Document, folder: Path) -> list[Path]:
 
 def speed(document: Document) -> Figure | None:
     """Batches a second of every way, a panel for each workload."""
-    names = [name for name in document["workloads"] if _bars(document, name, "batches_per_s")]
+    names = [name for name in _streams(document) if _bars(document, name, "batches_per_s")]
     if not names:
         return None
     most = max(len(document["workloads"][name]["ways"]) for name in names)
@@ -76,7 +80,7 @@ def _widen(axes: Axes, document: Document, name: str) -> None:
 
 def start_and_memory(document: Document) -> Figure | None:
     """The time to the first batch and the memory, of the first workload."""
-    name = next(iter(document["workloads"]), None)
+    name = next(iter(_streams(document)), None)
     if name is None or not _bars(document, name, "first_s"):
         return None
     ways = len(document["workloads"][name]["ways"])
@@ -94,7 +98,7 @@ def start_and_memory(document: Document) -> Figure | None:
 def lag(document: Document) -> Figure | None:
     """How late the event loop was with the largest batches, and what is aimed at."""
     name = max(
-        document["workloads"],
+        _streams(document),
         key=lambda name: document["workloads"][name]["megabytes"],
         default=None,
     )
@@ -122,6 +126,47 @@ def lag(document: Document) -> Figure | None:
     about = f"How late a 1 ms timer of the event loop is, {_short(document, name)}"
     _headline(figure, document, about)
     return figure
+
+
+def requests(document: Document) -> Figure | None:
+    """How long a request takes with so many tasks that ask, a panel for each size of batch."""
+    names = [name for name in document["workloads"] if name in REQUESTS]
+    shapes = {REQUESTS[name].shape: "x".join(map(str, REQUESTS[name].shape)) for name in names}
+    if not names:
+        return None
+    figure = _figure(3.9 * len(shapes) + 1.6, 3.6)
+    panels = figure.subplots(1, len(shapes), squeeze=False).flatten()
+    for panel, (shape, title) in zip(panels, shapes.items(), strict=True):
+        of_shape = [name for name in names if REQUESTS[name].shape == shape]
+        ways = {way for name in of_shape for way in document["workloads"][name]["ways"]}
+        for place, way in enumerate(sorted(ways, key=lambda way: (way != OURS, way))):
+            found = [
+                (REQUESTS[name].tasks, document["workloads"][name]["ways"][way]["latency_p50_ms"])
+                for name in of_shape
+            ]
+            points = [(tasks, latency["median"]) for tasks, latency in found if latency]
+            panel.plot(*zip(*points, strict=True) if points else ((), ()), marker="o", ms=4,
+                       color=_OURS if way == OURS else _LINES[(place - 1) % len(_LINES)],
+                       lw=2.2 if way == OURS else 1.4,
+                       label=document["peers"][way]["title"])  # fmt: skip
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_xticks([1, 10, 100], ["1", "10", "100"])
+        panel.set_xticks([], minor=True)
+        panel.yaxis.set_minor_formatter(LogFormatter())  # else as powers of ten
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g} ms")
+        panel.set_title(title, loc="left", fontsize=9, color=_INK)
+        panel.set_xlabel("tasks that ask", fontsize=8, color=_GREY)
+        panel.grid(color=_FAINT, linewidth=0.7)
+        panel.tick_params(labelsize=8, labelcolor=_INK)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+    _headline(figure, document, "How long half of the requests take at most (lower is better)")
+    return figure
+
+
+def _streams(document: Document) -> list[str]:
+    return [name for name in document["workloads"] if name not in REQUESTS]
 
 
 def _limits(axes: Axes, name: str) -> None:

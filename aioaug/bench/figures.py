@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .peers import OURS, PEERS, POOL, SERIAL, TORCH
+from .peers import EXECUTOR, OURS, PEERS, POOL, SERIAL, TORCH
 
 Round = Mapping[str, Any]  # what a trial tells, or {"error": "..."}
 Spread = dict[str, float]
@@ -47,6 +47,8 @@ def summary(rounds: Sequence[Round], ours: Sequence[Round]) -> dict[str, Any]:
         "first_s": spread(column("first_s")),
         "peak_mib": spread(column("peak_mib")),
         "memory": next((each["memory"] for each in good if each.get("memory")), None),
+        "latency_p50_ms": spread(column("latency_p50_ms")),
+        "latency_p99_ms": spread(column("latency_p99_ms")),
         "lag_p50_ms": spread(column("lag_p50_ms")),
         "lag_p99_ms": spread(column("lag_p99_ms")),
         "lag_max_ms": spread(column("lag_max_ms")),
@@ -108,6 +110,18 @@ TARGETS = (
     Target("tiny-16", "speedup", 1, POOL),
     Target("large", "lag_p99_ms", 5),
     Target("large", "lag_max_ms", 20),
+    *(Target(f"buffer-{window}", "speedup", 1.5, POOL) for window in (4, 8)),
+    *(Target(f"buffer-{window}", "speedup", 2, POOL) for window in (16, 64)),
+    Target("requests-tiny-1", "speedup", 1.8, EXECUTOR),
+    Target("requests-tiny-10", "speedup", 1.3, EXECUTOR),
+    Target("requests-tiny-100", "speedup", 1.3, EXECUTOR),
+    Target("requests-usual-1", "speedup", 2, EXECUTOR),
+    Target("requests-usual-10", "speedup", 2, EXECUTOR),
+    Target("requests-usual-100", "speedup", 2, EXECUTOR),
+    Target("requests-full-hd-1", "speedup", 12, EXECUTOR),
+    Target("requests-full-hd-10", "speedup", 12, EXECUTOR),
+    Target("requests-full-hd-100", "speedup", 12, EXECUTOR),
+    Target("requests-full-hd-10", "lag_p99_ms", 5),
 )
 
 

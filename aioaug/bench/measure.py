@@ -46,7 +46,7 @@ class BenchSettings:
         return [
             TrialSpec(peer, workload, self.workers, self.seconds, self.batches)
             for peer in self.peers
-            if PEERS[peer].runs(WORKLOADS[workload])
+            if PEERS[peer].takes(WORKLOADS[workload])
         ]
 
     @property

@@ -10,13 +10,24 @@ from .workloads import ALBUMENTATIONS, IMGAUG, Workload
 
 OURS = "aioaug"
 SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
+EXECUTOR = "executor"
 _EVERY = (IMGAUG, ALBUMENTATIONS)
-PREINSTALLED = (OURS, SERIAL, "serial-threads", POOL)  # aioaug needs no more than these
+PREINSTALLED = (
+    OURS,
+    SERIAL,
+    "serial-threads",
+    POOL,
+    EXECUTOR,
+    "to-thread",
+)  # aioaug needs no more than these
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to augment: `module` is what it needs, in the distribution `package`."""
+    """One way to augment: `module` is what it needs, in the distribution `package`.
+
+    It is for `streams` of batches, or is asked for single ones by many tasks, or for both.
+    """
 
     name: str
     title: str
@@ -24,11 +35,9 @@ class Peer:
     package: str
     install: str = "pip install 'aioaug[bench]'"
     chunks: bool = True
+    streams: bool = True
+    requests: bool = False
     augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
-
-    def runs(self, what: Workload) -> bool:
-        """Whether the workload can be measured with it."""
-        return what.augmenter in self.augmenters and (self.chunks or what.chunksize == 1)
 
     @property
     def version(self) -> str | None:
@@ -40,11 +49,23 @@ class Peer:
         """Whether it is not there, and `install` would help."""
         return util.find_spec(self.package) is None
 
+    def takes(self, workload: Workload) -> bool:
+        """Whether it can be measured with this workload."""
+        if workload.augmenter not in self.augmenters:
+            return False
+        if workload.tasks:
+            return self.requests
+        return self.streams and (self.chunks or workload.chunksize == 1)
+
+
+def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
+    return Peer(name, title, module, package, streams=False, requests=True)
+
 
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "aioaug", "aioaug", "aioaug", augmenters=_EVERY),
+        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True, augmenters=_EVERY),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
         Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
@@ -58,7 +79,15 @@ PEERS = {
             augmenters=_EVERY,
         ),
         Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
+        Peer("spdl-subprocess", "SPDL, subprocess", "spdl.pipeline", "spdl", chunks=False),
+        Peer("spdl-shared", "SPDL, shared memory", "spdl.pipeline", "spdl", chunks=False),
         Peer("grain", "Grain", "grain", "grain", chunks=False),
         Peer("joblib", "joblib, loky", "joblib", "joblib"),
+        _for_requests(EXECUTOR, "ProcessPoolExecutor", "concurrent.futures", "imgaug"),
+        _for_requests("to-thread", "asyncio.to_thread", "asyncio", "imgaug"),
+        _for_requests("anyio", "anyio.to_process", "anyio.to_process", "anyio"),
+        _for_requests(
+            "aiomultiprocess", "aiomultiprocess.Pool", "aiomultiprocess", "aiomultiprocess"
+        ),
     )
 }

@@ -21,6 +21,7 @@ from .._base.optional import need
 from . import memory
 from .lag import Ticker
 from .peers import OURS, PEERS
+from .requests import measure_requests
 from .trial_spec import TrialSpec
 from .ways import WAYS
 from .workloads import WorkloadSource, augmenter, touch
@@ -55,7 +56,12 @@ def main() -> None:
     source = WorkloadSource(job.what)
     augmenter(job.workload)
     need(PEERS[job.way].module, extra="bench")
-    figures = run(_asynchronous(job, source)) if job.way == OURS else _synchronous(job, source)
+    if job.what.tasks:
+        figures = run(measure_requests(job))
+    elif job.way == OURS:
+        figures = run(_asynchronous(job, source))
+    else:
+        figures = _synchronous(job, source)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -30,6 +30,8 @@ class TrialSpec:
 
         Two calls a worker and as many finished ones, or what makes up a megabyte.
         """
+        if self.what.window:
+            return self.what.window
         return max(4 * self.workers * self.what.chunksize, int(1 / self.what.megabytes))
 
     def dumps(self) -> str:

@@ -100,6 +100,37 @@ def spdl(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
+def spdl_subprocess(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
+    """A pipeline whose threads make the batches themselves, all in one process of its own."""
+    yield iter(_spdl_elsewhere(job))
+
+
+@contextmanager
+def spdl_shared(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
+    """The same, and results come in shared memory, which SPDL 0.5 has."""
+    pipeline = need("spdl.pipeline", extra="bench")
+    most = int(job.what.megabytes * 1e6) + (1 << 16)
+    yield iter(_spdl_elsewhere(job, arena=pipeline.SharedMemorySegmentPool(most, job.lookahead)))
+
+
+def _spdl_elsewhere(job: TrialSpec, **options: Any) -> Any:
+    pipeline = need("spdl.pipeline", extra="bench")
+    source = range(len(AugmentedDataset(job.workload)))
+    stage = (
+        pipeline.PipelineBuilder()
+        .add_source(source)
+        .pipe(Make(job.workload), concurrency=job.workers, output_order="input")
+    )
+    return pipeline.run_pipeline_in_subprocess(
+        stage.add_sink(max(1, job.lookahead // 2)).get_config(),
+        num_threads=job.workers,
+        buffer_size=max(1, job.lookahead // 2),
+        initializer=one_native_thread,
+        **options,
+    )
+
+
+@contextmanager
 def grain(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """`mp_prefetch`: the workers make the batches themselves, nothing is sent to them."""
     lib = need("grain", extra="bench")
@@ -139,6 +170,8 @@ WAYS: dict[str, Way] = {
     "imgaug": imgaug_pool,
     "torch": torch,
     "spdl": spdl,
+    "spdl-subprocess": spdl_subprocess,
+    "spdl-shared": spdl_shared,
     "grain": grain,
     "joblib": joblib,
 }

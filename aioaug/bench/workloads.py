@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,16 +23,24 @@ IMGAUG, ALBUMENTATIONS = "imgaug", "albumentations"  # libraries whose augmenter
 _POOL_BYTES = 96 << 20
 _FEWEST, _MOST = 4, 64
 
+_in_this_thread = threading.local()  # augmenters are not thread-safe
+
 
 @dataclass(frozen=True)
 class Workload:
-    """One kind of batch and what is done to it."""
+    """One kind of batch and what is done to it.
+
+    With `tasks`, so many tasks ask for one batch after the other; without, batches stream. Then
+    `window` is the number of batches that may exist at once, if it is not the usual one.
+    """
 
     name: str
     shape: tuple[int, int, int, int]
     make: Callable[[], Any]
     about: str
     chunksize: int = 1
+    tasks: int = 0
+    window: int = 0
     augmenter: str = IMGAUG  # the library of which `make` makes one
 
     @property
@@ -44,7 +53,10 @@ class Workload:
     def title(self) -> str:
         """Name, shape and augmenter in a line."""
         chunks = f", {self.chunksize} batches a call" if self.chunksize > 1 else ""
-        return f"{self.name}: {'x'.join(map(str, self.shape))} uint8{chunks}, {self.about}"
+        tasks = f", {self.tasks} task{'s' * (self.tasks > 1)}" if self.tasks else ""
+        window = f", {self.window} of them at once" if self.window else ""
+        shape = "x".join(map(str, self.shape))
+        return f"{self.name}: {shape} uint8{chunks}{tasks}{window}, {self.about}"
 
 
 def _identity() -> Any:
@@ -86,8 +98,9 @@ def _typical_albumentations() -> Any:
 
 _USUAL = (64, 224, 224, 3)
 _TINY = (1, 32, 32, 3)
+_ASKED_FOR = {"tiny": _TINY, "usual": (1, 224, 224, 3), "full-hd": (1, 1080, 1920, 3)}
 
-WORKLOADS = {
+STREAMS = {
     workload.name: workload
     for workload in (
         Workload("identity", _USUAL, _identity, "nothing done"),
@@ -97,21 +110,46 @@ WORKLOADS = {
         Workload("tiny", _TINY, _identity, "nothing done"),
         Workload("tiny-16", _TINY, _identity, "nothing done", chunksize=16),
         Workload("large", (256, 224, 224, 3), _identity, "nothing done"),
-        Workload(
-            "typical-albumentations",
-            _USUAL,
-            _typical_albumentations,
-            "flip, affine, brightness, noise of Albumentations",
-            augmenter=ALBUMENTATIONS,
-        ),
     )
 }
 
+BUFFERS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"buffer-{window}", _TINY, _identity, "nothing done", window=window)
+        for window in (4, 8, 16, 64)
+    )
+}
 
-@cache
+REQUESTS = {
+    workload.name: workload
+    for workload in (
+        Workload(f"requests-{size}-{tasks}", shape, _flip, "half of them flipped", tasks=tasks)
+        for size, shape in _ASKED_FOR.items()
+        for tasks in (1, 10, 100)
+    )
+}
+
+OF_ALBUMENTATIONS = {
+    "typical-albumentations": Workload(
+        "typical-albumentations",
+        _USUAL,
+        _typical_albumentations,
+        "flip, affine, brightness, noise of Albumentations",
+        augmenter=ALBUMENTATIONS,
+    )
+}
+
+GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
+WORKLOADS = STREAMS | BUFFERS | REQUESTS | OF_ALBUMENTATIONS
+
+
 def augmenter(name: str) -> Any:
-    """The augmenter of a workload; each process makes its own."""
-    return WORKLOADS[name].make()
+    """The augmenter of a workload; each thread of each process makes its own."""
+    own = vars(_in_this_thread)
+    if name not in own:
+        own[name] = WORKLOADS[name].make()
+    return own[name]
 
 
 @cache

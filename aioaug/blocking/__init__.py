@@ -81,6 +81,8 @@ class Pool(BlockingTwin, of=AsyncPool, end=AsyncPool.terminate):
                 train(batch)
     """
 
+    augment_batch = blocking(AsyncPool.augment_batch)
+    augment_image = blocking(AsyncPool.augment_image)
     map_batches = blocking(AsyncPool.map_batches)
     map_batches_async = relayed(AsyncPool.map_batches_async, AsyncResult)
     imap_batches = relayed(AsyncPool.imap_batches, Batches)

@@ -14,22 +14,22 @@ import click
 
 from .._base import atomic, system
 from .._base.optional import need
-from ..bench import tables
+from ..bench import kernels, tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
-from ..bench.workloads import ALBUMENTATIONS, IMGAUG, WORKLOADS
+from ..bench.workloads import ALBUMENTATIONS, GROUPS, IMGAUG, STREAMS, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
 
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_OF_IMGAUG = tuple(name for name, what in WORKLOADS.items() if what.augmenter == IMGAUG)
-_AUGMENTERS = (IMGAUG, ALBUMENTATIONS)
-_USUAL = BenchSettings(_OF_IMGAUG, tuple(PEERS))
+_USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
 
-_BEGIN, _END = "<!-- aioaug bench -->", "<!-- end -->"  # what --into renews is between them
+_KERNELS = "kernels"
+_MARK_OF_KERNELS = "<!-- aioaug bench kernels -->"
+_END = "<!-- end -->"  # what --into renews is between `_mark` and this
 
 
 def _split_peers(
@@ -43,11 +43,11 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice(_OF_IMGAUG))
+@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS, _KERNELS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
-@click.option("--augmenter", type=click.Choice(_AUGMENTERS), default=IMGAUG, show_default=True,
-              help="The library whose augmenters do the work.")  # fmt: skip
+@click.option("--augmenter", type=click.Choice((IMGAUG, ALBUMENTATIONS)), default=IMGAUG,
+              show_default=True, help="The library whose augmenters do the work.")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
 @click.option("--workers", type=POSITIVE, default=2, show_default=True, help="Of each way.")
 @click.option("--seconds", type=click.FloatRange(min=0.01), help="A round.  [default: 2]")
@@ -73,10 +73,23 @@ def bench(
     load: Path | None,
     quick: bool,
 ) -> int:
-    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or all of them.
+    """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or the usual ones.
+
+    "requests" stands for those where many tasks ask for one batch after the other, "buffers" for
+    streams with small buffers.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
+    The workload `kernels` is another thing: single augmenters in this process, in ms a picture,
+    with --rounds, --json, --markdown, --into and --quick.
     """
+    if workload == (_KERNELS,):
+        if peers or seconds or batches or plot or load:
+            raise click.UsageError(
+                "kernels goes with --rounds, --json, --markdown, --into, --quick"
+            )
+        return _measure_kernels(rounds or (1 if quick else 7), json_file, markdown, into, quick)
+    if _KERNELS in workload:
+        raise click.UsageError("kernels cannot be measured together with workloads")
     if load is not None:
         document = _read(load)
     else:
@@ -95,10 +108,16 @@ def bench(
     elif document["targets"]:
         tell(*tables.targets(document).split("\n"))
     if into is not None:
-        _write(into, _renewed(into, tables.whole(document, markdown=True)))
+        text = tables.whole(document, markdown=True)
+        _write(into, _renewed(into, _mark(document), text))
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
+
+
+def _named(workloads: Sequence[str]) -> tuple[str, ...]:
+    """The workloads, with the members of a group in its place."""
+    return tuple(name for given in workloads for name in GROUPS.get(given, (given,)))
 
 
 def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[str, Any]:
@@ -119,13 +138,31 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
 def _workloads(asked: Sequence[str], default: Sequence[str], library: str) -> Sequence[str]:
     """The workloads that were asked for, or the default ones, with augmenters of the library."""
     if library == IMGAUG:
-        return asked or default
+        return _named(asked) or default
     need(library, extra=library)
-    there = tuple(name for name in _OF_IMGAUG if f"{name}-{library}" in WORKLOADS)
+    there = tuple(name for name in STREAMS if f"{name}-{library}" in WORKLOADS)
     for name in asked:
         if name not in there:
             raise CommandError(f"{name} has no augmenter of {library}; {', '.join(there)} has one")
     return tuple(f"{name}-{library}" for name in asked or there)
+
+
+def _measure_kernels(
+    rounds: int, json_file: Path | None, markdown: bool, into: Path | None, quick: bool
+) -> int:
+    batch, side = (4, 64) if quick else (64, 224)
+    figures = {}
+    for name, found in kernels.measure_kernels(tuple(kernels.KERNELS), rounds, batch, side):
+        figures[name] = found
+        if json_file is not None:  # after each kernel: an interrupted run keeps its figures
+            document = kernels.as_document(figures, rounds, batch, side)
+            _write(json_file, json.dumps(document, indent=1) + "\n")
+        say(f"{name}: done")
+    tell(*kernels.as_table(figures, markdown).split("\n"))
+    if into is not None:
+        table = kernels.as_table(figures, markdown=True)
+        _write(into, _renewed(into, _MARK_OF_KERNELS, table))
+    return Exit.FINE
 
 
 def _installed(names: Sequence[str]) -> tuple[str, ...]:
@@ -173,16 +210,22 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _renewed(path: Path, text: str) -> str:
-    """The page with what stands between its marks replaced."""
+def _mark(document: dict[str, Any]) -> str:
+    """What stands in a page before the tables of such workloads."""
+    groups = [name for name in GROUPS if set(document["workloads"]) <= set(GROUPS[name])]
+    return f"<!-- aioaug bench{''.join(f' {name}' for name in groups[:1])} -->"
+
+
+def _renewed(path: Path, mark: str, text: str) -> str:
+    """The page with what stands behind this mark replaced."""
     try:
-        before, _, rest = path.read_text("utf-8").partition(_BEGIN)
+        before, _, rest = path.read_text("utf-8").partition(mark)
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read") from error
     _, end, after = rest.partition(_END)
     if not end:
-        raise CommandError(f"{path} has no {_BEGIN} ... {_END}")
-    return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
+        raise CommandError(f"{path} has no {mark} ... {_END}")
+    return f"{before}{mark}\n\n{text}\n\n{_END}{after}"
 
 
 def _write(path: Path, text: str) -> None:

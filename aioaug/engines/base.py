@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from .._aio.tasks import AsyncResource
 from ..stats import Meter
+from .scheduler import Caller
 from .small_calls import SmallCallPolicy
 
 
@@ -45,6 +46,16 @@ class Engine(AsyncResource, ABC):
         state.owns_interpreter = self.owns_interpreter
 
     @property
+    def idle(self) -> int:
+        """How many workers have nothing to do, and no call that waits for them."""
+        return 1
+
+    @property
+    def busy(self) -> int:
+        """How many workers have something to do."""
+        return 0
+
+    @property
     def started(self) -> bool:
         """Whether there are workers, or have been some."""
         return self._started
@@ -64,18 +75,25 @@ class Engine(AsyncResource, ABC):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
+        caller: Caller | None = None,
+        begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
         """Run `fn(state, *args)` on one worker and return what it returns.
 
-        Calls are begun in the order of submission. Cancelled while it waits, a call never runs;
-        cancelled while it runs, its result is dropped and its worker serves others as soon as it
-        is done. With `ahead`, a call may be given to a worker that is still busy, as far as
-        `small_calls` says; it then waits for that worker alone, and runs even if it is cancelled
-        meanwhile. With `limit`, a worker that takes more than so many seconds is killed, also if
-        nobody awaits the call any more; only engines whose workers are processes can do that, and
-        `ahead` then does nothing, since the time begins when the call is sent.
+        Calls are begun in the order of submission; those of one `caller` go one at a time where
+        others wait. Cancelled while it waits, a call never runs; cancelled while it runs, its
+        result is dropped and its worker serves others as soon as it is done. A call may be given
+        to a worker that is still busy, as the last of `ahead` calls, as far as `small_calls` says;
+        it then waits for that worker alone, and runs even if it is cancelled meanwhile.
+
+        `begun` is called when a worker is there. With `late`, the arguments are looked at only
+        after that: so they must be small, and may change while the call waits. With `limit`, a
+        worker that takes more than so many seconds is killed, also if nobody awaits the call any
+        more; only engines whose workers are processes can do that, and `ahead` then does nothing,
+        since the time begins when the call is sent.
 
         Raises what `fn` raises, `WorkerDied` if the worker vanished and `BatchTimeout` if it was
         killed (another one takes its place), `TransportError` if arguments or result cannot be

@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from .._base.results import attempt
 from ..errors import ClosedError
 from .base import Engine, State
+from .scheduler import Caller
 
 
 class InlineEngine(Engine):
@@ -35,14 +36,19 @@ class InlineEngine(Engine):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
+        caller: Caller | None = None,
+        begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
         await checkpoint()  # other tasks get their turn between two calls
         await self.start()
-        begun = perf_counter()
+        if begun is not None:
+            begun()
+        started = perf_counter()
         outcome = attempt(fn, self._own, *args)
-        self.meter.since(begun, "worker")
+        self.meter.since(started, "worker")
         return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:

@@ -16,7 +16,9 @@ AUTO_BUFFERED = 100
 AUTO_BYTES = 32 << 20
 # A list is cut into this many chunks per worker, as multiprocessing.Pool does.
 CUTS_PER_WORKER = 4
-# Calls of an engine in shared memory per worker: one in its hands, one ready to follow.
+# Large calls of a stream in shared memory per worker: one in its hands, one ready to follow.
 CALLS_PER_WORKER = 2
+# Those of an engine: streams may not take all of them, for others would wait for a stream's turn.
+LARGE_CALLS_PER_WORKER = CALLS_PER_WORKER + 1
 # Results that callers may hold in shared memory before they are copied out of it.
 RESULTS_HELD = 8

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-# Work on the event loop's own thread may take so long, in seconds, and concern so many bytes: more
-# of it would hold up everything else on the loop, less is not worth a thread.
+# Work on the event loop's own thread may take so long, in seconds: more of it would hold up
+# everything else on the loop.
 _LOOP_SECONDS = 0.0003
+# So many bytes are copied there in less time than it takes to have a thread do it.
+LOOP_BYTES = 1 << 19
+# Arrays that go into a message itself, and not into shared memory.
 SMALL_BYTES = 1 << 16
 # Calls that take a worker less than so many seconds are sent, so many of them, to a worker that is
-# still busy: to wake it up for each would take longer than the call.
+# still busy: to wake it up for each would take longer than the call. Of calls in shared memory it
+# is one at a time that is ready to follow.
 _QUICK_SECONDS = 0.002
-_CALLS_AT_ONCE = 4
+CALLS_AT_ONCE = 4
+_CALLS_IN_MEMORY = 2
 # Batches that take less time than a message to a worker does share one.
-_BATCHES_TOGETHER = 8
+BATCHES_TOGETHER = 8
 
 
 class SmallCallPolicy:
@@ -22,15 +27,17 @@ class SmallCallPolicy:
     """
 
     def __init__(self, workers: int, *, workers_stay: bool = True) -> None:
-        self.packs_on_loop = False  # else in a thread
+        self.pickles_on_loop = False  # else in a thread
         self.unpacks_on_loop = False
+        self._small = False
         self._workers = workers
         self._workers_stay = workers_stay
         self._quick_workers: set[object] = set()
 
-    def note_packed(self, size: int, seconds: float) -> None:
-        """A call was packed into `size` bytes; what it is known to bring back counts, too."""
-        self.packs_on_loop = size < SMALL_BYTES and seconds < _LOOP_SECONDS
+    def note_pickled(self, size: int, seconds: float) -> None:
+        """A call of `size` bytes was pickled; what it is known to bring back counts, too."""
+        self.pickles_on_loop = seconds < _LOOP_SECONDS
+        self._small = size < SMALL_BYTES
 
     def note_unpacked(self, seconds: float) -> None:
         """A result was unpacked: a small one may take long, too, and then so do others like it."""
@@ -43,9 +50,20 @@ class SmallCallPolicy:
         else:
             self._quick_workers.discard(worker)
 
+    def most_calls(self, needed: int) -> int:
+        """How many calls a worker may have together with one that needs so much shared memory."""
+        if needed > LOOP_BYTES:
+            return 1
+        return _CALLS_IN_MEMORY if needed else CALLS_AT_ONCE
+
     def calls_at_once(self, worker: object) -> int:
         """How many calls this worker may have been given, the one that it is busy with included."""
-        return _CALLS_AT_ONCE if worker in self._quick_workers else 1
+        return CALLS_AT_ONCE if worker in self._quick_workers else 1
+
+    @property
+    def quick(self) -> bool:
+        """Whether calls are over so soon, on all workers, that it pays to join some of them."""
+        return self.pickles_on_loop and len(self._quick_workers) == self._workers
 
     def batches_together(self, *, ordered: bool, limited: bool) -> int:
         """How many batches it pays to send as one call.
@@ -53,5 +71,4 @@ class SmallCallPolicy:
         Out of order, no batch should wait for a slow one while another worker is idle; and where
         the time of batches is limited, it has to begin when they are sent.
         """
-        quick = self.packs_on_loop and len(self._quick_workers) == self._workers
-        return _BATCHES_TOGETHER if quick and ordered and not limited else 1
+        return BATCHES_TOGETHER if self._small and self.quick and ordered and not limited else 1

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from .._aio.tasks import end_in_thread, finish, in_thread
-from .._base.results import attempt
+from .._base.results import Outcome, attempt
 from .._base.threads import DaemonExecutor
 from ..errors import ClosedError
+from .assignment import Assignment
 from .base import Engine, State
-from .scheduler import Scheduler
+from .scheduler import Caller, Scheduler, Turn
 
 
 class ThreadEngine(Engine):
@@ -28,6 +30,14 @@ class ThreadEngine(Engine):
         self._scheduler: Scheduler[State] = Scheduler()
         self._starting = asyncio.Lock()
 
+    @property
+    def idle(self) -> int:
+        return self._scheduler.idle
+
+    @property
+    def busy(self) -> int:
+        return len(self._scheduler.busy)
+
     async def start(self) -> None:
         async with self._starting:
             if self._closed:
@@ -41,19 +51,43 @@ class ThreadEngine(Engine):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
+        caller: Caller | None = None,
+        begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
-        with self._scheduler.track():
-            await self.start()
-            begun = perf_counter()
-            state = await self._scheduler.acquire()
-            self.meter.since(begun, "queue")
-            begun = perf_counter()
-            work = self._threads.submit(attempt, fn, state, *args)
-            outcome = await self._scheduler.run(state, asyncio.wrap_future(work))
-            self.meter.since(begun, "worker")
-            return outcome.unwrap()
+        turn = self._scheduler.join(caller)
+        try:
+            if not self._started:
+                await self.start()
+            return await self._perform(turn, fn, args, begun)
+        finally:
+            self._scheduler.leave(turn)
+
+    async def _perform(
+        self,
+        turn: Turn,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        begun: Callable[[], object] | None,
+    ) -> Any:
+        joined = perf_counter()
+        state = await self._scheduler.acquire(turn)
+        self.meter.since(joined, "queue")
+        sent = perf_counter()
+        try:
+            if begun is not None:
+                begun()
+            doing = asyncio.wrap_future(self._threads.submit(attempt, fn, state, *args))
+        except BaseException:
+            self._scheduler.release(turn, state)
+            raise
+        work: Assignment[Outcome[Any]] = self._scheduler.begin(turn, state)
+        doing.add_done_callback(partial(_end, work))
+        outcome = await work.wait()
+        self.meter.since(sent, "worker")
+        return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True
@@ -70,3 +104,10 @@ class ThreadEngine(Engine):
 
     def _clones(self) -> list[State]:
         return [self._state.clone() for _ in range(self.workers)]
+
+
+def _end(work: Assignment[Outcome[Any]], doing: asyncio.Future[Outcome[Any]]) -> None:
+    if doing.cancelled():
+        work.fail(ClosedError("the engine was closed"))
+    else:
+        work.succeed(doing.result())

@@ -6,7 +6,8 @@ import dataclasses
 import json
 
 import pytest
-from aioaug.bench import charts, figures, peers, tables, workloads
+from aioaug.bench import charts, figures, kernels, peers, requests, tables, workloads
+from aioaug.bench.measure import BenchSettings
 from aioaug.bench.trial_spec import TrialSpec
 from aioaug.cli import main
 from PIL import Image, ImageStat
@@ -128,6 +129,47 @@ def test_json_has_every_figure(document):
     assert about == [f"{name}: speed, over imgaug.multicore.Pool" for name in ("tiny", "tiny-16")]
 
 
+@pytest.mark.parametrize("way", list(requests.ANSWERERS))
+def test_every_way_of_a_request_answers(way, tmp_path):
+    if peers.PEERS[way].missing:
+        pytest.skip(f"{way} is not installed")
+    arguments = ["--quick", "--peers", way, "--batches", "4", "--json", str(tmp_path / "run.json")]
+    assert main(["bench", "requests-tiny-10", *arguments]) == 0
+    workloads = json.loads((tmp_path / "run.json").read_text("utf-8"))["workloads"]
+    found = workloads["requests-tiny-10"]["ways"][way]
+    assert found["error"] is None
+    assert found["latency_p99_ms"]["median"] >= found["latency_p50_ms"]["median"] > 0
+
+
+def test_requests_have_tables_and_a_chart_of_their_own(tmp_path, capsys):
+    page, run = tmp_path / "page.md", tmp_path / "run.json"
+    page.write_text(
+        "<!-- aioaug bench -->\nstreams\n<!-- end -->\n"
+        "<!-- aioaug bench requests -->\nold\n<!-- end -->\n"
+    )
+    arguments = ["--quick", "--peers", "executor", "--batches", "4", "--json", str(run)]
+    names = ["requests-tiny-1", "requests-tiny-10"]
+    assert main(["bench", *names, *arguments, "--into", str(page), "--plot", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.glob("*.png")] == ["performance-requests.png"]
+    text = page.read_text()
+    assert "streams" in text
+    assert "old" not in text
+    assert text.count("p50 / p99, ms") == 2
+    document = json.loads(run.read_text("utf-8"))
+    assert charts.speed(document) is charts.lag(document) is None
+
+
+def test_requests_stand_for_all_workloads_with_tasks():
+    jobs = [
+        job.what
+        for name in workloads.REQUESTS
+        for job in BenchSettings([name], ["aioaug"]).jobs(name)
+    ]
+    assert {workload.tasks for workload in jobs} == {1, 10, 100}
+    assert not BenchSettings(["requests-tiny-1"], ["joblib"]).trials
+    assert not BenchSettings(["tiny"], ["executor"]).trials
+
+
 def test_a_missing_peer_is_named_with_its_remedy(document):
     assert document["peers"]["grain"]["version"] is None
     assert document["peers"]["grain"]["install"] == "pip install 'aioaug[bench]'"
@@ -202,10 +244,29 @@ def test_pictures_of_a_data_set_are_augmented():
     assert dataset[65].shape == images[1][1].shape
     assert (dataset[65] != images[1][1]).any()
     workloads.pictures.cache_clear()
-    workloads.augmenter.cache_clear()
+
+
+def test_kernels(tmp_path, capsys, monkeypatch):
+    some = {name: kernels.Kernel(kernels.KERNELS[name].augmenter) for name in ("add", "flip")}
+    monkeypatch.setattr(kernels, "KERNELS", some)
+    page, written = tmp_path / "page.md", tmp_path / "kernels.json"
+    page.write_text("<!-- aioaug bench kernels -->\nold\n<!-- end -->\n")
+    arguments = ["kernels", "--quick", "--json", str(written), "--into", str(page)]
+    assert main(["bench", *arguments]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [*some]
+    found = json.loads(written.read_text("utf-8"))
+    assert found["settings"] == {"rounds": 1, "batch": 4, "side": 64}
+    for ways in found["kernels"].values():
+        assert ways["imgaug"] > 0
+        assert ways["aioaug"] > 0
+        assert ways["albumentations"] is None
+    assert "| add " in page.read_text()
+    assert "old" not in page.read_text()
 
 
 def test_wrong_usage(capsys):
+    assert main(["bench", "kernels", "tiny"]) == 2
+    assert main(["bench", "kernels", "--plot", "there"]) == 2
     assert main(["bench", "--peers", "nobody"]) == 2
     assert "no peer 'nobody'" in capsys.readouterr().err
     assert main(["bench", "nothing"]) == 2

@@ -134,21 +134,22 @@ async def test_a_thousand_cancels_at_random_points():
         while scheduler.busy:
             await asyncio.sleep(0.01)
         assert set(scheduler._load.values()) == {0}
-        assert not scheduler._waiting
+        assert not scheduler.wanted
         assert await engine.submit(aug.add, 1, 2) == 3
 
 
 async def test_a_worker_handed_over_in_the_moment_of_a_cancellation_is_not_lost():
     scheduler = Scheduler()
     scheduler.open(["worker"])
-    taken = await scheduler.acquire()
-    waiting = asyncio.create_task(scheduler.acquire())
+    first, second = scheduler.join(), scheduler.join()
+    taken = await scheduler.acquire(first)
+    waiting = asyncio.create_task(scheduler.acquire(second))
     await asyncio.sleep(0)
-    scheduler.release(taken)  # the future is done, but the task has not run yet
+    scheduler.release(first, taken)  # the future is done, but the task has not run yet
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert await scheduler.acquire() == "worker"
+    assert await scheduler.acquire(scheduler.join()) == "worker"
 
 
 def test_fork_is_refused():
@@ -212,19 +213,3 @@ def test_dropped_calls_are_cancelled():
     assert queued.cancelled()
     release.set()
     assert running.result()
-
-
-async def test_nothing_is_sent_behind_what_nobody_waits_for():
-    scheduler = Scheduler(lambda worker: 4)
-    scheduler.open(["one", "two"])
-    loop = asyncio.get_running_loop()
-    endless = loop.create_future()
-    abandoned = asyncio.ensure_future(scheduler.run(await scheduler.acquire(), endless))
-    await asyncio.sleep(0)
-    abandoned.cancel()
-    await asyncio.wait((abandoned,))
-    assert [await scheduler.acquire(ahead=True) for _ in range(4)] == ["two"] * 4
-    waiting = asyncio.ensure_future(scheduler.acquire(ahead=True))
-    await asyncio.sleep(0)
-    endless.set_result(None)
-    assert await waiting == "one"

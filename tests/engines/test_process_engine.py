@@ -20,6 +20,7 @@ import pytest
 import transport_testing as transport
 from aioaug import AsyncPool
 from aioaug.engines import ProcessEngine
+from aioaug.engines.assignment import Assignment
 from transport_testing import (
     KB,
     MB,
@@ -140,13 +141,13 @@ async def test_cancelling_in_the_moment_of_the_answer(monkeypatch):
     """The answer is there, and the task that waits for it is cancelled before it goes on."""
     array = numbered(1, 100 * KB)
     async with ProcessEngine(transport.State(), workers=1) as engine:
-        calls, end = [], engine._scheduler._end
+        calls, succeed = [], Assignment.succeed
 
-        def end_and_cancel(*args):
-            end(*args)
+        def succeed_and_cancel(*args):
+            succeed(*args)
             calls[-1].cancel()
 
-        monkeypatch.setattr(engine._scheduler, "_end", end_and_cancel)
+        monkeypatch.setattr(Assignment, "succeed", succeed_and_cancel)
         for _ in range(20):
             calls.append(asyncio.create_task(engine.submit(transport.echo, array)))
             with pytest.raises(asyncio.CancelledError):

@@ -15,27 +15,27 @@ def together(policy, **options):
 
 def test_calls_are_large_until_they_were_seen():
     policy = SmallCallPolicy(1)
-    assert not policy.packs_on_loop
+    assert not policy.pickles_on_loop
     assert not policy.unpacks_on_loop
     assert policy.calls_at_once("worker") == together(policy) == 1
 
 
 @pytest.mark.parametrize(
-    ("size", "seconds", "small"),
-    [(100, SHORT, True), (SMALL_BYTES, SHORT, False), (100, LONG, False)],
+    ("size", "seconds", "quick"),
+    [(100, SHORT, True), (SMALL_BYTES, SHORT, True), (100, LONG, False)],
 )
-def test_what_is_small_and_quick_is_packed_on_the_loop(size, seconds, small):
+def test_what_is_quick_is_pickled_on_the_loop(size, seconds, quick):
     policy = SmallCallPolicy(1)
-    policy.note_packed(100, SHORT)
-    policy.note_packed(size, seconds)
+    policy.note_pickled(100, SHORT)
+    policy.note_pickled(size, seconds)
     policy.note_unpacked(seconds)
-    assert policy.packs_on_loop is small
+    assert policy.pickles_on_loop is quick
     assert policy.unpacks_on_loop is (seconds == SHORT)
 
 
 def test_batches_go_together_when_all_workers_are_quick():
     policy = SmallCallPolicy(2)
-    policy.note_packed(100, SHORT)
+    policy.note_pickled(100, SHORT)
     policy.note_reply("one", SHORT)
     assert policy.calls_at_once("one") > policy.calls_at_once("other") == 1
     assert together(policy) == 1
@@ -48,7 +48,7 @@ def test_batches_go_together_when_all_workers_are_quick():
 
 def test_workers_that_do_not_stay_get_one_call_at_a_time():
     policy = SmallCallPolicy(1, workers_stay=False)
-    policy.note_packed(100, SHORT)
+    policy.note_pickled(100, SHORT)
     policy.note_reply("worker", SHORT)
     assert policy.calls_at_once("worker") == together(policy) == 1
 

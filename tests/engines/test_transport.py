@@ -303,6 +303,6 @@ async def test_small_batches_share_messages_and_stay_on_the_light_path():
         async with pool.imap_batches([images] * 400, output_buffer_size=200) as stream:
             async for _ in stream:
                 pass
-        assert pool.pool.small_calls.packs_on_loop
+        assert pool.pool.small_calls.pickles_on_loop
         assert pool.pool._transport._result_sizes.without_arrays == 0
         assert pool.stats().bytes == 0

@@ -473,7 +473,7 @@ async def test_a_thousand_cancels_under_load(capfd):
             await asyncio.sleep(0.01)
         gc.collect()
         assert pool.stats().segments == 0
-        assert engine._large_calls._value == 4
+        assert engine._scheduler._room == 6
     assert capfd.readouterr().err == ""
 
 

@@ -337,3 +337,20 @@ def ends_inside(end, limit=2.0):
             await end()
 
     return inside
+
+
+def rest_10_ms(batch):
+    time.sleep(0.01)
+    return batch
+
+
+def dies_of_13(batch):
+    if batch[0] == 13:
+        os._exit(9)
+    return batch
+
+
+def tell_when_begun(batch):
+    begun = time.monotonic()
+    time.sleep(0.01)
+    return begun

@@ -42,7 +42,7 @@ def mapped(pid):
     """The segments that a process has mapped: (inode, bytes), one for each mapping."""
     with open(f"/proc/{pid}/maps") as maps:
         for line in maps:
-            if "memfd:aioaug" in line:
+            if "memfd:aioaug" in line or "/shm/aioaug" in line:
                 span, _, _, _, inode, *_ = line.split()
                 start, end = (int(number, 16) for number in span.split("-"))
                 yield int(inode), end - start

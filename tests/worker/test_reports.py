@@ -23,6 +23,7 @@ from aioaug._transport.messages import (
     WorkerConnection,
     from_worker,
 )
+from aioaug.engines.assignment import Assignment
 from aioaug.engines.process.connection import Connection, ConnectionLost
 from programs_testing import PATIENCE, environment
 
@@ -129,10 +130,11 @@ async def test_what_a_worker_says_after_its_last_reply_is_not_lost():
     ours.setblocking(False)
     said = []
     connection = Connection(ours, None, said.append)
-    question = connection.send(Request(b"?"))
+    question = Assignment()
+    connection.send(question, Request(b"?"))
     connection.hang_up()
     with pytest.raises(ConnectionLost):
-        await question
+        await question.wait()
     worker = WorkerConnection(theirs)
     with ThreadPoolExecutor(1) as thread:
         thread.submit(worker.send, Reply(b"too late"))

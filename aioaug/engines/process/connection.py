@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..._transport.messages import Messages, Reply, Report, Request, framed, from_worker
+from ..assignment import Assignment
 from .link import Link
 
 
@@ -31,27 +32,32 @@ class Connection:
         exit_fd: int | None,
         reported: Callable[[Report], object],
     ) -> None:
-        self._pending: deque[asyncio.Future[Reply]] = deque()
+        self._pending: deque[Assignment[Reply]] = deque()
         self._messages = Messages(from_worker)
         self._reported = reported
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
-    def send(self, request: Request, descriptors: Sequence[int] = ()) -> asyncio.Future[Reply]:
-        """Send a request; the future gets the reply, or `ConnectionLost` if the worker is gone.
+    def send(
+        self, work: Assignment[Reply], request: Request, descriptors: Sequence[int] = ()
+    ) -> None:
+        """Send a request; the work gets the reply, or `ConnectionLost` if the worker is gone.
 
         Descriptors go along with it, and must stay open until then.
         """
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self.lost.done():
-            answer.set_exception(NotBegun())
-        else:
-            self._pending.append(answer)
-            for piece in framed(request):
-                self._link.write(piece, descriptors)
-                descriptors = ()
-        return answer
+            work.fail(NotBegun())
+            return
+        self._pending.append(work)
+        for piece in framed(request):
+            self._link.write(piece, descriptors)
+            descriptors = ()
+
+    @property
+    def pending(self) -> tuple[Assignment[Reply], ...]:
+        """What has no reply yet; the other side is busy with the first of it."""
+        return tuple(self._pending)
 
     def hang_up(self) -> None:
         """Have the worker leave; `close` has to follow when it is gone."""
@@ -77,16 +83,12 @@ class Connection:
             if isinstance(message, Report):
                 self._reported(message)
             elif self._pending:  # nobody waits for replies after `hang_up`
-                answer = self._pending.popleft()
-                if not answer.done():
-                    answer.set_result(message)
+                self._pending.popleft().succeed(message)
 
     def _ended(self) -> None:
         reason: type[ConnectionLost] = ConnectionLost
         while self._pending:
-            answer = self._pending.popleft()
-            if not answer.done():
-                answer.set_exception(reason())
+            self._pending.popleft().fail(reason())
             reason = NotBegun
         if not self.lost.done():
             self.lost.set_result(None)

@@ -18,15 +18,30 @@ from ..._worker import main as worker_main
 from ..._worker import reports
 from ...errors import ClosedError, LimitError
 from ..base import Engine, State
-from ..limits import CALLS_PER_WORKER, RESULTS_HELD
-from ..scheduler import Scheduler
+from ..limits import LARGE_CALLS_PER_WORKER, RESULTS_HELD
+from ..scheduler import Caller, Scheduler, Turn
 from ..small_calls import SmallCallPolicy
+from .abandoned import AbandonedWork
 from .connection import ConnectionLost, NotBegun
 from .segment_pool import SegmentPool
 from .supervisor import WorkerSupervisor
-from .transport import PackedCall, Transport
+from .transport import PackedCall, PickledCall, Transport
 from .worker import Worker, WorkerConfig
 from .worker_process import context_for
+
+
+class _Call:
+    """A call on its way to a worker."""
+
+    __slots__ = ("ahead", "begun", "limit", "pickled", "turn", "what")
+
+    def __init__(self, what: Any, turn: Turn, ahead: int, limit: float | None) -> None:
+        self.what = what
+        self.turn = turn
+        self.ahead = ahead
+        self.limit = limit
+        self.pickled: PickledCall | None = None
+        self.begun: Callable[[], object] | None = None
 
 
 class ProcessEngine(Engine):
@@ -42,7 +57,8 @@ class ProcessEngine(Engine):
 
     A worker that has more than `max_memory` bytes for itself after a call is replaced as soon as
     the next one is ready. `start_limit` is how long a worker may take to unpickle the state, in
-    seconds.
+    seconds. With `abandon_after`, a worker is replaced that is busy with what nobody has waited for
+    during so many seconds, while others wait.
 
     Pickling, copying and every wait happen in threads. A call that is cancelled while it runs
     is abandoned: its worker finishes it and the result is dropped, unless `aclose` kills it first.
@@ -61,6 +77,7 @@ class ProcessEngine(Engine):
         copy: bool = False,
         max_memory: int | None = None,
         start_limit: float | None = None,
+        abandon_after: float | None = None,
         room: int = 0,
         descriptors: tuple[int, ...] = (),
     ) -> None:
@@ -74,7 +91,7 @@ class ProcessEngine(Engine):
         self._descriptors = descriptors
         self._threads = DaemonExecutor(2, "aioaug-engine")
         self._report_thread = DaemonExecutor(1, "aioaug-reports")  # handlers of logging may block
-        reserve = CALLS_PER_WORKER * workers
+        reserve = LARGE_CALLS_PER_WORKER * workers
         self._max_bytes = max_bytes
         self._segment_pool = SegmentPool(reserve + RESULTS_HELD, max_bytes or 0)
         self._transport = Transport(
@@ -85,13 +102,24 @@ class ProcessEngine(Engine):
             copy=copy,
             room=room,
         )
-        self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(self.small_calls.calls_at_once)
-        self._large_calls = asyncio.Semaphore(reserve)
+        self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(
+            self.small_calls.calls_at_once, room=reserve
+        )
+        self._abandoned = AbandonedWork(abandon_after, self._scheduler)
         self._supervisors: list[WorkerSupervisor] = []
         self._starting: asyncio.Task[None] | None = None
+        self._ready = False
         self._failure: BaseException | None = None  # of the start
 
     options = frozenset(signature(__init__).parameters) - {*signature(Engine.__init__).parameters}
+
+    @property
+    def idle(self) -> int:
+        return self._scheduler.idle
+
+    @property
+    def busy(self) -> int:
+        return len(self._scheduler.busy)
 
     @property
     def segments(self) -> tuple[int, int]:
@@ -129,16 +157,22 @@ class ProcessEngine(Engine):
         fn: Callable[..., Any],
         /,
         *args: Any,
-        ahead: bool = False,
+        ahead: int = 1,
         limit: float | None = None,
+        caller: Caller | None = None,
+        begun: Callable[[], object] | None = None,
+        late: bool = False,
     ) -> Any:
-        with self._scheduler.track():
-            await self.start()
-            if self.small_calls.packs_on_loop:
-                return await self._submit((fn, args), ahead and limit is None, limit)
-            # What is large is not laid into shared memory long before a worker can take it.
-            async with self._large_calls:
-                return await self._submit((fn, args), False, limit)
+        call = _Call((fn, args), self._scheduler.join(caller), ahead if limit is None else 1, limit)
+        try:
+            if not self._ready:
+                await self.start()
+            if not late:
+                call.pickled = await self._pickle(call)
+            call.begun = begun
+            return await self._perform(call)
+        finally:
+            self._scheduler.leave(call.turn)
 
     async def aclose(self, *, kill: bool = False) -> None:
         self._closed = True
@@ -162,71 +196,119 @@ class ProcessEngine(Engine):
     def _details(self) -> str:
         return f" start_method={self._context.get_start_method()!r}"
 
-    async def _submit(self, call: Any, ahead: bool, limit: float | None) -> Any:
-        meter = self.meter
+    async def _perform(self, call: _Call) -> Any:
+        """Have a call done; again, if the worker is gone before it has begun it."""
         while True:
-            self._scheduler.check()
-            begun = perf_counter()
-            packed = await self._transport.pack(call)
-            meter.since(begun, "staging")
             try:
-                reply = await self._ask(packed, ahead, limit)
+                packed, reply = await self._ask(call)
             except NotBegun:
-                continue  # packed anew, as for whatever lay before a worker that died
+                continue  # its arrays are laid anew, as for whatever lay before a worker that died
             if reply.refused:
                 self._transport.refuse(packed, reply)
                 continue
-            begun = perf_counter()
+            since = perf_counter()
             outcome, copied = await self._transport.unpack(packed, reply)
-            meter.since(begun, "result")
-            meter.copies += copied
+            self.meter.since(since, "result")
+            self.meter.copies += copied
             return outcome.unwrap()
 
-    async def _ask(self, packed: PackedCall, ahead: bool, limit: float | None) -> Reply:
+    async def _ask(self, call: _Call) -> tuple[PackedCall, Reply]:
         """What a worker replies; if it is gone, the packed call is given up with it."""
-        supervisor, worker, work = await self._send(packed, ahead, limit)
+        supervisor, worker, packed = await self._find_worker(call, await self._pack_early(call))
+        message = packed.message(
+            worker.attached, self._segment_pool.numbers, report_memory=supervisor.reports_memory
+        )
+        unwanted = partial(self._discard, packed, supervisor)
+        work = self._scheduler.begin(call.turn, supervisor, unwanted)
+        worker.send(work, *message, timeout=call.limit)
         try:
-            reply = await self._scheduler.run(
-                supervisor, work, partial(self._transport.discard, packed)
-            )
+            reply = await work.wait()
+        except asyncio.CancelledError:
+            if not work.over:
+                self._scheduler.abandon(work, supervisor)
+                self._abandoned.note(work, worker, self.meter)
+            raise
         except ConnectionLost as loss:
             self._transport.lose(packed)
             if isinstance(loss, NotBegun):
                 raise
             # In a variable the error would keep itself and the pool alive, by its traceback.
             raise await self._loss_of(worker) from None
-        if not reply.refused:
-            self.small_calls.note_reply(supervisor, reply.seconds)
-            supervisor.note_memory(reply.memory)
-            self.meter.seconds["worker"] += reply.seconds
-            self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
-        return reply
+        self._note_reply(packed, supervisor, reply)
+        return packed, reply
 
     async def _loss_of(self, worker: Worker) -> Exception:
         error = await worker.post_mortem("working")
         return ClosedError("the engine was closed") if self._closed else error
 
-    async def _send(
-        self, packed: PackedCall, ahead: bool, limit: float | None
-    ) -> tuple[WorkerSupervisor, Worker, asyncio.Future[Reply]]:
-        begun = perf_counter()
+    def _discard(
+        self, packed: PackedCall, supervisor: WorkerSupervisor, reply: Reply | None
+    ) -> None:
+        """A worker is done with work that nobody waits for any more, or it is gone."""
+        if reply is not None:
+            self._note_reply(packed, supervisor, reply)
+        self._transport.discard(packed, reply)
+
+    def _note_reply(self, packed: PackedCall, supervisor: WorkerSupervisor, reply: Reply) -> None:
+        self._abandoned.enforce()  # the worker goes on to what it was sent ahead
+        if not reply.refused:
+            self.small_calls.note_reply(supervisor, reply.seconds)
+            supervisor.note_memory(reply.memory)
+            self.meter.seconds["worker"] += reply.seconds
+            self.meter.bytes += packed.size + sum(length for _, length in reply.spans)
+
+    async def _find_worker(
+        self, call: _Call, packed: PackedCall | None
+    ) -> tuple[WorkerSupervisor, Worker, PackedCall]:
+        """Wait for a worker; what is not packed yet is packed when there is one."""
+        since = perf_counter()
         try:
-            supervisor = await self._scheduler.acquire(ahead=ahead)
+            needed = 0 if call.pickled is None else self._transport.needed(call.pickled)
+            most = min(call.ahead, self.small_calls.most_calls(needed))
+            supervisor = await self._scheduler.acquire(call.turn, most)
+            self.meter.since(since, "queue")
             try:
-                worker = await supervisor.take_worker()
-                self.meter.since(begun, "queue")
-                message = packed.message(
-                    worker.attached,
-                    self._segment_pool.numbers,
-                    report_memory=supervisor.reports_memory,
-                )
-                return supervisor, worker, worker.request(*message, timeout=limit)
+                if packed is None:
+                    packed = await self._pack_late(call)
+                return supervisor, await supervisor.take_worker(), packed
             except BaseException:
-                self._scheduler.release(supervisor)
+                self._scheduler.release(call.turn, supervisor)
                 raise
         except BaseException:
-            self._transport.release(packed)
+            if packed is not None:
+                self._transport.release(packed)
             raise
+
+    async def _pickle(self, call: _Call) -> PickledCall:
+        since = perf_counter()
+        try:
+            return self._transport.pickle_now(call.what) or await self._transport.pickle(call.what)
+        finally:
+            self.meter.since(since, "staging")
+
+    async def _pack_early(self, call: _Call) -> PackedCall | None:
+        """Pack a large call, for which a worker should not have to wait, as soon as it may be."""
+        if call.pickled is None or not self._transport.is_large(call.pickled):
+            return None
+        since = perf_counter()
+        await self._scheduler.find_room(call.turn)
+        self.meter.since(since, "queue")
+        since = perf_counter()
+        packed = await self._transport.pack(call.pickled)
+        self.meter.since(since, "staging")
+        return packed
+
+    async def _pack_late(self, call: _Call) -> PackedCall:
+        """Pack a call that a worker is there for."""
+        if call.begun is not None:
+            call.begun()
+            call.begun = None
+        if call.pickled is None:
+            call.pickled = await self._pickle(call)
+        since = perf_counter()
+        packed = self._transport.pack_now(call.pickled) or await self._transport.pack(call.pickled)
+        self.meter.since(since, "staging")
+        return packed
 
     def _reported(self, report: Report) -> None:
         try:
@@ -258,6 +340,7 @@ class ProcessEngine(Engine):
         ]
         await together(supervisor.start() for supervisor in self._supervisors)
         self._scheduler.open(self._supervisors)
+        self._ready = True
 
     async def _end(self, kill: bool) -> None:
         if self._starting is None:

@@ -57,6 +57,11 @@ class SegmentPool:
         return self.free >= count and self._used() - idle + count * size <= self.max_bytes
 
     @property
+    def usable(self) -> bool:
+        """Whether there may be any segments."""
+        return self.max_bytes > 0 and not self._refused
+
+    @property
     def used(self) -> int:
         """How many segments somebody has."""
         return len(self._all) - len(self._free) - len(self._returned)
@@ -69,16 +74,22 @@ class SegmentPool:
     def acquire(self, size: int) -> Segment | None:
         """A segment of at least `size` bytes, or `None`."""
         with self._lock:
-            self._collect()
-            fitting = [segment for segment in self._free if segment.size >= size]
-            if fitting and not self._refused:
-                segment = min(fitting, key=lambda segment: segment.size)
-                self._free.remove(segment)
+            segment = self._fitting(size)
+            if segment is not None:
                 return segment
             size = -(-size // _STEP) * _STEP
             if self._closed or self._refused or not self._make_way(size):
                 return None
             return self._make(size)
+
+    def reuse(self, size: int) -> Segment | None:
+        """A segment that exists already, or `None`; it does not wait for other threads either."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._fitting(size)
+        finally:
+            self._lock.release()
 
     def release(self, segment: Segment) -> None:
         """Take a segment back, to be used again."""
@@ -122,6 +133,15 @@ class SegmentPool:
                 self._drop(self._free.pop())
             self._all.clear()  # what is lent out is let go of when it comes back
         self._release_returned()
+
+    def _fitting(self, size: int) -> Segment | None:
+        self._collect()
+        fitting = [segment for segment in self._free if segment.size >= size]
+        if self._refused or not fitting:
+            return None
+        segment = min(fitting, key=lambda segment: segment.size)
+        self._free.remove(segment)
+        return segment
 
     def _collect(self) -> None:
         while self._returned:

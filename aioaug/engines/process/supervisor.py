@@ -49,7 +49,7 @@ class WorkerSupervisor:
 
     async def take_worker(self) -> Worker:
         """The worker for one more task, which has to be given to it at once."""
-        worker = await self.start()
+        worker = self._usable() or await self.start()
         worker.tasks += 1
         if worker.tasks == self._max_tasks:
             self._prepare()

@@ -11,9 +11,18 @@ from ..._base.threads import DaemonExecutor
 from ..._transport import segments, serialization
 from ..._transport.messages import Reply, Request
 from ..._transport.segments import Segment, Span
-from ..small_calls import SMALL_BYTES, SmallCallPolicy
+from ..small_calls import LOOP_BYTES, SMALL_BYTES, SmallCallPolicy
 from .result_size import ResultSizePredictor
 from .segment_pool import SegmentPool
+
+
+class PickledCall(NamedTuple):
+    """A call taken apart: its head, the arrays beside it, and their size."""
+
+    call: Any
+    head: bytes
+    buffers: list[memoryview]
+    size: int
 
 
 class PackedCall(NamedTuple):
@@ -67,13 +76,35 @@ class Transport:
         self._copy = copy
         self._result_sizes = ResultSizePredictor(room)
 
-    async def pack(self, value: Any) -> PackedCall:
-        """Lay `value` into shared memory, or pickle it whole; raises `TransportError`."""
-        if self._small_calls.packs_on_loop and not self._result_sizes.without_arrays:
-            small = self._pack_small(value)
-            if small is not None:
-                return small
-        packing = self._threads.submit(self._pack, value)
+    def pickle_now(self, call: Any) -> PickledCall | None:
+        """`pickle` on the event loop, if that is quick."""
+        return self._pickle(call) if self._small_calls.pickles_on_loop else None
+
+    async def pickle(self, call: Any) -> PickledCall:
+        """Pickle a call, its arrays beside it; raises `TransportError`."""
+        return await asyncio.wrap_future(self._threads.submit(self._pickle, call))
+
+    def needed(self, call: PickledCall) -> int:
+        """How large a segment it needs, also for its result, as far as is known by now."""
+        return call.size + self._result_sizes.room_for(call.size)
+
+    def is_large(self, call: PickledCall) -> bool:
+        """Whether it takes long to `pack`, so that this is done before a worker is there."""
+        return self.needed(call) > (LOOP_BYTES if self._segment_pool.usable else 0)
+
+    def pack_now(self, call: PickledCall) -> PackedCall | None:
+        """`pack` on the event loop, if that is quick."""
+        needed = self.needed(call)
+        if not needed:
+            return PackedCall(call.head)
+        if self.is_large(call):
+            return None
+        segment = self._segment_pool.reuse(needed)
+        return None if segment is None else _laid(call, segment)
+
+    async def pack(self, call: PickledCall) -> PackedCall:
+        """Lay the arrays of a call into shared memory, or pickle it whole."""
+        packing = self._threads.submit(self._pack, call)
         try:
             return await asyncio.wrap_future(packing)
         except asyncio.CancelledError:
@@ -82,8 +113,10 @@ class Transport:
 
     async def unpack(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
         """The object in a reply to this call, its arrays writable, and whether it was copied."""
-        small = len(reply.head) < SMALL_BYTES and not self._copies(packed, reply)
-        if small and self._small_calls.unpacks_on_loop:
+        size = len(reply.head)
+        if self._copies(packed, reply):
+            size += sum(length for _, length in reply.spans)
+        if size < LOOP_BYTES and self._small_calls.unpacks_on_loop:
             return self._unpack(packed, reply)
         unpacking = self._threads.submit(self._unpack, packed, reply)
         try:
@@ -111,12 +144,12 @@ class Transport:
         self.release(packed)
         self._segment_pool.refuse(packed.size, reply.refused)
 
-    def discard(self, packed: PackedCall, work: asyncio.Future[Reply]) -> None:
+    def discard(self, packed: PackedCall, reply: Reply | None) -> None:
         """Give up a packed call whose reply nobody wants, or never came."""
-        if work.cancelled() or work.exception() is not None:
+        if reply is None:
             self.lose(packed)
         else:
-            self._return(packed, work.result())
+            self._return(packed, reply)
 
     def _return(self, packed: PackedCall, reply: Reply) -> None:
         if packed.segment is not None and reply.kept:
@@ -128,29 +161,21 @@ class Transport:
         if not packing.cancelled() and packing.exception() is None:
             self.release(packing.result())
 
-    def _pack_small(self, value: Any) -> PackedCall | None:
-        """Pack what is small without shared memory; `None` if it is large after all."""
+    def _pickle(self, call: Any) -> PickledCall:
         begun = time.perf_counter()
-        head, buffers = serialization.flatten(value, small=SMALL_BYTES)
-        size = len(head) + segments.room_for(buffers)
-        self._small_calls.note_packed(size, time.perf_counter() - begun)
-        return None if buffers else PackedCall(head)
-
-    def _pack(self, value: Any) -> PackedCall:
-        begun = time.perf_counter()
-        head, buffers = serialization.flatten(value)
+        head, buffers = serialization.flatten(call, SMALL_BYTES)
         size = segments.room_for(buffers)
         seconds = time.perf_counter() - begun
-        both_ways = len(head) + size + self._result_sizes.without_arrays
-        self._small_calls.note_packed(both_ways, seconds)
-        needed = size + self._result_sizes.room_for(size)
-        if not needed:
-            return PackedCall(head)
-        segment = self._segment_pool.acquire(needed)
+        self._small_calls.note_pickled(
+            len(head) + size + self._result_sizes.without_arrays, seconds
+        )
+        return PickledCall(call, head, buffers, size)
+
+    def _pack(self, call: PickledCall) -> PackedCall:
+        segment = self._segment_pool.acquire(self.needed(call))
         if segment is None:
-            return PackedCall(serialization.pickled(value))
-        spans = segments.lay(buffers, segment.memory)
-        return PackedCall(head, size, segment, tuple(spans))
+            return PackedCall(serialization.pickled(call.call))
+        return _laid(call, segment)
 
     def _unpack(self, packed: PackedCall, reply: Reply) -> tuple[Any, bool]:
         begun = time.perf_counter()
@@ -178,3 +203,8 @@ class Transport:
             return reply.kept
         scarce = not self._segment_pool.has_room(self._reserve, packed.segment.size)
         return self._copy or reply.kept or scarce
+
+
+def _laid(call: PickledCall, segment: Segment) -> PackedCall:
+    spans = segments.lay(call.buffers, segment.memory)
+    return PackedCall(call.head, call.size, segment, tuple(spans))

@@ -17,7 +17,8 @@ from ..._transport import serialization
 from ..._transport.messages import Reply, Report, Request
 from ..._worker import coverage
 from ...errors import BatchTimeout, ClosedError, LimitError, WorkerDied
-from .connection import Connection, ConnectionLost
+from ..assignment import Assignment
+from .connection import Connection, ConnectionLost, NotBegun
 from .worker_process import WorkerProcess
 
 # Seconds that a worker has to be gone after its connection was closed, before it is killed.
@@ -60,6 +61,16 @@ class Worker:
         """Whether it can be asked."""
         return self._ready and self._connection is not None and not self._connection.lost.done()
 
+    @property
+    def working_on(self) -> Assignment[Reply] | None:
+        """What it is busy with."""
+        return next(iter(self._pending()), None)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for something that it was given."""
+        return not all(work.abandoned for work in self._pending())
+
     async def start(self) -> None:
         """Start the process and give it the state; raises what unpickling that raised."""
         # Whoever is cancelled meanwhile has the process killed, and does not wait for its start.
@@ -72,21 +83,25 @@ class Worker:
             await self.kill()
             raise
 
-    def request(
-        self, request: Request, descriptors: Sequence[int] = (), timeout: float | None = None
-    ) -> asyncio.Future[Reply]:
-        """Have it answer a request; the future fails with `ConnectionLost` if the process is gone.
+    def send(
+        self,
+        work: Assignment[Reply],
+        request: Request,
+        descriptors: Sequence[int] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """Have it answer a request; the work fails with `ConnectionLost` if the process is gone.
 
         Descriptors go along with it, and must stay open until then. The process is
         killed if the answer does not come within `timeout` seconds.
         """
         if self._connection is None or self._closed:
-            raise ClosedError("the engine was closed")
-        work = self._connection.send(request, descriptors)
+            work.fail(NotBegun())
+            return
         if timeout is not None:
-            timer = asyncio.get_running_loop().call_later(timeout, self._kill_overdue, timeout)
-            work.add_done_callback(lambda _: timer.cancel())
-        return work
+            loop = asyncio.get_running_loop()
+            work.timers.append(loop.call_later(timeout, self._kill_overdue, timeout))
+        self._connection.send(work, request, descriptors)
 
     async def post_mortem(self, doing: str) -> WorkerDied | BatchTimeout:
         """The error to raise for work that ended with `ConnectionLost`."""
@@ -136,11 +151,10 @@ class Worker:
 
     async def _send_state(self) -> None:
         try:
-            reply = await self.request(
-                Request(self._config.state),
-                self._config.descriptors,
-                timeout=self._config.start_limit,
-            )
+            work: Assignment[Reply] = Assignment()
+            state = Request(self._config.state)
+            self.send(work, state, self._config.descriptors, self._config.start_limit)
+            reply = await work.wait()
         except ConnectionLost:
             if self._closed:
                 raise ClosedError("the engine was closed") from None
@@ -153,9 +167,17 @@ class Worker:
         with suppress(LimitError):
             await in_thread(self._process.unlink_semaphores)
 
-    def _kill_overdue(self, limit: float) -> None:
-        self._overdue, self._ready = limit, False
+    def end_abandoned(self) -> None:
+        """Begin to kill it, as nobody wants what it is busy with; the rest was not begun."""
+        self._ready = False
         self._killing = asyncio.ensure_future(end_in_thread(self._process.kill))
+
+    def _kill_overdue(self, limit: float) -> None:
+        self._overdue = limit
+        self.end_abandoned()
+
+    def _pending(self) -> tuple[Assignment[Reply], ...]:
+        return () if self._connection is None else self._connection.pending
 
     async def _end(self) -> None:
         async with self._ending:

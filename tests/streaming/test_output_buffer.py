@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from aioaug import AsyncPool
 from aioaug._base.results import Failure, Skipped
-from aioaug._streaming.window import bytes_in
+from aioaug._streaming.output_buffer import bytes_in
 from aioaug.engines.limits import AUTO_BYTES
 
 MB = 1 << 20
@@ -111,5 +111,6 @@ def test_how_large_a_batch_is():
     assert bytes_in([array[0]] * 1000) == 192_000
     assert bytes_in((array, [b"1234", {"labels": np.zeros(2, np.int64)}])) == 788
     assert bytes_in(ia.UnnormalizedBatch(images=array)) == 768
-    for empty in (None, 1, "text", [], {}, object(), Skipped(), Failure(ValueError("x"))):
+    left_out, failed = Skipped(ValueError("x")), Failure(ValueError("x"))
+    for empty in (None, 1, "text", [], {}, object(), left_out, failed):
         assert bytes_in(empty) == 0

@@ -1,4 +1,4 @@
-"""How many batches may exist between the source and the consumer of a stream."""
+"""`output_buffer_size`: how many batches may exist between a stream's source and its consumer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WEIGHT = 0.125
 _LOOKED_AT = 32
 
 
-class Window:
+class OutputBuffer:
     """Permits for batches: one is taken for each before it is read, and given back behind it."""
 
     def __init__(self, limit: int | None) -> None:
@@ -41,7 +41,7 @@ class Window:
         """A batch came augmented."""
 
 
-class AutoWindow(Window):
+class AutoOutputBuffer(OutputBuffer):
     """As many batches as keep the workers busy, and more of them if they are small.
 
     How large they are is seen from the results, so there are few before the first one has come.
@@ -74,13 +74,13 @@ class AutoWindow(Window):
         self._limit = limit
 
 
-def open_window(size: BufferSize, workers: int, chunksize: int) -> Window:
-    """The window for `output_buffer_size`; `ValueError` or `TypeError` if it is out of range."""
+def open_buffer(size: BufferSize, workers: int, chunksize: int) -> OutputBuffer:
+    """The permits for `output_buffer_size`; `ValueError` or `TypeError` if it is out of range."""
     if size == "auto":
-        return AutoWindow(workers, chunksize)
+        return AutoOutputBuffer(workers, chunksize)
     if isinstance(size, str):
         raise ValueError(f"output_buffer_size must be a number, 'auto' or None, got {size!r}")
-    return Window(whole_or_none("output_buffer_size", size, low=0) or None)
+    return OutputBuffer(whole_or_none("output_buffer_size", size, low=0) or None)
 
 
 def bytes_in(value: Any, depth: int = 3) -> int:

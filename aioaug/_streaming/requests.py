@@ -1,0 +1,229 @@
+"""Batches that tasks ask for one at a time, and short lists: no source, no buffer, no stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+from .._aio.tasks import ended, finish
+from .._base.results import BatchResult, Failure, Skipped, unwrap
+from .._worker.augmentation import Item
+from ..augmenters.batch_forms import known_bytes
+from ..engines import Engine
+from ..engines.scheduler import Caller
+from ..engines.small_calls import BATCHES_TOGETHER, SMALL_BYTES
+from ..errors import BatchTimeout, ClosedError, PoolBusy, TransportError, WorkerDied
+from ..stats import RequestCount
+from .options import PoolOptions
+from .pool_life import PoolLife
+from .retries import RetryingCaller
+
+# A request may be sent to a quick worker that is busy with another one, so that it is there when
+# that is done; but not behind more of them, for one may turn out to be slow.
+_AHEAD = 2
+
+
+class RequestRunner:
+    """Augments batches for tasks that wait for them, as many at once as there are.
+
+    A batch goes to the engine out of the task that waits for it. Small ones, which would have to
+    wait for a worker, share a call. `PoolLife` ends what is under way. `look` is called with each
+    batch before it is sent.
+    """
+
+    def __init__(
+        self, life: PoolLife, options: PoolOptions, look: Callable[[Any], None] | None
+    ) -> None:
+        self._life = life
+        self._options = options
+        self._look = look
+        self._caller = RetryingCaller(life, options, ahead=_AHEAD, in_line=None, look=look)
+        self._shared: SharedCall | None = None  # the last one, which others may join
+
+    def check_room(self) -> None:
+        """Raise `PoolBusy` if so many requests wait that another one would be too many."""
+        most, engine = self._options.max_waiting, self._life.engine
+        if most is None or not self._life.started:
+            return
+        waiting = engine.meter.requests.waiting
+        if waiting >= most + engine.idle:
+            engine.meter.refused += 1
+            raise PoolBusy(waiting, most)
+
+    async def augment(self, index: int, batch: Any, limit: float | None = None) -> Any:
+        """The augmented batch. If it failed and `on_error` skips it, its error is raised."""
+        task = self._life.visitors.enter()
+        result: BatchResult = None
+        try:
+            result = await self._request((index, batch), limit)
+            if isinstance(result, Skipped):
+                self._life.engine.meter.skipped.append(index)
+                raise result.error
+            self._life.engine.meter.batches += not isinstance(result, Failure)
+            return unwrap(result)
+        finally:
+            del result
+            self._life.visitors.leave(task)
+
+    async def augment_list(self, first: int, batches: list[Any], chunksize: int) -> list[Any]:
+        """Augmented batches in order; the first that failed raises its error and ends the rest.
+
+        The first one has the index `first`.
+        """
+        items = list(enumerate(batches, first))
+        chunks = [items[at : at + chunksize] for at in range(0, len(items), chunksize)]
+        task, meter = self._life.visitors.enter(), self._life.engine.meter
+        meter.begin(stream=False)
+        try:
+            if len(chunks) == len(chunks[0]) == 1:
+                return self._kept(chunks[0], [await self._request(chunks[0][0])])
+            if len(chunks) == 1:
+                return self._kept(chunks[0], await self._caller(chunks[0]))
+            return await self._side_by_side(chunks)
+        finally:
+            meter.end(stream=False)
+            self._life.visitors.leave(task)
+
+    async def _side_by_side(self, chunks: Sequence[Sequence[Item]]) -> list[Any]:
+        caller = RetryingCaller(
+            self._life, self._options, ahead=_AHEAD, in_line=Caller(), look=self._look
+        )
+        tasks = [self._life.helper(caller(chunk)) for chunk in chunks]
+        augmented: list[Any] = []
+        try:
+            for place, chunk in enumerate(chunks):
+                await asyncio.wait((tasks[place],))
+                if tasks[place].cancelled():
+                    raise ClosedError("the pool was terminated")
+                augmented += self._kept(chunk, tasks[place].result())
+            return augmented
+        finally:
+            for each in tasks:
+                each.cancel()
+            await finish(ended(tasks))
+            del tasks, each  # they have errors whose tracebacks have this frame
+
+    def _kept(self, chunk: Sequence[Item], results: Sequence[BatchResult]) -> list[Any]:
+        """The batches of a chunk but for those that were left out."""
+        meter, kept = self._life.engine.meter, []
+        try:
+            for (index, _), result in zip(chunk, results, strict=True):
+                if isinstance(result, Skipped):
+                    meter.skipped.append(index)
+                else:
+                    kept.append(unwrap(result))
+                    meter.batches += 1
+            return kept
+        finally:
+            del results, result  # an error's traceback has this frame, and would keep the pool
+
+    async def _request(self, item: Item, limit: float | None = None) -> BatchResult:
+        if self._look is not None:
+            self._look(item[1])
+        begun = perf_counter()
+        request = RequestCount(self._life.engine.meter)
+        try:
+            if not self._life.started:
+                await self._life.start()
+            first = None if limit is not None else self._share(item, request)
+            result = await self._caller.alone(item, first=first, limit=limit, begun=request.run)
+            if isinstance(result, Failure):
+                result = await self._caller.resolve(item, result)
+            return result
+        finally:
+            request.leave(perf_counter() - begun)
+
+    def _share(self, item: Item, request: RequestCount) -> Awaitable[Sequence[BatchResult]] | None:
+        """What a call brings that others join, or have joined; `None` if this one goes alone."""
+        engine = self._life.engine
+        if self._options.timeout is not None or not engine.small_calls.quick or engine.idle:
+            return None
+        size = known_bytes(item[1])
+        if size is None or size >= SMALL_BYTES // 2:
+            return None
+        shared = self._shared
+        if shared is None or not shared.takes(size, engine):
+            shared = self._shared = SharedCall(engine, self._caller)
+            shared.task = self._life.helper(shared.run())
+        return shared.result(item, size, request.run)
+
+
+class SharedCall:
+    """One call for the small batches of several tasks, which join while it waits for a worker.
+
+    A task that is cancelled takes its batch out of it, or drops the result. If the call fails as a
+    whole, each task is told to try alone.
+    """
+
+    task: asyncio.Task[None]
+
+    def __init__(self, engine: Engine, caller: RetryingCaller) -> None:
+        self._engine = engine
+        self._caller = caller
+        self._members: dict[
+            asyncio.Future[Sequence[BatchResult]], tuple[Item, Callable[[], object]]
+        ] = {}
+        self._items: list[Item] = []  # what is sent, there when a worker is
+        self._bytes = 0
+        self._open = True
+
+    def takes(self, size: int, engine: Engine) -> bool:
+        """Whether a batch of this size may join."""
+        room = len(self._members) < BATCHES_TOGETHER and self._bytes + size < SMALL_BYTES
+        return self._open and room and engine is self._engine
+
+    async def result(
+        self, item: Item, size: int, begun: Callable[[], object]
+    ) -> Sequence[BatchResult]:
+        """The result of a batch that joins, as of a call of its own; nothing if all failed."""
+        answer: asyncio.Future[Sequence[BatchResult]] = asyncio.get_running_loop().create_future()
+        self._members[answer] = item, begun
+        self._bytes += size
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if self._open:
+                del self._members[answer]
+                self._bytes -= size
+            if all(member.done() for member in self._members):
+                self._open = False
+                self.task.cancel()
+            raise
+
+    async def run(self) -> None:
+        """Make the call, and give each member what it brought."""
+        try:
+            results = await self._caller.submit(self._items, begun=self._begin, late=True)
+        except (WorkerDied, BatchTimeout, TransportError) as error:
+            if len(self._members) == 1:
+                self._fail(error)
+            else:
+                self._answer([()] * len(self._members))
+        except asyncio.CancelledError:
+            self._fail(ClosedError("the pool was terminated"))
+            raise
+        except BaseException as error:
+            self._fail(error)
+        else:
+            self._answer([[result] for result in results])
+
+    def _begin(self) -> None:
+        self._open = False
+        for item, begun in self._members.values():
+            self._items.append(item)
+            begun()
+
+    def _answer(self, results: Sequence[Sequence[BatchResult]]) -> None:
+        for member, result in zip(self._members, results, strict=True):
+            if not member.done():
+                member.set_result(result)
+        self._members.clear()
+
+    def _fail(self, error: BaseException) -> None:
+        self._open = False
+        for member in self._members:
+            if not member.done():
+                member.set_exception(error)
+        self._members.clear()

@@ -1,0 +1,192 @@
+"""How long single augmenters take for a picture: plain imgaug, its faster forms, Albumentations.
+
+All run in this thread, on the same photograph, in turns. What is measured is the processor's time,
+which other programs disturb little.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import median
+from time import thread_time
+from typing import Any, NamedTuple
+
+from .. import __version__
+from .._base.versions import installed_version
+from ..fast import exact
+from .measure import this_machine
+from .tables import NOTHING, TIMES, table
+
+PLAIN, EXACT, ALBUMENTATIONS = WAYS = "imgaug", "aioaug", "albumentations"
+
+
+class Kernel(NamedTuple):
+    """An augmenter of imgaug's, and what is nearest to it in Albumentations."""
+
+    augmenter: Callable[[Any], Any]
+    transform: Callable[[Any], Any] | None = None
+
+
+KERNELS: Mapping[str, Kernel] = {
+    "flip": Kernel(lambda iaa: iaa.Fliplr(1), lambda A: A.HorizontalFlip(p=1)),
+    "turn by 90 degrees": Kernel(lambda iaa: iaa.Rot90((1, 3)), lambda A: A.RandomRotate90(p=1)),
+    "affine": Kernel(
+        lambda iaa: iaa.Affine(rotate=(-25, 25)), lambda A: A.Affine(rotate=(-25, 25), p=1)
+    ),
+    "crop and resize": Kernel(lambda iaa: iaa.Crop(percent=(0, 0.1))),
+    "resize to 128": Kernel(lambda iaa: iaa.Resize(128), lambda A: A.Resize(128, 128)),
+    "add": Kernel(lambda iaa: iaa.Add((-40, 40))),
+    "multiply": Kernel(
+        lambda iaa: iaa.Multiply((0.8, 1.2)), lambda A: A.MultiplicativeNoise((0.8, 1.2), p=1)
+    ),
+    "invert": Kernel(lambda iaa: iaa.Invert(1), lambda A: A.InvertImg(p=1)),
+    "solarize": Kernel(lambda iaa: iaa.Solarize(1), lambda A: A.Solarize(p=1)),
+    "posterize": Kernel(lambda iaa: iaa.Posterize((2, 6)), lambda A: A.Posterize((2, 6), p=1)),
+    "gamma": Kernel(lambda iaa: iaa.GammaContrast((0.7, 1.5)), lambda A: A.RandomGamma(p=1)),
+    "linear contrast": Kernel(
+        lambda iaa: iaa.LinearContrast((0.6, 1.4)),
+        lambda A: A.RandomBrightnessContrast(0, 0.4, p=1),
+    ),
+    "equalize": Kernel(lambda iaa: iaa.pillike.Equalize(), lambda A: A.Equalize(p=1)),
+    "clahe": Kernel(lambda iaa: iaa.CLAHE(), lambda A: A.CLAHE(p=1)),
+    "grayscale": Kernel(lambda iaa: iaa.Grayscale(1), lambda A: A.ToGray(p=1)),
+    "hue and saturation": Kernel(
+        lambda iaa: iaa.AddToHueAndSaturation((-20, 20)),
+        lambda A: A.HueSaturationValue(20, 20, 0, p=1),
+    ),
+    "gaussian noise": Kernel(
+        lambda iaa: iaa.AdditiveGaussianNoise(scale=(0, 25)), lambda A: A.GaussNoise(p=1)
+    ),
+    "dropout": Kernel(lambda iaa: iaa.Dropout((0.0, 0.2)), lambda A: A.PixelDropout(0.1, p=1)),
+    "coarse dropout": Kernel(
+        lambda iaa: iaa.CoarseDropout((0.02, 0.1), size_percent=0.1),
+        lambda A: A.CoarseDropout(p=1),
+    ),
+    "salt and pepper": Kernel(
+        lambda iaa: iaa.SaltAndPepper(0.05), lambda A: A.SaltAndPepper((0.05, 0.05), p=1)
+    ),
+    "gaussian blur": Kernel(
+        lambda iaa: iaa.GaussianBlur((0.5, 2.0)), lambda A: A.GaussianBlur(p=1)
+    ),
+    "median blur": Kernel(lambda iaa: iaa.MedianBlur(5), lambda A: A.MedianBlur(5, p=1)),
+    "motion blur": Kernel(lambda iaa: iaa.MotionBlur(7), lambda A: A.MotionBlur((7, 7), p=1)),
+    "sharpen": Kernel(lambda iaa: iaa.Sharpen((0.2, 0.5)), lambda A: A.Sharpen(p=1)),
+    "emboss": Kernel(lambda iaa: iaa.Emboss((0.2, 0.5)), lambda A: A.Emboss(p=1)),
+    "average pooling": Kernel(lambda iaa: iaa.AveragePooling(3)),
+    "maximum pooling": Kernel(lambda iaa: iaa.MaxPooling(3)),
+    "jpeg": Kernel(
+        lambda iaa: iaa.JpegCompression((30, 70)),
+        lambda A: A.ImageCompression(quality_range=(30, 70), p=1),
+    ),
+    "blend": Kernel(lambda iaa: iaa.BlendAlpha((0.2, 0.8), iaa.Invert(1))),
+    "perspective": Kernel(
+        lambda iaa: iaa.PerspectiveTransform((0.02, 0.1)), lambda A: A.Perspective((0.02, 0.1), p=1)
+    ),
+    "elastic": Kernel(
+        lambda iaa: iaa.ElasticTransformation(40, 5), lambda A: A.ElasticTransform(40, 5, p=1)
+    ),
+    "piecewise affine": Kernel(lambda iaa: iaa.PiecewiseAffine((0.01, 0.03))),
+}
+
+
+def measure_kernels(
+    names: Sequence[str], rounds: int = 7, batch: int = 64, side: int = 224
+) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """Each kernel's name and its figures: what each way takes for a picture, in ms.
+
+    A figure is the median of the rounds; `None` where there is nothing like it, or it fails.
+    """
+    import imgaug
+    import numpy as np
+
+    pictures = np.stack([imgaug.quokka_square((side, side))] * batch)
+    for name in names:
+        with _alone():
+            ways = _ways(KERNELS[name], pictures)
+            times: dict[str, list[float]] = {way: [] for way in ways}
+            for _ in range(rounds):
+                for way, work in ways.items():
+                    begun = thread_time()
+                    work()
+                    times[way].append(thread_time() - begun)
+        yield (
+            name,
+            {way: median(times[way]) / batch * 1000 if way in times else None for way in WAYS},
+        )
+
+
+def as_document(
+    figures: dict[str, dict[str, float | None]], rounds: int, batch: int, side: int
+) -> dict[str, Any]:
+    """Figures with what they depend on, fit for JSON."""
+    return {
+        "aioaug": __version__,
+        "machine": this_machine(),
+        "albumentations": installed_version("albumentations"),
+        "settings": {"rounds": rounds, "batch": batch, "side": side},
+        "kernels": figures,
+    }
+
+
+def as_table(figures: Mapping[str, Mapping[str, float | None]], markdown: bool = False) -> str:
+    """One row for each kernel: ms a picture, and how many times faster than plain imgaug."""
+    rows = [("ms a picture", "imgaug", "aioaug", "faster", "Albumentations")]
+    for name, found in figures.items():
+        plain, ours, theirs = (found[way] for way in WAYS)
+        faster = f"{plain / ours:.2f}{TIMES}" if plain and ours else NOTHING
+        rows.append((name, _figure(plain), _figure(ours), faster, _figure(theirs)))
+    return table(rows, markdown)
+
+
+def _figure(time: float | None) -> str:
+    return NOTHING if time is None else f"{time:.3f}"
+
+
+def _ways(kernel: Kernel, pictures: Any) -> dict[str, Callable[[], object]]:
+    """What runs a kernel once over all pictures, each run once already."""
+    import imgaug.augmenters as iaa
+
+    plain = kernel.augmenter(iaa)
+    plain.seed_(1)
+    faster = exact(plain)
+    ways: dict[str, Callable[[], object]] = {
+        PLAIN: lambda: plain.augment_images(pictures),
+        EXACT: lambda: faster.augment_images(pictures),
+    }
+    transform = _transform(kernel)
+    if transform is not None:
+        ways[ALBUMENTATIONS] = lambda: [transform(image=picture) for picture in pictures]
+    for work in ways.values():
+        work()
+    return ways
+
+
+def _transform(kernel: Kernel) -> Any:
+    """Albumentations' transform, if it is there and of a release that knows these arguments."""
+    if kernel.transform is None or not installed_version("albumentations"):
+        return None
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the network
+    import albumentations
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it warns of arguments that it does not know
+        try:
+            return kernel.transform(albumentations)
+        except Exception:
+            return None
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """OpenCV uses this thread only, as it does in workers."""
+    import cv2
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

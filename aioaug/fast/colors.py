@@ -1,0 +1,125 @@
+"""Colors, blends of two pictures, and JPEG.
+
+Conversions of colors are OpenCV's, as in imgaug, with less around them. Blends round where imgaug
+rounds: to `float32` after each step, in the end half to even. JPEG is Pillow's, as in imgaug, in
+memory and not through a file.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import imgaug.augmenters as iaa
+import numpy as np
+from imgaug.augmenters import arithmetic, blend, color
+
+from .replacements import Faster, calling, replaces
+
+
+def change_colorspace_(image: Any, to_colorspace: str, from_colorspace: str = "RGB") -> Any:
+    """To gray, OpenCV repeats the values in all channels."""
+    is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] == 3
+    if not is_common or to_colorspace != "GRAY" or from_colorspace != "RGB":
+        return color.change_colorspace_(image, to_colorspace, from_colorspace)
+    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+
+
+def blend_alpha(image_fg: Any, image_bg: Any, alpha: Any, eps: float = 0.01) -> Any:
+    """For pictures of bytes: OpenCV has no sum of `float32` and bytes that rounds half to even."""
+    if not _can_be_blended(image_fg, image_bg, alpha):
+        return blend.blend_alpha(image_fg, image_bg, alpha, eps)
+    factors = np.array(alpha, np.float64)
+    if factors.ndim == 2:
+        factors = factors[..., np.newaxis]
+    if factors.min() >= 1.0 - eps:
+        return np.copy(image_fg)
+    if factors.max() <= eps:
+        return np.copy(image_bg)
+    if not 0 <= factors.item(0) <= 1:
+        return blend.blend_alpha(image_fg, image_bg, alpha, eps)  # which refuses it
+    factors = factors.astype(np.float32)
+    if factors.ndim == 3 and factors.shape != image_fg.shape:
+        factors = cv2.merge([factors[..., 0]] * image_fg.shape[2])
+    blended = cv2.subtract(image_fg, image_bg, dtype=cv2.CV_32F)
+    blended = blended.reshape(image_fg.shape)  # OpenCV drops the axis of a single channel
+    np.multiply(blended, factors, out=blended)
+    np.add(blended, image_bg, out=blended)
+    return np.rint(blended, out=blended).astype(np.uint8)
+
+
+def _can_be_blended(image_fg: Any, image_bg: Any, alpha: Any) -> bool:
+    shape = image_fg.shape
+    if not image_fg.dtype == image_bg.dtype == np.uint8 or shape != image_bg.shape:
+        return False
+    if image_fg.size == 0 or len(shape) != 3 or shape[2] > 4:
+        return False
+    size = np.shape(alpha)
+    return size in ((), (1,), shape[:2], shape, (*shape[:2], 1)) and np.size(alpha) > 0
+
+
+def compress_jpeg(image: Any, compression: int) -> Any:
+    """Only the common pictures; imgaug's formula for the quality is taken over."""
+    from PIL import Image
+
+    is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] == 3
+    if not is_common or not 0 <= compression <= 100:
+        return arithmetic.compress_jpeg(image, compression)
+    quality = int(np.clip(np.round(1 + 99 * (1.0 - compression / 101)), 1, 100))
+    with io.BytesIO() as file:
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file, formats=["JPEG"]))
+
+
+@replaces(iaa.ChangeColorspace, iaa.Grayscale)
+class ColorsChanged(Faster):
+    _augment_batch_ = calling(
+        iaa.ChangeColorspace._augment_batch_,
+        change_colorspace_=change_colorspace_,
+        blend=type("blend", (), {"blend_alpha": staticmethod(blend_alpha)}),
+    )
+
+
+@replaces(iaa.BlendAlpha)
+class Blended(Faster):
+    _augment_batch_ = calling(iaa.BlendAlpha._augment_batch_, blend_alpha=blend_alpha)
+
+
+@replaces(
+    iaa.BlendAlphaMask,
+    iaa.BlendAlphaElementwise,
+    iaa.BlendAlphaSimplexNoise,
+    iaa.BlendAlphaFrequencyNoise,
+    iaa.BlendAlphaSomeColors,
+    iaa.BlendAlphaHorizontalLinearGradient,
+    iaa.BlendAlphaVerticalLinearGradient,
+    iaa.BlendAlphaRegularGrid,
+    iaa.BlendAlphaCheckerboard,
+    iaa.BlendAlphaSegMapClassIds,
+    iaa.BlendAlphaBoundingBoxes,
+)
+class BlendedByMask(Faster):
+    _augment_batch_ = calling(iaa.BlendAlphaMask._augment_batch_, blend_alpha=blend_alpha)
+
+
+@replaces(iaa.JpegCompression)
+class CompressedInMemory(Faster):
+    _augment_batch_ = calling(iaa.JpegCompression._augment_batch_, compress_jpeg=compress_jpeg)
+
+
+@replaces(iaa.AddToHueAndSaturation, iaa.AddToHue, iaa.AddToSaturation)
+class AddedToHueAndSaturation(Faster):
+    """imgaug's tables, for one channel after the other."""
+
+    @classmethod
+    def _transform_image_cv2(cls, image_hsv: Any, hue: Any, saturation: Any) -> Any:
+        imgaugs = iaa.AddToHueAndSaturation
+        if imgaugs._LUT_CACHE is None:
+            imgaugs._LUT_CACHE = imgaugs._generate_lut_table()
+        channels = list(cv2.split(image_hsv))
+        for channel, amount in enumerate((hue, saturation)):
+            table = imgaugs._LUT_CACHE[channel][255 + int(amount)]
+            cv2.LUT(channels[channel], table, dst=channels[channel])
+        return cv2.merge(channels)

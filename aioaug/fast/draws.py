@@ -1,0 +1,176 @@
+"""Random parameters, drawn with less ceremony.
+
+imgaug draws a constant like any parameter, and advances the generator by one number after each
+draw. So a single `Uniform` takes three draws. Here the generator advances by as many numbers, in
+the same order, but without the objects around them.
+
+The numbers are the same because NumPy's generator gets the same calls with the same arguments. Only
+`Binomial` has other ones; its docstring says why they come to the same.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import imgaug as ia
+import imgaug.parameters as iap
+import numpy as np
+from imgaug.random import RNG
+
+from .replacements import FASTER, Faster, replaces
+
+INT32 = 2**31  # constants beyond it are left to imgaug, which raises OverflowError
+MANY = 256  # below, it takes longer to look for rare values than to draw
+DOUBT = 1e-12  # much more than the rounding errors of NumPy's formulas
+
+
+def advance(generator: Any) -> None:
+    """Do to a generator what imgaug does after each draw."""
+    bits = generator.bit_generator
+    state = bits.state
+    if state.get("has_uint32"):  # the half of a number that was left over is dropped
+        state["has_uint32"] = 0
+        bits.state = state
+    generator.random()
+
+
+class Drawn(Faster):
+    """A parameter, drawn from a generator of NumPy's own kind."""
+
+    def draw_samples(self, size: Any, random_state: Any = None) -> Any:
+        generator = random_state.generator if type(random_state) is RNG else None
+        if not _is_common(generator):
+            return super().draw_samples(size, random_state)  # type: ignore[misc]
+        if type(size) is not tuple and ia.is_single_integer(size):
+            size = (size,)
+        samples = self._draw_samples(size, random_state)
+        advance(generator)
+        return samples
+
+    def _draw_as_imgaug(self, size: Any, random_state: Any) -> Any:
+        return super()._draw_samples(size, random_state)  # type: ignore[misc]
+
+
+def _is_common(generator: Any) -> bool:
+    return type(generator) is np.random.Generator
+
+
+@replaces(
+    iap.Deterministic,
+    iap.DeterministicList,
+    iap.Choice,
+    iap.Poisson,
+    iap.Normal,
+    iap.TruncatedNormal,
+    iap.Laplace,
+    iap.ChiSquare,
+    iap.Weibull,
+    iap.Beta,
+    iap.FromLowerResolution,
+    iap.Clip,
+    iap.Discretize,
+    iap.Multiply,
+    iap.Divide,
+    iap.Add,
+    iap.Subtract,
+    iap.Power,
+    iap.Absolute,
+    iap.RandomSign,
+    iap.ForceSign,
+)
+class DrawnAsBefore(Drawn):
+    """All but the advance is imgaug's."""
+
+
+class DrawnBetween(Drawn):
+    """A parameter whose bounds are usually constants."""
+
+    def _bounds(self, generator: Any) -> tuple[float, float] | None:
+        """The bounds in order if they are constants; then the generator advances as for a draw."""
+        low, high = constant(self.a), constant(self.b)
+        if low is None or high is None or not _is_common(generator):
+            return None
+        advance(generator)
+        generator.random()
+        return (high, low) if low > high else (low, high)
+
+
+@replaces(iap.Uniform)
+class UniformDrawn(DrawnBetween):
+    """NumPy computes with the bounds as double, whatever kind of number they are."""
+
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        generator = random_state.generator
+        bounds = self._bounds(generator)
+        if bounds is None:
+            return self._draw_as_imgaug(size, random_state)
+        low, high = bounds
+        if low == high:
+            return np.full(size, low, np.float32)
+        return generator.uniform(low, high, size).astype(np.float32)
+
+
+@replaces(iap.DiscreteUniform)
+class DiscreteUniformDrawn(DrawnBetween):
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        generator = random_state.generator
+        bounds = self._bounds(generator)
+        if bounds is None:
+            return self._draw_as_imgaug(size, random_state)
+        low, high = bounds
+        if low == high:
+            return np.full(size, low, np.int32)
+        return generator.integers(low, high + 1, size, dtype=np.int32)
+
+
+@replaces(iap.Binomial)
+class BinomialDrawn(Drawn):
+    """Zeros and ones out of one uniform number each.
+
+    That is what NumPy does: one number for each value, which is a one if it is above 1 - p. Where p
+    is above 0.5, it does so with 1 - p and swaps zeros and ones. NumPy computes this limit by
+    exp(log1p(-p)), and draws again if a number is so near to 1 that rounding would make a two of
+    it. So if a number is within `DOUBT` of the limit or of 1, NumPy draws them all, with the
+    generator as it was before.
+    """
+
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        generator = random_state.generator
+        if not _is_common(generator):
+            return self._draw_as_imgaug(size, random_state)
+        p = constant(self.p)
+        if p is None:
+            p = float(self.p.draw_sample(random_state=random_state))
+        else:
+            advance(generator)
+        rare = 1.0 - p if p > 0.5 else p
+        if math.prod(size) < MANY or not DOUBT < rare <= 0.5:  # also for what NumPy refuses
+            return self._drawn_by_numpy(generator, p, size)
+        before = generator.bit_generator.state
+        numbers = generator.random(size)
+        ones = numbers > 1.0 - rare + DOUBT
+        if (
+            np.count_nonzero(numbers > 1.0 - rare - DOUBT) != np.count_nonzero(ones)
+            or numbers.max() > 1.0 - DOUBT
+        ):
+            generator.bit_generator.state = before
+            return self._drawn_by_numpy(generator, p, size)
+        return (~ones if p > 0.5 else ones).astype(np.int32)
+
+    def _drawn_by_numpy(self, generator: Any, p: float, size: Any) -> Any:
+        if not 0 <= p <= 1:  # as imgaug says it
+            interval = "the interval [0.0, 1.0]"
+            raise AssertionError(f"Expected probability p to be in {interval}, got {p:.4f}.")
+        return generator.binomial(1, p, size).astype(np.int32)
+
+
+def constant(parameter: Any) -> float | None:
+    """The number that a constant parameter always is, rounded as imgaug does; else `None`."""
+    value = getattr(parameter, "value", None) if type(parameter) is CONSTANT else None
+    if type(value) is float:
+        return float(np.float32(value))
+    return value if type(value) is int and -INT32 <= value < INT32 else None
+
+
+CONSTANT = FASTER[iap.Deterministic]

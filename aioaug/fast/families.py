@@ -1,0 +1,22 @@
+"""All faster classes. Importing this imports imgaug."""
+
+from __future__ import annotations
+
+import imgaug.parameters as iap
+from imgaug.augmenters import blend, blur, convolutional, meta
+
+from . import colors, draws, geometry, kernels, masks, meshes, tables
+
+# What may have parameters, or other augmenters, in its attributes.
+NODES: tuple[type, ...] = (
+    meta.Augmenter,
+    iap.StochasticParameter,
+    blend.IBatchwiseMaskGenerator,
+    convolutional._SharpeningMatrixGenerator,
+    convolutional._EmbossMatrixGenerator,
+    convolutional._EdgeDetectMatrixGenerator,
+    convolutional._DirectedEdgeDetectMatrixGenerator,
+    blur._MotionBlurMatrixGenerator,
+)
+
+__all__ = ["NODES", "colors", "draws", "geometry", "kernels", "masks", "meshes", "tables"]

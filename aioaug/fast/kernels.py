@@ -1,0 +1,100 @@
+"""Convolutions, and pooling by blocks.
+
+OpenCV filters all channels in one call, each by itself, as imgaug does in a call for each. A sum of
+bytes is exact in whole numbers as in `float64`, and the greatest of them does not depend on the
+order. What is not of `uint8` is left to imgaug; with large matrices, for which OpenCV uses Fourier
+transforms, channels are filtered one by one as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cv2
+import imgaug.augmenters as iaa
+import numpy as np
+from imgaug.augmenters.size import pad_to_multiples_of
+
+from .pictures import are_bytes, writable
+from .replacements import Faster, replaces
+
+LARGEST_MATRIX = 9 * 9
+LARGEST_BLOCK = 16 * 16  # so many bytes are below 2**16 together
+
+
+@replaces(
+    iaa.Convolve,
+    iaa.Sharpen,
+    iaa.Emboss,
+    iaa.EdgeDetect,
+    iaa.DirectedEdgeDetect,
+    iaa.MotionBlur,
+)
+class Convolved(Faster):
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        is_own = self.matrix_type == "function" and type(self.matrix).__module__ not in GENERATORS
+        if not are_bytes(batch.images) or self.matrix_type == "None" or is_own:
+            return self._as_imgaug(batch, random_state, parents, hooks)
+        for image in writable(batch):
+            matrix = self.matrix
+            if self.matrix_type == "function":
+                matrix = matrix(image, 1, random_state)[0]
+            if image.shape[2] <= 4 and matrix.size <= LARGEST_MATRIX:
+                cv2.filter2D(image, -1, matrix, dst=image)
+                continue
+            for channel in range(image.shape[2]):
+                image[..., channel] = cv2.filter2D(image[..., channel].copy(), -1, matrix)
+        return batch
+
+
+# Generators of these modules make one matrix for all channels, and do not look at the picture.
+GENERATORS = "imgaug.augmenters.convolutional", "imgaug.augmenters.blur"
+
+
+def _folded(combine: Callable[..., Any], parts: Iterable[Any], kind: Any) -> Any:
+    first, *others = parts
+    total = first.astype(kind)
+    for part in others:
+        combine(total, part, out=total)
+    return total
+
+
+def _pooled(image: Any, height: int, width: int, combine: Callable[..., Any], kind: Any) -> Any:
+    """One value for each block, for a picture of whole blocks."""
+    rows = _folded(combine, (image[start::height] for start in range(height)), kind)
+    return _folded(combine, (rows[:, start::width] for start in range(width)), kind)
+
+
+def _is_common(image: Any, height: int, width: int) -> bool:
+    return image.dtype == np.uint8 and image.size > 0 and height * width <= LARGEST_BLOCK
+
+
+@replaces(iaa.MaxPooling)
+class MaximumPooled(Faster):
+    def _pool_image(self, image: Any, height: int, width: int) -> Any:
+        if not _is_common(image, height, width):
+            return super()._pool_image(image, height, width)  # type: ignore[misc]
+        image = pad_to_multiples_of(image, height, width, mode="edge")
+        return _pooled(image, height, width, np.maximum, np.uint8)
+
+
+@replaces(iaa.MinPooling)
+class MinimumPooled(Faster):
+    def _pool_image(self, image: Any, height: int, width: int) -> Any:
+        if not _is_common(image, height, width):
+            return super()._pool_image(image, height, width)  # type: ignore[misc]
+        image = pad_to_multiples_of(image, height, width, mode="edge", cval=255)
+        return _pooled(image, height, width, np.minimum, np.uint8)
+
+
+@replaces(iaa.AveragePooling)
+class AveragePooled(Faster):
+    """The quotient is cut off at the point, as imgaug does."""
+
+    def _pool_image(self, image: Any, height: int, width: int) -> Any:
+        if not _is_common(image, height, width):
+            return super()._pool_image(image, height, width)  # type: ignore[misc]
+        image = pad_to_multiples_of(image, height, width, mode="reflect", cval=128)
+        sums = _pooled(image, height, width, np.add, np.uint16)
+        return (sums // (height * width)).astype(np.uint8)

@@ -1,0 +1,305 @@
+"""The faster forms give imgaug's own bytes, and draw its numbers."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+
+import aioaug
+import aioaug.fast
+import imgaug as ia
+import imgaug.augmenters as iaa
+import imgaug.parameters as iap
+import numpy as np
+import pytest
+from aioaug._worker.augmentation import Augmentation
+from aioaug.fast import draws
+from aioaug.fast.replacements import FASTER
+from golden import cases, load
+
+PICTURES = load("record").recorded()["pictures"]
+MODULES = list(dict.fromkeys(name.partition(".")[0] for name in cases.ALL))
+NOISE = np.random.default_rng(1)
+DTYPES = ["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "int64"]
+DTYPES += ["float16", "float32", "float64"]
+SHAPES = {
+    "one pixel": (2, 1, 1, 3),
+    "odd": (2, 33, 47, 3),
+    "wide": (1, 3, 130, 3),
+    "gray": (2, 20, 31, 1),
+    "four": (2, 20, 31, 4),
+    "none high": (2, 0, 8, 3),
+    "no channel": (2, 8, 8, 0),
+    "nothing": (0, 8, 8, 3),
+}
+
+
+def noise(shape, dtype):
+    if dtype == "bool":
+        return NOISE.random(shape) > 0.5
+    if np.dtype(dtype).kind == "f":
+        return (NOISE.random(shape) * 2 - 0.5).astype(dtype)
+    limits = np.iinfo(dtype)
+    return NOISE.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
+def outcome(augmenter, images):
+    """What comes out for a seed, or the error, and the generators' states afterwards."""
+    ia.random.seed(5)
+    augmenter.seed_(3)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            done = augmenter.augment_images(copy.deepcopy(images))
+        except Exception as error:
+            done = error
+    states = [rng.state for rng in (augmenter.random_state, ia.random.get_global_rng())]
+    return done, [str(warning.message) for warning in warned], states
+
+
+def assert_same(plain, fast, what=""):
+    (expected, *rest), (done, *rest_done) = plain, fast
+    assert type(done) is type(expected), (what, done)
+    if isinstance(expected, Exception):
+        assert str(done) == str(expected), what
+        return  # after an error the state is nobody's business
+    assert len(done) == len(expected)
+    for image, image_expected in zip(done, expected, strict=True):
+        assert image.dtype == image_expected.dtype, what
+        np.testing.assert_array_equal(image, image_expected, what)
+    np.testing.assert_equal(rest_done, rest, what)
+
+
+def made(name):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "AffineCv2 is deprecated")
+        return cases.ALL[name]()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_photographs_with_labels(module):
+    for name in (name for name in cases.ALL if name.startswith(module + ".")):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "AffineCv2 is deprecated")
+            expected = cases.run(name, PICTURES)
+            done = cases.run(name, PICTURES, aioaug.fast.exact)
+        assert done.keys() == expected.keys()
+        for key, value in done.items():
+            assert value.dtype == expected[key].dtype
+            np.testing.assert_array_equal(value, expected[key], f"{name}: {key}")
+
+
+def faster_cases():
+    return [name for name in cases.ALL if type(made(name)) in FASTER]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes(shape):
+    images = noise(SHAPES[shape], "uint8")
+    for name in faster_cases():
+        plain = made(name)
+        fast = aioaug.fast.exact(plain)
+        assert_same(outcome(plain, images), outcome(fast, images), name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dtypes(dtype):
+    images = noise((2, 9, 13, 3), dtype)
+    for name in faster_cases():
+        plain = made(name)
+        fast = aioaug.fast.exact(plain)
+        assert_same(outcome(plain, images), outcome(fast, images), f"{name} {dtype}")
+
+
+def test_lists_of_mixed_pictures():
+    images = [noise(shape, "uint8") for shape in ((5, 7, 3), (40, 9, 3), (1, 1, 3), (6, 6))]
+    images += [images[0][::-1, ::-1], images[0], noise((4, 4, 1), "uint8")]
+    before = copy.deepcopy(images)
+    for name in faster_cases():
+        plain = made(name)
+        fast = aioaug.fast.exact(plain)
+        assert_same(outcome(plain, images), outcome(fast, images), name)
+    for image, image_before in zip(images, before, strict=True):
+        np.testing.assert_array_equal(image, image_before)
+
+
+OPTIONS = {
+    "Mesh": lambda: iaa.PiecewiseAffine((0.01, 0.3), nb_rows=(2, 5), nb_cols=(2, 4)),
+    "Turns of the same size": lambda: iaa.Rot90((-5, 5)),
+    "Blend for each channel": lambda: iaa.BlendAlpha((0.0, 1.0), iaa.Invert(1), per_channel=True),
+    "Blend by halves": lambda: iaa.BlendAlpha(0.5, iaa.Invert(1)),
+    "Blend nothing": lambda: iaa.BlendAlpha([0.0, 1.0, 0.001], iaa.Invert(1)),
+    "Gray in part": lambda: iaa.Grayscale((0.0, 1.0)),
+    "Average of wide blocks": lambda: iaa.AveragePooling(((1, 3), (2, 7)), keep_size=False),
+    "Large matrix": lambda: iaa.Convolve(np.full((21, 21), 1 / 441, np.float32)),
+    "Own matrices": lambda: iaa.Convolve(lambda image, n, rng: [np.eye(3) * rng.random(1)] * n),
+    "Motion": lambda: iaa.MotionBlur((3, 15)),
+    "Dropout for each channel": lambda: iaa.Dropout((0.1, 0.9), per_channel=0.5),
+    "Coarse dropout": lambda: iaa.CoarseDropout((0.1, 0.9), size_px=(2, 9), per_channel=0.5),
+    "Noise for each channel": lambda: iaa.AdditiveGaussianNoise(scale=(0, 80), per_channel=0.5),
+    "Whole numbers": lambda: iaa.AddElementwise((-300, 300), per_channel=0.5),
+    "Products of whole numbers": lambda: iaa.MultiplyElementwise(iap.DiscreteUniform(-1, 3)),
+    "Products": lambda: iaa.MultiplyElementwise((-0.5, 2.0), per_channel=0.5),
+    "Add a number": lambda: iaa.Add(-300),
+    "Add for each channel": lambda: iaa.Add([-40, 0, 33], per_channel=True),
+    "Add fractions": lambda: iaa.Add((-20.0, 20.0), per_channel=0.5),
+    "Multiply for each channel": lambda: iaa.Multiply((0.5, 2), per_channel=True),
+    "Multiply by a whole number": lambda: iaa.Multiply([0, 1, 2, -1]),
+    "Invert for each channel": lambda: iaa.Invert(0.5, per_channel=True),
+    "Invert a range": lambda: iaa.Invert(1, min_value=20, max_value=240),
+    "Invert below": lambda: iaa.Invert(1, threshold=(0, 255), invert_above_threshold=0.5),
+    "Invert below 0": lambda: iaa.Invert(1, threshold=[-10, 256, 300, 0, 255.9]),
+    "Gamma for each channel": lambda: iaa.GammaContrast([0.5, 1, 2.0], per_channel=0.5),
+    "Sigmoid for each channel": lambda: iaa.SigmoidContrast(per_channel=0.5),
+    "Log for each channel": lambda: iaa.LogContrast(per_channel=0.5),
+    "Line for each channel": lambda: iaa.LinearContrast((-1, 3), per_channel=0.5),
+    "Quantization": lambda: iaa.UniformColorQuantization((2, 256)),
+    "Quantization elsewhere": lambda: iaa.UniformColorQuantization(8, to_colorspace=["HSV"]),
+    "Quantization of small ones": lambda: iaa.UniformColorQuantization(8, max_size=10),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options(name):
+    plain = OPTIONS[name]()
+    fast = aioaug.fast.exact(plain)
+    assert type(fast) is FASTER[type(plain)]
+    for images in (
+        np.tile(PICTURES, (3, 1, 1, 1)),
+        PICTURES[..., :1],
+        list(PICTURES),
+        PICTURES[:1],
+    ):
+        assert_same(outcome(plain, images), outcome(fast, images), name)
+
+
+def test_mesh_of_too_many_triangles_for_a_byte():
+    plain = iaa.PiecewiseAffine(0.02, nb_rows=13, nb_cols=13, mode="edge")
+    assert_same(*(outcome(each, PICTURES[:1]) for each in (plain, aioaug.fast.exact(plain))))
+
+
+PARAMETERS = {
+    "constants": lambda: iap.Uniform(0.1, 0.7),
+    "whole numbers": lambda: iap.Uniform(-3, 2),
+    "swapped": lambda: iap.Uniform(2, -3.5),
+    "equal": lambda: iap.Uniform(1, 1.0),
+    "drawn bounds": lambda: iap.Uniform(iap.Normal(0, 1), 5),
+    "dice": lambda: iap.DiscreteUniform(1, 6),
+    "swapped dice": lambda: iap.DiscreteUniform(6, 1),
+    "one side": lambda: iap.DiscreteUniform(6, 6),
+    "huge": lambda: iap.Uniform(0, 2**40),
+    "never": lambda: iap.Binomial(0.0),
+    "seldom": lambda: iap.Binomial(0.03),
+    "half": lambda: iap.Binomial(0.5),
+    "often": lambda: iap.Binomial(iap.Uniform(0.5, 1)),
+    "always": lambda: iap.Binomial(1.0),
+    "no probability": lambda: iap.Binomial(1.5),
+    "words": lambda: iap.Choice(["a", "b"]),
+    "coarse": lambda: iap.FromLowerResolution(iap.Binomial(0.2), size_px=(2, 20)),
+    "salt": lambda: iap.ForceSign(iap.Beta(0.5, 0.5) - 0.5, positive=True, mode="invert") + 0.5,
+}
+
+
+def drawn(parameter, generator, size):
+    rng = ia.random.RNG(generator)
+    try:
+        return [parameter.draw_samples(size, random_state=rng), rng.state]
+    except Exception as error:
+        return [type(error), str(error)]
+
+
+@pytest.mark.parametrize("doubt", [draws.DOUBT, 1e-3])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_draws(name, doubt, monkeypatch):
+    monkeypatch.setattr(draws, "DOUBT", doubt)  # so often that NumPy draws after all
+    plain = PARAMETERS[name]()
+    holder = iaa.Identity()
+    holder.parameter = plain
+    fast = aioaug.fast.exact(holder).parameter
+    assert type(fast) is FASTER[type(plain)]
+    generators = [lambda: 7, lambda: np.random.RandomState(7), lambda: _with_half_a_number(7)]
+    for generator in generators:
+        for size in ((1, 40, 30, 1), 5, (0,)):
+            expected = drawn(plain, generator(), size)
+            done = drawn(fast, generator(), size)
+            np.testing.assert_equal(done, expected, name)
+            assert getattr(done[0], "dtype", None) == getattr(expected[0], "dtype", None)
+
+
+def _with_half_a_number(seed):
+    generator = np.random.Generator(np.random.SFC64(seed))
+    generator.integers(0, 9, dtype=np.int32)
+    return generator
+
+
+class Own(iaa.Add):
+    """Of a user's; `isinstance` says that it is an `Add`, but it may do anything."""
+
+
+def nested():
+    return iaa.Sequential(
+        [
+            iaa.Sometimes(0.5, iaa.Add((-9, 9)), iaa.OneOf([iaa.Invert(0.5), Own(3)])),
+            iaa.WithColorspace("HSV", children=iaa.WithChannels(0, iaa.Multiply((0.5, 1.5)))),
+            iaa.BlendAlphaElementwise((0.0, 1.0), iaa.Solarize(), iaa.SomeOf(1, [iaa.Add(3)])),
+        ],
+        random_order=True,
+    )
+
+
+def kinds(augmenter):
+    return [type(each) for each in augmenter.get_all_children(flat=True)]
+
+
+def test_nested_trees():
+    plain = nested()
+    fast = aioaug.fast.exact(plain)
+    assert not set(kinds(plain)) & set(FASTER.values())  # the argument is not changed
+    assert [FASTER.get(kind, kind) for kind in kinds(plain)] == kinds(fast)
+    assert Own in kinds(fast)
+    assert str(fast[0]) == str(plain[0])
+    images = np.tile(PICTURES, (4, 1, 1, 1))
+    for copied in (aioaug.fast.exact, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))):
+        pair = []
+        for each in (plain, fast):
+            ia.random.seed(2)  # the copies have one of the global generator
+            pair.append(outcome(copied(each), images))
+        assert_same(*pair)
+
+
+def test_generators_are_taken_along():
+    plain = nested()
+    fast = aioaug.fast.exact(plain)
+    results = []
+    for augmenter in (plain, fast):  # both draw from the global one
+        ia.random.seed(4)
+        results.append([augmenter(images=PICTURES) for _ in range(2)])
+        fixed = augmenter.to_deterministic()
+        results[-1] += [fixed(images=PICTURES), fixed(images=PICTURES)]
+    np.testing.assert_array_equal(results[0], results[1])
+    source = nested().localize_random_state()
+    expected, done = (each.copy_random_state(source)(images=PICTURES) for each in (plain, fast))
+    np.testing.assert_array_equal(done, expected)
+
+
+@pytest.mark.parametrize("value", [None, lambda batch: batch, iap.Uniform(0, 1)])
+def test_refuses_what_is_not_an_augmenter(value):
+    with pytest.raises(TypeError, match="augmenter must be one of imgaug's, got"):
+        aioaug.fast.exact(value)
+
+
+def test_workers_have_faster_forms():
+    plain = nested()
+    state = Augmentation(plain, 1)
+    for worker in (state.clone(), pickle.loads(pickle.dumps(state))):
+        assert set(kinds(worker.augmenter)) & set(FASTER.values())
+    assert not set(kinds(state.augmenter)) & set(FASTER.values())
+
+
+@pytest.mark.parametrize("engine", ["inline", "thread"])
+async def test_pools_do_not_change_their_argument(engine):
+    plain = nested()
+    async with aioaug.AsyncPool(plain, seed=1, engine=engine) as pool:
+        await pool.map_batches([PICTURES])
+    assert not set(kinds(plain)) & set(FASTER.values())
