@@ -95,11 +95,19 @@ class PoolLife:
         return task
 
     async def start(self) -> None:
-        """Have the engine there. Idempotent; what has work for it looks at `started` first."""
+        """Have the engine there. Idempotent; what has work for it looks at `started` first.
+
+        If it cannot be had, the pool ends, and all that waits for it gets the error.
+        """
         if self.phase is PoolPhase.NEW:
             self.phase = PoolPhase.OPEN
         await self._home.cleaned_up()
-        await self.engine.start()
+        try:
+            await self.engine.start()
+        except Exception as error:
+            if self.phase is PoolPhase.OPEN:  # without a block, nobody might close it
+                self.stop(error)
+            raise
         self.started = True
 
     async def enter(self) -> None:
@@ -149,11 +157,11 @@ class PoolLife:
             self.claim()
             await self._ended.wait()
 
-    def stop(self) -> None:
-        """Begin to terminate without waiting for it, from a callback of the loop."""
+    def stop(self, error: Exception | None = None) -> None:
+        """Begin to terminate without waiting for it; `error` is for all that waits for the pool."""
         if self.phase is not PoolPhase.CLOSED:
             self.claim()
-            self._stop_all()
+            self._stop_all(error)
             self._ending = asyncio.ensure_future(self._end(kill=True))
 
     def __del__(self) -> None:
@@ -173,15 +181,16 @@ class PoolLife:
         self.futures, self._helpers, self.visitors = set(), {}, Visitors()
         return [partial(drop_tasks, tasks), *left, self.engine.abandon]
 
-    def _stop_all(self) -> None:
+    def _stop_all(self, error: Exception | None = None) -> None:
         self.phase = PoolPhase.CLOSING
-        for future in tuple(self.futures):
-            future.cancel()
-        for helper in self._helpers:
-            if helper is not acting():
-                helper.cancel()
+        if error is None:
+            for future in tuple(self.futures):
+                future.cancel()
+            for helper in self._helpers:
+                if helper is not acting():
+                    helper.cancel()
         for stream in self._all_streams():
-            stream.stop(ClosedError("the pool was terminated"))
+            stream.stop(error or ClosedError("the pool was terminated"))
 
     def _all_streams(self) -> tuple[StreamCore, ...]:
         return (*self.streams, *self.lists)

@@ -105,6 +105,7 @@ TARGETS = (
     Target("flip", "speedup", 2, TORCH),
     Target("typical", "speedup", 1.9, SERIAL),
     Target("typical", "speedup", 1.25, POOL),
+    Target("typical-albumentations", "speedup", 1.15, TORCH),
     Target("tiny", "speedup", 2, POOL),
     Target("tiny-16", "speedup", 1, POOL),
     Target("large", "lag_p99_ms", 5),

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from importlib import util
 
 from .._base.versions import installed_version
-from .workloads import Workload
+from .workloads import ALBUMENTATIONS, IMGAUG, Workload
 
 OURS = "aioaug"
 SERIAL, POOL, TORCH = "serial", "imgaug", "torch"
 EXECUTOR = "executor"
+_EVERY = (IMGAUG, ALBUMENTATIONS)
 PREINSTALLED = (
     OURS,
     SERIAL,
@@ -36,6 +37,7 @@ class Peer:
     chunks: bool = True
     streams: bool = True
     requests: bool = False
+    augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
 
     @property
     def version(self) -> str | None:
@@ -49,6 +51,8 @@ class Peer:
 
     def takes(self, workload: Workload) -> bool:
         """Whether it can be measured with this workload."""
+        if workload.augmenter not in self.augmenters:
+            return False
         if workload.tasks:
             return self.requests
         return self.streams and (self.chunks or workload.chunksize == 1)
@@ -61,7 +65,7 @@ def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True),
+        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True, augmenters=_EVERY),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
         Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
@@ -72,6 +76,7 @@ PEERS = {
             "torch",
             "pip install torch (its CPU build is enough, and small; pytorch.org tells how)",
             chunks=False,
+            augmenters=_EVERY,
         ),
         Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
         Peer("spdl-subprocess", "SPDL, subprocess", "spdl.pipeline", "spdl", chunks=False),

@@ -13,7 +13,14 @@ from typing import Any
 
 from .._base.optional import need
 from .trial_spec import TrialSpec
-from .workloads import AugmentedDataset, WorkloadSource, augmented, augmenter
+from .workloads import (
+    ALBUMENTATIONS,
+    AugmentedDataset,
+    AugmentedPictures,
+    WorkloadSource,
+    augmented,
+    augmenter,
+)
 
 Way = Callable[[TrialSpec, WorkloadSource], AbstractContextManager[Iterator[Any]]]
 
@@ -52,10 +59,12 @@ def imgaug_pool(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any
 def torch(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """A DataLoader whose workers make the batches themselves: nothing is sent to them."""
     data = need("torch.utils.data", extra="bench")
+    by_picture = job.what.augmenter == ALBUMENTATIONS
+    pictures = AugmentedPictures(job.workload) if by_picture else AugmentedDataset(job.workload)
     loader = data.DataLoader(
-        AugmentedDataset(job.workload),
-        batch_size=None,
-        sampler=range(len(AugmentedDataset(job.workload))),
+        pictures,
+        batch_size=job.what.shape[0] if by_picture else None,
+        sampler=range(len(pictures)),
         num_workers=job.workers,
         prefetch_factor=max(1, job.lookahead // job.workers),
         worker_init_fn=one_native_thread,

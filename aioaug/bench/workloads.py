@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from .._base.optional import need
 from ..augmenters import presets
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Images = NDArray[np.uint8]
+
+IMGAUG, ALBUMENTATIONS = "imgaug", "albumentations"  # libraries whose augmenters there are
 
 # The size of all batches of one workload: more than the cache of a processor holds.
 _POOL_BYTES = 96 << 20
@@ -38,6 +41,7 @@ class Workload:
     chunksize: int = 1
     tasks: int = 0
     window: int = 0
+    augmenter: str = IMGAUG  # the library of which `make` makes one
 
     @property
     def megabytes(self) -> float:
@@ -80,6 +84,18 @@ def _typical() -> Any:
     )
 
 
+def _typical_albumentations() -> Any:
+    library = need(ALBUMENTATIONS, extra=ALBUMENTATIONS)
+    return library.Compose(
+        [
+            library.HorizontalFlip(p=0.5),
+            library.Affine(rotate=(-20, 20), scale=(0.9, 1.1), p=1),
+            library.RandomBrightnessContrast(contrast_limit=0, p=1),
+            library.GaussNoise(std_range=(0.02, 0.02), p=1),
+        ]
+    )
+
+
 _USUAL = (64, 224, 224, 3)
 _TINY = (1, 32, 32, 3)
 _ASKED_FOR = {"tiny": _TINY, "usual": (1, 224, 224, 3), "full-hd": (1, 1080, 1920, 3)}
@@ -114,8 +130,18 @@ REQUESTS = {
     )
 }
 
+OF_ALBUMENTATIONS = {
+    "typical-albumentations": Workload(
+        "typical-albumentations",
+        _USUAL,
+        _typical_albumentations,
+        "flip, affine, brightness, noise of Albumentations",
+        augmenter=ALBUMENTATIONS,
+    )
+}
+
 GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
-WORKLOADS = STREAMS | BUFFERS | REQUESTS
+WORKLOADS = STREAMS | BUFFERS | REQUESTS | OF_ALBUMENTATIONS
 
 
 def augmenter(name: str) -> Any:
@@ -186,6 +212,23 @@ class AugmentedDataset:
 
     def __getitem__(self, index: Any) -> Images:
         return augmented(self._name, int(index))
+
+
+class AugmentedPictures:
+    """The pictures as a data set, each augmented alone: how DataLoaders use Albumentations."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._per_batch = WORKLOADS[name].shape[0]
+
+    def __len__(self) -> int:
+        return self._per_batch << 40
+
+    def __getitem__(self, index: Any) -> Images:
+        batch, place = divmod(int(index), self._per_batch)
+        batches = pictures(self._name)
+        result: Images = augmenter(self._name)(image=batches[batch % len(batches)][place])["image"]
+        return result
 
 
 def augmented(name: str, index: int) -> Images:

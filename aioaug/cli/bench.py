@@ -18,7 +18,7 @@ from ..bench import kernels, tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
 from ..bench.trial_spec import TrialSpec
-from ..bench.workloads import GROUPS, STREAMS, WORKLOADS
+from ..bench.workloads import ALBUMENTATIONS, GROUPS, IMGAUG, STREAMS, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
@@ -45,6 +45,8 @@ def _split_peers(
 @click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS, _KERNELS)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
+@click.option("--augmenter", type=click.Choice((IMGAUG, ALBUMENTATIONS)), default=IMGAUG,
+              show_default=True, help="The library whose augmenters do the work.")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
 @click.option("--workers", type=POSITIVE, default=2, show_default=True, help="Of each way.")
 @click.option("--seconds", type=click.FloatRange(min=0.01), help="A round.  [default: 2]")
@@ -58,6 +60,7 @@ def _split_peers(
 def bench(
     workload: tuple[str, ...],
     peers: tuple[str, ...],
+    augmenter: str,
     rounds: int | None,
     workers: int,
     seconds: float | None,
@@ -91,7 +94,7 @@ def bench(
     else:
         default = _QUICK if quick else _USUAL
         settings = BenchSettings(
-            _named(workload) or default.workloads,
+            _workloads(workload, default.workloads, augmenter),
             _installed(peers or default.peers),
             rounds or default.rounds,
             workers,
@@ -129,6 +132,18 @@ def _run(settings: BenchSettings, quiet: bool, json_file: Path | None) -> dict[s
 
     with _progress(settings) as heard:
         return run_interruptibly(measure(settings, heard, done))
+
+
+def _workloads(asked: Sequence[str], default: Sequence[str], library: str) -> Sequence[str]:
+    """The workloads that were asked for, or the default ones, with augmenters of the library."""
+    if library == IMGAUG:
+        return _named(asked) or default
+    need(library, extra=library)
+    there = tuple(name for name in STREAMS if f"{name}-{library}" in WORKLOADS)
+    for name in asked:
+        if name not in there:
+            raise CommandError(f"{name} has no augmenter of {library}; {', '.join(there)} has one")
+    return tuple(f"{name}-{library}" for name in asked or there)
 
 
 def _measure_kernels(

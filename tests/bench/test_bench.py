@@ -225,6 +225,27 @@ def test_charts_of_nothing_are_none(document):
     assert charts.speed(empty) is charts.lag(empty) is charts.start_and_memory(empty) is None
 
 
+@pytest.mark.slow
+def test_albumentations_does_the_work(tmp_path):
+    pytest.importorskip("albumentations")
+    path = tmp_path / "run.json"
+    arguments = ["typical", "--augmenter", "albumentations", "--json", str(path)]
+    assert main(["bench", *arguments, "--quick", "--batches", "1", "--workers", "1"]) == 0
+    (found,) = json.loads(path.read_text("utf-8"))["workloads"].values()
+    assert list(found["ways"]) == ["aioaug"]  # the other quick ones are imgaug's
+    assert found["ways"]["aioaug"]["error"] is None
+    assert "of Albumentations" in found["title"]
+
+
+def test_pictures_of_a_data_set_are_augmented():
+    pytest.importorskip("albumentations")
+    name = "typical-albumentations"
+    dataset, images = workloads.AugmentedPictures(name), workloads.pictures(name)
+    assert dataset[65].shape == images[1][1].shape
+    assert (dataset[65] != images[1][1]).any()
+    workloads.pictures.cache_clear()
+
+
 def test_kernels(tmp_path, capsys, monkeypatch):
     some = {name: kernels.Kernel(kernels.KERNELS[name].augmenter) for name in ("add", "flip")}
     monkeypatch.setattr(kernels, "KERNELS", some)
@@ -249,6 +270,10 @@ def test_wrong_usage(capsys):
     assert main(["bench", "--peers", "nobody"]) == 2
     assert "no peer 'nobody'" in capsys.readouterr().err
     assert main(["bench", "nothing"]) == 2
+    pytest.importorskip("albumentations")
+    capsys.readouterr()
+    assert main(["bench", "tiny", "--augmenter", "albumentations"]) == 4
+    assert "tiny has no augmenter of albumentations; typical has one" in capsys.readouterr().err
 
 
 def test_missing_asks_for_the_module_itself():
