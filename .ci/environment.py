@@ -2,6 +2,7 @@
 
     python3 .ci/environment.py .venv            all that a developer needs
     python3 .ci/environment.py --python 3.12 --group test .venv-old 'numpy<2'
+    python3 .ci/environment.py --fork imaug==0.4.3 .venv-fork    a fork in imgaug's place
     python3 .ci/environment.py --lowest .venv-lowest    the oldest that pyproject.toml allows
     python3 .ci/environment.py --list           every Python that would do
 
@@ -178,11 +179,22 @@ class Environment:
         self.run([*pip, "install", "--upgrade", "pip>=25.3"], "install pip")
         groups = [word for group in self.arguments.group for word in ("--group", group)]
         packages = [*self.arguments.package, *self.arguments.requirement]
+        packages += [self.arguments.fork] if self.arguments.fork else []
         install = [self.python, "-m", "pip", "install", *HEADLESS, *groups, *packages]
         if self.arguments.lowest:
             install += ["--constraint", self.write_lowest()]
         self.run(install, "install the packages")
+        if self.arguments.fork:
+            self.put_in_place(self.arguments.fork)
         self.write_stamp(self.wanted())
+
+    def put_in_place(self, fork):
+        """Leave of imgaug and `fork`, and of the OpenCVs that they ask for, one of each."""
+        pip = [self.python, "-m", "pip"]
+        self.run([*pip, "uninstall", "-y", "imgaug", "opencv-python"], "remove imgaug")
+        # What was uninstalled had written the same files.
+        again = ["install", "--force-reinstall", "--no-deps", fork, "opencv-python-headless<4.13"]
+        self.run([*pip, *again], "put the fork in its place")
 
     def clear(self):
         """Empty the directory, if it is ours; from here until the end it counts as unfinished."""
@@ -241,6 +253,7 @@ def parse(arguments):
     parser.add_argument("--python", default="", help="a version, a command or a path")
     parser.add_argument("--group", action="append", help="of pyproject.toml; default: dev")
     parser.add_argument("--wheel", help="install this, and no groups, in place of the work tree")
+    parser.add_argument("--fork", help="what takes imgaug's place, as 'imaug==0.4.3'")
     parser.add_argument("--lowest", action="store_true", help="the oldest dependencies allowed")
     parser.add_argument("--list", action="store_true", help="print the Pythons that would do")
     parsed = parser.parse_args(arguments)

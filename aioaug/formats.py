@@ -7,23 +7,31 @@
 A file that is not of its format, or not whole, is a `ValueError` that names it. Files are written
 beside their place and moved there when they are whole; but not HDF5 files, which may hold other
 tables already, and not where `mode` asks for something else.
+
+In a table, an array (N,) is one column of its own name. One of more dimensions is a column for
+each element: `x0`, `x1`, ... for (N,K), `x0_0`, `x0_1`, ... for (N,H,W), and so on.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
+import re
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ._base import atomic
 from ._base.optional import need
 
 if TYPE_CHECKING:
     import pandas
+    from numpy.typing import NDArray
 
 Path = str | os.PathLike[str]
 
@@ -52,6 +60,131 @@ def format_named(name: str) -> Format:
         known = ", ".join(repr(known) for known in FORMATS)
         raise ValueError(f"fmt must be None or one of {known}, got {name!r}")
     return FORMATS[name]
+
+
+def read_table(
+    fmt: str, path: Path, wanted: NDArray[Any], options: dict[str, Any]
+) -> tuple[pandas.DataFrame, NDArray[Any]]:
+    """A table and the labels of its rows, which are of the kind of those that are wanted."""
+    options = dict(options)
+    if fmt == "csv" and all(isinstance(label, str) for label in wanted.tolist()):
+        # "007" is a label, not a number. As bytes, since pandas may lose even texts like "nan".
+        if options.get("engine") == "pyarrow":
+            options.setdefault("dtype", {LABELS: str})
+        else:
+            options.setdefault("converters", {LABELS: str.encode})
+    frame = format_named(fmt).read(path, **options)
+    if LABELS in frame.columns:
+        labels = _as_array(frame.pop(LABELS))
+        if fmt == "csv" and labels.dtype.hasobject:
+            texts = [x.decode() if isinstance(x, bytes) else x for x in labels]
+            labels = np.array(texts, object)
+        frame.index = labels
+        frame.index.name = LABELS
+    else:
+        labels = _as_array(frame.index)
+    # Times may have been written as texts.
+    return frame, labels.astype(wanted.dtype) if wanted.dtype.kind in "mM" else labels
+
+
+def to_frame(labels: NDArray[Any], columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
+    """A data frame of named columns for this format; the first one is of the labels.
+
+    An index would not do: HDF5 takes texts like "nan" for missing ones there.
+
+    Raises `ValueError` if there is a column without data, or one of objects that the format would
+    change, or two would have the same name.
+    """
+    frames = need("pandas", extra="dataframe")
+    parts = []
+    if LABELS in columns:
+        raise ValueError(f"a component must not be called {LABELS!r}")
+    for name, column in {LABELS: labels, **columns}.items():
+        if column is None:
+            raise ValueError(f"component {name!r} holds no data")
+        if hasattr(column, "iloc"):
+            parts.append(column if hasattr(column, "columns") else column.to_frame(name))
+            continue
+        column = np.asarray(column)
+        # pandas would take None among texts for NaN, and Arrow end NumPy's own bytes at a zero.
+        kept_as = object if column.dtype.kind in "OS" else None
+        if kept_as:
+            column = column.astype(object)
+            _check_objects(name, column.ravel().tolist(), fmt)
+        shape = column.shape[1:]
+        flat = column.reshape(len(column), -1) if shape else column
+        part = frames.DataFrame(flat, dtype=kept_as)
+        part.columns = [name + "_".join(map(str, where)) for where in np.ndindex(*shape)]
+        parts.append(part)
+    frame = frames.concat([part.reset_index(drop=True) for part in parts], axis=1)
+    repeated = frame.columns[frame.columns.duplicated()].tolist()
+    if repeated:
+        raise ValueError(f"two columns would be named {', '.join(map(str, repeated))}")
+    return frame
+
+
+def _check_objects(name: str, values: list[Any], fmt: str) -> None:
+    """Raise `ValueError` if there are objects that this format would give back as others.
+
+    A missing text is `None` when it is read. HDF5 pickles what is no text, Arrow has a type for
+    each column, and csv has texts only, which is known.
+    """
+    there = [each for each in values if not (each is None or _is_nan(each))]
+    kinds = {type(each) for each in there}
+    texts = all(issubclass(kind, str | bytes) for kind in kinds)
+    wrong = "arrays" if np.ndarray in kinds else None
+    if fmt != "csv" and texts and any(map(_is_nan, values)):
+        wrong = "NaN among texts"
+    if fmt == "feather" and not texts and any(each is None for each in values):
+        wrong = "None among other objects than texts"
+    if fmt == "feather" and any(issubclass(kind, dict | list | tuple | set) for kind in kinds):
+        wrong = "containers"
+    if fmt == "feather" and {str, bytes} <= kinds:
+        wrong = "both texts and bytes"
+    if wrong:
+        raise ValueError(f"{fmt} cannot hold {wrong} of {name!r}; fmt='blosc' can")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def from_frame(frame: pandas.DataFrame, names: Iterable[str]) -> dict[str, Any]:
+    """The columns of these names out of a table; those it does not have are left out."""
+    found = {}
+    for name in names:
+        parts = elements(frame, name)
+        if name in frame.columns:
+            found[name] = _as_array(frame[name])
+        elif parts:
+            shape = tuple(max(sizes) + 1 for sizes in zip(*parts, strict=False))
+            if set(parts) != set(itertools.product(*map(range, shape))):
+                raise ValueError(f"the table has some columns of {name!r}, but not all")
+            flat = _as_array(frame[[parts[where] for where in sorted(parts)]])
+            found[name] = flat.reshape(len(frame), *shape)
+    return found
+
+
+def elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
+    """The columns of a component of more dimensions, by the place of the element."""
+    pattern = re.compile(re.escape(name) + r"(\d+(?:_\d+)*)")
+    matches = ((pattern.fullmatch(str(column)), column) for column in frame.columns)
+    return {tuple(map(int, match[1].split("_"))): column for match, column in matches if match}
+
+
+def _as_array(column: Any) -> NDArray[Any]:
+    """Columns of a table (N,) or (N,K); texts, if none is missing, as NumPy's own."""
+    array: NDArray[Any] = column.to_numpy()
+    if array.dtype.kind in "biufcmM" or not len(array):
+        return array
+    values = array.ravel().tolist()
+    if all(isinstance(each, str) for each in values):
+        return np.array(array.tolist(), np.str_)
+    if all(isinstance(each, str) or each is None or _is_nan(each) for each in values):
+        # What pandas marks as missing depends on its version.
+        array = np.array([each if isinstance(each, str) else None for each in values], object)
+        return array.reshape(column.shape)
+    return array
 
 
 def _read_csv(path: Path, **options: Any) -> pandas.DataFrame:
@@ -117,8 +250,6 @@ def _write_hdf5(frame: pandas.DataFrame, path: Path, **options: Any) -> None:
 
 
 def _read_npz(path: Path, **options: Any) -> dict[str, Any]:
-    import numpy as np
-
     # np.load would return an array for an .npy file, and take anything else for a pickle.
     with _explained(path, "npz"), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -129,8 +260,6 @@ def _read_npz(path: Path, **options: Any) -> dict[str, Any]:
 
 
 def _write_npz(arrays: dict[str, Any], path: Path) -> None:
-    import numpy as np
-
     for name, array in arrays.items():
         if np.asanyarray(array).dtype.hasobject:
             raise ValueError(f"npz cannot hold the objects of {name!r}; blosc can")

@@ -8,15 +8,19 @@ worker and at every try.
 
 from __future__ import annotations
 
+import operator
 import random
 import secrets
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .arguments import whole
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SEED_LIMIT = 2**31 - 1
 _GLOBAL_OFFSET = -(10**9)
@@ -90,3 +94,44 @@ def seed_generators(seeds: Seeds) -> None:
     np.random.seed(seeds.augmenter)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setRNGSeed(seeds.augmenter)  # each thread has one
+
+
+def make_rng(seed: Any = None) -> np.random.Generator:
+    """A generator for a seed: an int, a `SeedSequence`, or a generator, which passes as it is.
+
+    `None` takes entropy of the system. The numbers are those of `SFC64(seed)`.
+    """
+    import numpy as np
+
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, np.random.BitGenerator):
+        return np.random.Generator(seed)
+    return np.random.Generator(np.random.SFC64(seed_sequence(seed)))
+
+
+def seed_sequence(seed: Any = None) -> np.random.SeedSequence:
+    """The `SeedSequence` of a seed: an int, a `SeedSequence`, a generator, or `None` for a new one.
+
+    A `RandomState` is drawn from, so each time it gives another one.
+
+    Raises `TypeError` for anything else, and `ValueError` for a negative number.
+    """
+    import numpy as np
+
+    seed = seed.bit_generator if isinstance(seed, np.random.Generator) else seed
+    if isinstance(seed, np.random.RandomState):
+        return np.random.SeedSequence(seed.randint(2**32, size=4, dtype=np.uint32).tolist())
+    if isinstance(seed, np.random.BitGenerator):
+        origin = seed.seed_seq  # of another kind where it was made of words of its own
+        seed = origin if isinstance(origin, np.random.SeedSequence) else None
+    if seed is None or isinstance(seed, np.random.SeedSequence):
+        return np.random.SeedSequence() if seed is None else seed
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        kinds = "an int, a SeedSequence or a Generator"
+        raise TypeError(f"a seed must be {kinds}, got {seed!r}") from None
+    if number < 0:
+        raise ValueError(f"a seed must not be negative, got {number}")
+    return np.random.SeedSequence(number)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ..errors import LimitError
+from .results import Outcome, attempt
 from .system_limits import named
 
 T = TypeVar("T")
@@ -94,6 +98,46 @@ class DaemonExecutor(Executor):
             self._changed.wait_for(lambda: self._calls or self._closed)
             self._idle -= 1
             return self._calls.popleft() if self._calls else None
+
+
+def attempt_each(
+    fn: Callable[[T], Any], left: deque[tuple[int, T]], *, threads: int, seconds: float | None
+) -> dict[int, Outcome[Any]]:
+    """The outcome of a call for each item, by its number; those that end in time, if that is given.
+
+    It blocks. The calls are made in up to so many threads, in the context of the caller, and no
+    more of them when `left`, the items that none was made for so far, is cleared by anybody. Each
+    thread starts the next one before its own first call, for as long as there are calls: quick
+    ones are made before many threads have started. So the list grows while it is waited for.
+    """
+    found: dict[int, Outcome[Any]] = {}
+    serving: list[Future[None]] = []
+    count = min(threads, len(left))
+    executor = DaemonExecutor(count, "aioaug-item")
+    deadline = None if seconds is None else time.monotonic() + seconds
+
+    def start() -> None:
+        if left and len(serving) < count:
+            serving.append(executor.submit(contextvars.copy_context().run, serve))
+
+    def serve() -> None:
+        with suppress(RuntimeError):  # it was shut down in this moment
+            start()
+        while left:
+            try:
+                number, item = left.popleft()
+            except IndexError:  # another thread was first
+                return
+            found[number] = attempt(fn, item)
+
+    try:
+        start()
+        for thread in serving:
+            wait([thread], None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return dict(found)
+    finally:
+        left.clear()
+        executor.shutdown(wait=all(thread.done() for thread in serving))
 
 
 def refuse_at_exit() -> None:

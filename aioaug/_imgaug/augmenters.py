@@ -1,4 +1,4 @@
-"""Patches for imgaug 0.4.0's modules of augmenters, a function for each but `geometric`."""
+"""Patches for imgaug's modules of augmenters, a function for each but `geometric`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def size(module: Any) -> None:
         parameter = handle(pad_mode)
         if pad_mode == module.ia.ALL:
             # imgaug makes it of a set of strings, whose order is another one in each process.
-            parameter = module.iap.Choice(sorted(parameter.a))
+            choice = getattr(parameter, "other_param", parameter)  # of imaug's AutoPrefetcher
+            choice.a = sorted(choice.a)
         return parameter
 
     module._handle_pad_mode_param = _handle_pad_mode_param
@@ -33,14 +34,7 @@ def blur(module: Any) -> None:
 
 
 def color(module: Any) -> None:
-    kelvins = module._KelvinToRGBTable
-    transform = kelvins.transform_kelvins_to_rgb_multipliers
-
-    def transform_kelvins_to_rgb_multipliers(self: Any, values: Any) -> Any:
-        import numpy as np
-
-        # imgaug multiplies (N,) by (N, 3). This fails, and for N = 3 it mixes up the axes.
-        return np.concatenate([transform(self, values[i : i + 1]) for i in range(len(values))])
+    color_in_batches_and_workers(module)
 
     def _generate_quantize_uniform_table(cls: Any, centerize: bool) -> Any:
         import numpy as np
@@ -52,11 +46,23 @@ def color(module: Any) -> None:
         table[1:255] = np.clip(np.round(bins + sizes / 2 if centerize else bins), 0, 255)
         return table
 
-    _lasting_table(module.AddToHueAndSaturation)
-    kelvins.transform_kelvins_to_rgb_multipliers = transform_kelvins_to_rgb_multipliers
     module._QuantizeUniformLUTTable._generate_quantize_uniform_table = classmethod(
         _generate_quantize_uniform_table
     )
+
+
+def color_in_batches_and_workers(module: Any) -> None:
+    kelvins = module._KelvinToRGBTable
+    transform = kelvins.transform_kelvins_to_rgb_multipliers
+
+    def transform_kelvins_to_rgb_multipliers(self: Any, values: Any) -> Any:
+        import numpy as np
+
+        # imgaug multiplies (N,) by (N, 3). This fails, and for N = 3 it mixes up the axes.
+        return np.concatenate([transform(self, values[i : i + 1]) for i in range(len(values))])
+
+    kelvins.transform_kelvins_to_rgb_multipliers = transform_kelvins_to_rgb_multipliers
+    _lasting_table(module.AddToHueAndSaturation)
 
 
 def _lasting_table(augmenter: Any) -> None:

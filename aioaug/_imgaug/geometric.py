@@ -20,6 +20,11 @@ def patch(module: Any) -> None:
     module.ndimage = View(module.ndimage, interpolation=module.ndimage)
 
 
+def patch_imaug(module: Any) -> None:
+    module.tf = View(module.tf, PiecewiseAffineTransform=_piecewise_affine(module.tf))
+    module.cv2 = View(module.cv2, cartToPolar=_cart_to_polar(module.cv2))
+
+
 def _elastic(elastic: Any) -> None:
     generate = elastic._generate_shift_maps
 

@@ -18,24 +18,43 @@ Substitutes = Mapping[str, Callable[[], ModuleType]]
 _NO_DISPLAY_LIBRARY = re.compile(r"\b(lib(?:GL|gthread)\S*): cannot open shared object file")
 _REMEDY = (
     "OpenCV cannot be loaded: this machine lacks {}, which only OpenCV's windows need. Remedy: "
-    "pip uninstall -y opencv-python && pip install opencv-python-headless"
+    "pip uninstall -y opencv-python && pip install {}"
 )
+
+
+@dataclass(frozen=True)
+class Release:
+    """Versions of a package that start with `version`, and what they need.
+
+    If a `distribution` is named, it has to be installed in the very version that the package's
+    source says: forks have a package of the same name, and other forks may number alike. The keys
+    of `patches` and `imports` are names of modules. `imports` tells which modules an `import` in
+    that module gets instead of others. `headless` is what to install where windows cannot be shown.
+    """
+
+    version: str
+    patches: Mapping[str, Patch]
+    imports: Mapping[str, Substitutes]
+    distribution: str | None = None
+    headless: str = "opencv-python-headless"
+
+    def is_of(self, version: str) -> bool:
+        """Whether a package whose source says this version is one of these."""
+        if not version.startswith(self.version):
+            return False
+        return self.distribution is None or _installed_version(self.distribution) == version
 
 
 @dataclass(eq=False)
 class Hook(MetaPathFinder):
     """Finds the modules of a package as usual, and patches each right after its execution.
 
-    Only versions that start with `version` are patched. The keys of `patches` and `imports` are
-    names of modules. `imports` tells which modules an `import` in that module gets instead of
-    others.
+    Packages that are none of the `releases` are left alone. `found` is the one that was imported.
     """
 
     package: str
-    version: str
-    patches: Mapping[str, Patch]
-    imports: Mapping[str, Substitutes]
-    _wanted: bool = field(default=True, init=False)
+    releases: Sequence[Release]
+    found: Release | None = field(default=None, init=False)
 
     def install(self) -> None:
         if self in sys.meta_path:
@@ -43,10 +62,10 @@ class Hook(MetaPathFinder):
         sys.meta_path.insert(0, self)
         if (loaded := sys.modules.get(self.package)) is None:
             return
-        self._wanted = getattr(loaded, "__version__", "").startswith(self.version)
-        if self._wanted:
-            for name, patch in self.patches.items():
-                if name.partition(".")[0] == self.package and name in sys.modules:
+        self.found = self._release(getattr(loaded, "__version__", ""))
+        if self.found is not None:
+            for name, patch in self.found.patches.items():
+                if name in sys.modules:
                     patch(sys.modules[name])
 
     def find_spec(
@@ -58,10 +77,13 @@ class Hook(MetaPathFinder):
         if spec is None or spec.loader is None:
             return spec
         if fullname == self.package:
-            self._wanted = _version_in_source(spec).startswith(self.version)
-        if self._wanted:
-            spec.loader = _PatchingLoader(self, spec.loader)
+            self.found = self._release(_version_in_source(spec))
+        if self.found is not None:
+            spec.loader = _PatchingLoader(self.found, spec.loader)
         return spec
+
+    def _release(self, version: str) -> Release | None:
+        return next((release for release in self.releases if release.is_of(version)), None)
 
     def _found_by_others(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
@@ -75,8 +97,8 @@ class Hook(MetaPathFinder):
 
 
 class _PatchingLoader(Loader):
-    def __init__(self, hook: Hook, loader: Loader) -> None:
-        self._hook = hook
+    def __init__(self, release: Release, loader: Loader) -> None:
+        self._release = release
         self._loader = loader
 
     def __getattr__(self, name: str) -> Any:
@@ -90,16 +112,17 @@ class _PatchingLoader(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        if (substitutes := self._hook.imports.get(module.__name__)) is not None:
+        if (substitutes := self._release.imports.get(module.__name__)) is not None:
             # If the name was added to numpy for a moment, other threads would see it, too.
             module.__dict__["__builtins__"] = importing(substitutes)
         try:
             self._loader.exec_module(module)
         except ImportError as error:
             if (missing := _NO_DISPLAY_LIBRARY.search(str(error))) is not None:
-                raise ImportError(_REMEDY.format(missing[1]), name="cv2") from error
+                remedy = _REMEDY.format(missing[1], self._release.headless)
+                raise ImportError(remedy, name="cv2") from error
             raise
-        if (patch := self._hook.patches.get(module.__name__)) is not None:
+        if (patch := self._release.patches.get(module.__name__)) is not None:
             patch(module)
 
 
@@ -121,8 +144,17 @@ def importing(substitutes: Substitutes) -> dict[str, Any]:
 
 
 def _version_in_source(spec: ModuleSpec) -> str:
-    # Not from installed metadata: forks have this package in distributions of other names.
+    # Metadata may tell of two distributions that have this package; the files are those of one.
     get_source = getattr(spec.loader, "get_source", None)
     source = (get_source(spec.name) if get_source is not None else None) or ""
     found = re.search(r"""^__version__\s*=\s*["']([^"']+)""", source, re.MULTILINE)
     return found[1] if found is not None else ""
+
+
+def _installed_version(distribution: str) -> str | None:
+    from importlib import metadata  # takes a while, and imgaug itself does not need it
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

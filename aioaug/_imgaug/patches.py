@@ -1,4 +1,4 @@
-"""Patches for imgaug 0.4.0 outside its augmenters, and the tables of all patches."""
+"""Patches for imgaug outside its augmenters, and which of all patches its releases need."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import importlib
 import os
 import random
 import sys
-from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, cast
 
 from . import augmenters, geometric, rng
-from .hook import Patch, Substitutes
+from .hook import Release
 from .views import PlainNumbers, View
 
 
@@ -64,6 +63,24 @@ def _parameters(module: Any) -> None:
         operation._draw_samples = _with_plain_numbers(operation._draw_samples, module.Deterministic)
 
 
+def _parameters_of_imaug(module: Any) -> None:
+    _read_images_as_before(module)
+    prefetcher = module.AutoPrefetcher
+    prefetcher._draw_samples = _without_prefetched(prefetcher._draw_samples)
+
+
+def _without_prefetched(draw: Any) -> Any:
+    def _draw_samples(self: Any, size: Any, random_state: Any) -> Any:
+        # imaug draws 10,000 samples at the second call, and keeps them as long as the generator has
+        # the same number: the next batch would get samples that the seed of another one determined,
+        # and threads would take each other's.
+        if rng.is_private():
+            return self.other_param._draw_samples(size, random_state)
+        return draw(self, size, random_state)
+
+    return _draw_samples
+
+
 def _with_plain_numbers(draw: Any, deterministic: type) -> Any:
     def _draw_samples(self: Any, size: Any, random_state: Any) -> Any:
         if self.elementwise and not isinstance(self.val, deterministic):
@@ -97,31 +114,58 @@ def _pkg_resources() -> ModuleType:
     return cast("ModuleType", substitute)
 
 
-IMPORTS: Mapping[str, Substitutes] = {
-    "imgaug.imgaug": {"numpy": _numpy_with_sctypes},
-    "imgaug.parameters": {"scipy.stats": _scipy_without_stats},
-    "imagecorruptions.corruptions": {
-        "pkg_resources": _pkg_resources,
-        "scipy.ndimage.interpolation": _ndimage,
+IMAGECORRUPTIONS = Release(
+    "",
+    {"imagecorruptions.corruptions": augmenters.corruptions},
+    {
+        "imagecorruptions.corruptions": {
+            "pkg_resources": _pkg_resources,
+            "scipy.ndimage.interpolation": _ndimage,
+        },
     },
-}
+)
 
-PATCHES: Mapping[str, Patch] = {
-    "imagecorruptions.corruptions": augmenters.corruptions,
-    "imgaug.imgaug": _imgaug,
-    "imgaug.random": rng.patch,
-    "imgaug.parameters": _parameters,
-    "imgaug.multicore": _multicore,
-    "imgaug.augmentables.polys": _restore_aliases,
-    "imgaug.augmenters.arithmetic": _read_images_as_before,
-    "imgaug.augmenters.blur": augmenters.blur,
-    "imgaug.augmenters.color": augmenters.color,
-    "imgaug.augmenters.debug": _read_images_as_before,
-    "imgaug.augmenters.geometric": geometric.patch,
-    "imgaug.augmenters.imgcorruptlike": augmenters.imgcorruptlike,
-    "imgaug.augmenters.meta": _restore_aliases,
-    "imgaug.augmenters.pillike": augmenters.pillike,
-    "imgaug.augmenters.segmentation": augmenters.segmentation,
-    "imgaug.augmenters.size": augmenters.size,
-    "imgaug.augmenters.weather": augmenters.weather,
-}
+IMGAUG = Release(
+    "0.4.0",
+    {
+        "imgaug.imgaug": _imgaug,
+        "imgaug.random": rng.patch,
+        "imgaug.parameters": _parameters,
+        "imgaug.multicore": _multicore,
+        "imgaug.augmentables.polys": _restore_aliases,
+        "imgaug.augmenters.arithmetic": _read_images_as_before,
+        "imgaug.augmenters.blur": augmenters.blur,
+        "imgaug.augmenters.color": augmenters.color,
+        "imgaug.augmenters.debug": _read_images_as_before,
+        "imgaug.augmenters.geometric": geometric.patch,
+        "imgaug.augmenters.imgcorruptlike": augmenters.imgcorruptlike,
+        "imgaug.augmenters.meta": _restore_aliases,
+        "imgaug.augmenters.pillike": augmenters.pillike,
+        "imgaug.augmenters.segmentation": augmenters.segmentation,
+        "imgaug.augmenters.size": augmenters.size,
+        "imgaug.augmenters.weather": augmenters.weather,
+    },
+    {
+        "imgaug.imgaug": {"numpy": _numpy_with_sctypes},
+        "imgaug.parameters": {"scipy.stats": _scipy_without_stats},
+    },
+)
+
+# A fork that works with NumPy 2 by itself. What it computes there stays as it is: only what
+# fails, warns or depends on more than the seed is patched.
+IMAUG = Release(
+    "0.4.3",
+    {
+        "imgaug.data": _read_images_as_before,
+        "imgaug.random": rng.patch,
+        "imgaug.parameters": _parameters_of_imaug,
+        "imgaug.augmenters.arithmetic": _read_images_as_before,
+        "imgaug.augmenters.color": augmenters.color_in_batches_and_workers,
+        "imgaug.augmenters.debug": _read_images_as_before,
+        "imgaug.augmenters.geometric": geometric.patch_imaug,
+        "imgaug.augmenters.size": augmenters.size,
+    },
+    {"imgaug.parameters": {"scipy.stats": _scipy_without_stats}},
+    distribution="imaug",
+    headless="--force-reinstall --no-deps 'opencv-python-headless<4.13'",
+)

@@ -44,6 +44,11 @@ def _global_rng(seed: int, generator: Any = None, copied: Any = None) -> Iterato
         _private.seed, _private.generator, _private.copied = outer
 
 
+def is_private() -> bool:
+    """Whether this thread has a global RNG of its own now."""
+    return _private.seed is not None
+
+
 class Portable:
     """An object that holds augmenters, and that is copied or pickled for workers.
 

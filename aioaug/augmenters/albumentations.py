@@ -6,9 +6,10 @@ call their package and classes by the same names.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from .._base.seeding import Seeds, borrowed_generators, seed_generators
+from .._base.seeding import Seeds, seed_generators
 from . import albumentations_columns
 from .per_picture import PicturePipeline
 
@@ -36,6 +37,7 @@ class AlbumentationsPipeline(PicturePipeline):
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
+        self._has_generators = hasattr(pipeline, "set_random_seed")  # version 1.4.19 has none
 
     def __repr__(self) -> str:
         return f"the pipeline {type(self.pipeline).__name__}"
@@ -74,13 +76,13 @@ class AlbumentationsPipeline(PicturePipeline):
         key = _PROCESSORS.get(name)
         return None if key is None else self.pipeline.processors[key].params
 
+    def _generators(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._has_generators else super()._generators()
+
     def _run(self, given: dict[str, Any], seed: int) -> dict[str, Any]:
-        got: dict[str, Any]
-        if hasattr(self.pipeline, "set_random_seed"):
+        if self._has_generators:
             self.pipeline.set_random_seed(seed)
-            got = self.pipeline(**given)
-        else:  # version 1.4.19 draws from the global generators
-            with borrowed_generators(Seeds(0, 0)):
-                seed_generators(Seeds(seed, seed))
-                got = self.pipeline(**given)
+        else:
+            seed_generators(Seeds(seed, seed))
+        got: dict[str, Any] = self.pipeline(**given)
         return got

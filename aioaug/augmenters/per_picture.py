@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
@@ -38,7 +38,16 @@ class PerPicture(ABC):
     """A callable `(batch, rng) -> batch` that treats a batch's pictures one after the other."""
 
     def __call__(self, batch: Any, rng: Any) -> Any:
-        return batch_forms.augment(batch, partial(self._augment_batch, rng=rng))
+        with self._generators():
+            return batch_forms.augment(batch, partial(self._augment_batch, rng=rng))
+
+    def _generators(self) -> AbstractContextManager[Any]:
+        """Lend a batch the generators that it is going to seed for each picture.
+
+        All code of this interpreter shares them. To restore them after each picture would take
+        longer than many augmentations do.
+        """
+        return borrowed_generators(Seeds(0, 0))
 
     @abstractmethod
     def _augment_batch(self, batch: Any, rng: Any) -> Any:
@@ -61,13 +70,13 @@ class PerImage(PerPicture):
     def __repr__(self) -> str:
         return f"per_image({getattr(self._function, '__qualname__', self._function)})"
 
+    def _generators(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._takes_rng else super()._generators()
+
     def _augment_batch(self, batch: Any, rng: Any) -> Any:
         images = self._images(batch)
         seeds = seeds_of_pictures(rng, len(images))
-        # All code of this interpreter shares the global generators.
-        borrowed = nullcontext() if self._takes_rng else borrowed_generators(Seeds(0, 0))
-        with borrowed:
-            done = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
+        done = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
         batch_forms.pass_through(batch)
         batch.images_aug = in_form_of(images, done)
         return batch

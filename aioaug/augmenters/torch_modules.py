@@ -6,9 +6,11 @@ Nothing is imported for that: who has a module has PyTorch.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from .._base.seeding import Seeds, borrowed_generators, seed_generators
+from .._base.seeding import Seeds, seed_generators
 from .per_picture import PicturePipeline, moved_boxes
 
 _MODULE = ("torch.nn.modules.module", "Module")
@@ -145,6 +147,13 @@ class TorchModule(PicturePipeline):
     def __repr__(self) -> str:
         return f"the module {type(self.module).__name__}"
 
+    @contextmanager
+    def _generators(self) -> Iterator[None]:
+        import torch
+
+        with super()._generators(), torch.random.fork_rng(devices=[]), torch.no_grad():
+            yield
+
     def _picture(self, row: dict[str, Any], seed: int) -> dict[str, Any]:
         import torch
 
@@ -153,11 +162,9 @@ class TorchModule(PicturePipeline):
         beside = [name for name in _TO if name in row]
         for name in beside:
             sample |= _TO[name](row[name], row["images"].shape)
-        # All code of this interpreter shares the generators.
-        with borrowed_generators(Seeds(0, 0)), torch.random.fork_rng(devices=[]), torch.no_grad():
-            seed_generators(Seeds(seed, seed))
-            torch.manual_seed(seed)
-            got = self.module(sample if len(sample) > 1 else sample["image"])
+        seed_generators(Seeds(seed, seed))
+        torch.manual_seed(seed)
+        got = self.module(sample if len(sample) > 1 else sample["image"])
         if len(sample) == 1:
             got = {"image": got}
         image = _image_from(got["image"])

@@ -6,23 +6,26 @@ The modules, from the ground up:
     expressions values that are worked out for each batch or item
     components  named columns, and the labels of their rows
     index       the labels of a dataset: subsets, splits, order
-    workers     the worker processes that all batches share
     calls       a function called item by item, on any target
-    applying    from a batch to calls, and from results to a batch; decorators for methods
+    applying    from a batch to calls, and from results to a batch, blocking or awaited
+    decorators  the same for methods; which of them are actions of pipelines
     data        the state of a batch
     files, augmenting, batch, pipeline, dataset
+
+A parallel call goes through `batch`, `applying` and `calls`, and with "mpc" on to the shared engine
+of `aioaug.engines.shared`.
 """
 
 from __future__ import annotations
 
+from ..engines.shared import shutdown, shutdown_async
 from ..errors import ParallelError
-from .applying import action, apply_parallel, inbatch_parallel
 from .batch import Batch
 from .dataset import Dataset
+from .decorators import action, apply_parallel, inbatch_parallel
 from .expressions import PP, B, C, D, F, I, L, P, R, V
 from .index import DatasetIndex, FilesIndex
 from .pipeline import Pipeline
-from .workers import shutdown, shutdown_async
 
 __all__ = [  # noqa: RUF022 - it would have PP first
     "B",

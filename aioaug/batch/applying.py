@@ -1,31 +1,118 @@
 """A function applied to every item of a batch, and the results put together.
 
-The decorators do the same for methods. A method that works in parallel has a twin to be awaited:
-`rotate` and `rotate_async`.
+What takes several calls is written once, for callers that block and for those that await: as a
+generator of steps. It yields `Work` and gets the results, each of which is what a call returned or
+the exception it raised. Or it yields a single call, a function without arguments, and gets what
+that returns.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from typing import Any, ParamSpec, TypeVar, overload
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ParamSpec
 
-from .._base.arguments import one_of
+from .._aio.tasks import finish, in_thread
+from .._base.arguments import one_of, whole_or_none
 from .._base.signatures import accepts
+from ..engines.shared import shared_engine
 from ..errors import ParallelError
-from .calls import Call, Steps, Task, Work, check_limits, check_target, drive, drive_async
+from .calls import ENDS, Call, Task, Work, plainly, run, run_async
 from .components import items_of
-from .expressions import P, draw, evaluate, of_items
+from .expressions import draw, evaluate, of_items
 from .randomness import BatchRandom
-from .workers import UnboundCall
 
+# The names of targets; the first letter of each is what it goes by here.
+_TARGETS = ("for", "threads", "mpc", "async")
+_EXITS = (SystemExit, KeyboardInterrupt)
 # The arguments of a call: positional ones, and those by name.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-Method = TypeVar("Method", bound=Callable[..., Any])
 Params = ParamSpec("Params")
+Steps = Generator[Work | Callable[[], Any], Any, Any]
+
+
+def drive(steps: Steps) -> Any:
+    """Take the steps one after another, and make their calls; it blocks."""
+    with _thrown_into(steps):
+        over, found = _next(steps, None)
+        while not over:
+            if isinstance(found, Work):
+                found = found.results(run(found))
+            elif inspect.isawaitable(found := plainly(found)):
+                found = shared_engine().bridge.call(_awaited, found)
+            over, found = _next(steps, found)
+        return found
+
+
+async def drive_async(steps: Steps) -> Any:
+    """Take the steps in threads, since they load and copy, and await their calls.
+
+    A step that has begun is waited for even when this is cancelled: it may be changing a batch.
+    Of the calls, those that have not begun are dropped then, coroutines are cancelled, and the
+    rest is abandoned.
+    """
+
+    def aside(fn: Callable[..., Any], *args: Any) -> Any:
+        # In a thread of ours, exits and interrupts are nobody else's either.
+        context = contextvars.copy_context()
+        return in_thread(context.run, plainly, partial(fn, *args), (*ENDS, *_EXITS))
+
+    with _thrown_into(steps):
+        over, found = await finish(aside(_next, steps, None))
+        while not over:
+            if isinstance(found, Work):
+                found = found.results(await run_async(found))
+            elif inspect.isawaitable(found := await aside(found)):
+                found = await _awaited(found)
+            over, found = await finish(aside(_next, steps, found))
+        return found
+
+
+@contextmanager
+def _thrown_into(steps: Steps) -> Iterator[None]:
+    """Have the steps see what ends them: they may hold a lock, or say where it came from."""
+    try:
+        yield
+    except BaseException as error:
+        steps.throw(error)
+        raise
+
+
+def _next(steps: Steps, found: Any) -> tuple[bool, Any]:
+    """Whether the steps are at their end, and the result or what is to be done next."""
+    try:
+        return False, steps.send(found)
+    except StopIteration as end:
+        return True, end.value
+
+
+async def _awaited(found: Awaitable[Any]) -> Any:
+    try:
+        return await found
+    except StopAsyncIteration as error:
+        raise RuntimeError(f"StopAsyncIteration was raised: {error}") from error
+
+
+def with_twin(steps: Callable[Params, Steps]) -> Callable[Params, Any]:
+    """A function that takes these steps; as a method of a batch it has a twin that awaits them."""
+
+    @functools.wraps(steps)
+    def blocking(*args: Params.args, **kwargs: Params.kwargs) -> Any:
+        return drive(steps(*args, **kwargs))
+
+    async def twin(*args: Params.args, **kwargs: Params.kwargs) -> Any:
+        return await drive_async(steps(*args, **kwargs))
+
+    twin.__doc__, twin.__module__ = steps.__doc__, steps.__module__
+    twin.__name__, twin.__qualname__ = f"{steps.__name__}_async", f"{steps.__qualname__}_async"
+    both: Any = blocking
+    both.twin, both.steps = twin, steps
+    return both  # type: ignore[no-any-return]
 
 
 def apply_steps(
@@ -41,9 +128,9 @@ def apply_steps(
     target: Any = "for",
     requires_rng: bool = False,
     rng_seeds: Any = None,
-    on_error: Any = "raise",
-    n_workers: Any = None,
-    timeout: Any = None,
+    on_error: str = "raise",
+    n_workers: int | None = None,
+    timeout: float | None = None,
     **kwargs: Any,
 ) -> Steps:
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
@@ -75,7 +162,9 @@ def apply_steps(
             init = getattr(batch, init) if isinstance(init, str) else init
             elements = _elements(init, **passed)
         calls, passthrough = _calls(elements, args, kwargs, p, seeds)
-        results = yield Work(task, calls, target, limits, passthrough, labels=batch.indices)
+        results = yield Work(
+            task, calls, target, **limits, passthrough=passthrough, labels=batch.indices
+        )
         if skips:
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
@@ -128,11 +217,27 @@ def inbatch_steps(
     path = (BatchRandom() if batch is None else batch._random).next_path()
     labels = () if batch is None else batch.indices
     task = Task(function, {}, *path)
-    results = yield Work(task, calls, target, limits, debug=debug, labels=labels)
+    results = yield Work(task, calls, target, **limits, debug=debug, labels=labels)
     if post is not None:
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
     return batch
+
+
+def check_target(target: Any) -> str:
+    """The letter of a target; `ValueError` if there is no such target."""
+    target = "threads" if target == "nogil" else target
+    for name in _TARGETS:
+        if target in (name, name[0]):
+            return name[0]
+    raise ValueError(f"target must be 'for', 'threads', 'mpc' or 'async', got {target!r}")
+
+
+def check_limits(n_workers: Any, timeout: Any) -> dict[str, Any]:
+    """`n_workers` and `timeout` by name, or an error that names them."""
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
+        raise ValueError(f"timeout must be a number of seconds, at least 0, got {timeout!r}")
+    return {"n_workers": whole_or_none("n_workers", n_workers, low=1), "timeout": timeout}
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:
@@ -195,9 +300,10 @@ def _calls(
     Also the items that are not drawn, by position: they pass as they are.
     """
     count = len(elements)
-    each_args = [_spread(f"argument {n}", value, count) for n, value in enumerate(args)]
-    each_kwargs = {name: _spread(name, value, count) for name, value in kwargs.items()}
-    chosen, seeds = of_items("p", 1 if p is None else p, count), of_items("rng_seeds", seeds, count)
+    each_args = [of_items(f"argument {n}", value, count) for n, value in enumerate(args)]
+    each_kwargs = {name: of_items(name, value, count) for name, value in kwargs.items()}
+    chosen = of_items("p", 1 if p is None else p, count, more=True)
+    seeds = of_items("rng_seeds", seeds, count, more=True)
     calls, passthrough = [], {}
     for position, (first, own) in enumerate(elements):
         if chosen[position]:
@@ -208,193 +314,3 @@ def _calls(
         else:
             passthrough[position] = first[0] if first else None
     return calls, passthrough
-
-
-def _spread(name: str, value: Any, count: int) -> Any:
-    return value.spread(name, count) if isinstance(value, P) else [value] * count
-
-
-@overload
-def action(method: Method, /) -> Method: ...
-
-
-@overload
-def action(
-    *, use_lock: bool | str | None = None, no_eval: Any = None, ordered: bool | None = None
-) -> Callable[[Method], Method]: ...
-
-
-def action(
-    *args: Any,
-    use_lock: bool | str | None = None,
-    no_eval: Any = None,
-    ordered: bool | None = None,
-) -> Any:
-    """Mark a method as an action, which pipelines can record; bare or with named arguments.
-
-    Args:
-        use_lock: let one batch at a time into the method, in a pipeline: all methods with a lock
-            of the same name, or with `True` this one.
-        no_eval: the name of an argument, or names, whose expressions the method works out itself.
-        ordered: call the method for one batch at a time, in the order of the batches, also where
-            a pipeline works on several at once. A batch that failed before is passed over.
-
-    Example::
-
-        @action(use_lock=True)
-        def note(self, path): ...
-    """
-    if args:
-        return _bare(action, args, {"use_lock": use_lock, "no_eval": no_eval, "ordered": ordered})
-    skipped = [no_eval] if isinstance(no_eval, str) else list(no_eval or ())
-
-    def mark(method: Method) -> Method:
-        marked: Any = method
-        if use_lock:
-            marked = _locked(method, use_lock if isinstance(use_lock, str) else method.__qualname__)
-        marked.action = {
-            "method": method,
-            "use_lock": use_lock,
-            "no_eval": skipped,
-            "ordered": bool(ordered),
-        }
-        return marked  # type: ignore[no-any-return]
-
-    return mark
-
-
-@overload
-def apply_parallel(method: Callable[..., Any], /) -> Callable[..., Any]: ...
-
-
-@overload
-def apply_parallel(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-
-
-def apply_parallel(*args: Any, **kwargs: Any) -> Any:
-    """Have a method called for every item; bare or with named arguments of `Batch.apply_parallel`.
-
-    Arguments of a call count before these, and these before the class's `apply_defaults`. The
-    method itself stays as `_name_`, and `name_async` is to be awaited.
-
-    Example::
-
-        @apply_parallel(src="images", target="for")
-        def invert(self, image):
-            return 255 - image
-    """
-    if args:
-        return _bare(apply_parallel, args, kwargs)
-
-    def mark(method: Method) -> Method:
-        method.apply_kwargs = kwargs  # type: ignore[attr-defined]
-        return method
-
-    return mark
-
-
-def inbatch_parallel(
-    init: Any,
-    post: Any = None,
-    target: str = "threads",
-    _use_self: bool | None = None,
-    debug: bool = False,
-    **extra: Any,
-) -> Callable[[Method], Method]:
-    """Have a method called once for each element that `init` gives; `post` gets the results.
-
-    Args:
-        init: the name of a method or property of the batch, a callable, or the elements
-            themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or
-            tuple of arguments, or the one argument.
-        post: the name of a method, or a callable; `None` returns the batch, and raises if a call
-            failed.
-        target: `"for"`, `"threads"`, `"mpc"` or `"async"`; coroutine functions are always async.
-        debug: with "for", let the first exception through as it is.
-        extra: further arguments for `init` and `post`.
-
-    A call of the method may bring `target`, `debug`, `n_workers` and `timeout` of its own.
-
-    Raises:
-        ValueError: there is no such target, or `debug` is not for it.
-    """
-    if check_target(target) != "f" and debug:
-        raise ValueError(f"debug needs target='for', got {target!r}")
-    given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
-
-    def decorate(method: Method) -> Method:
-        parent = method.__qualname__.rpartition(".")[0]
-        bound = bool(parent) and not parent.endswith("<locals>") if _use_self is None else _use_self
-
-        @functools.wraps(method)
-        def steps(*args: Any, **kwargs: Any) -> Steps:
-            batch, args = (args[:1], args[1:]) if bound else ((), args)
-            call = UnboundCall(method, *batch)
-            return inbatch_steps(batch[0] if batch else None, call, given, *args, **kwargs)
-
-        found: Any = with_twin(steps)
-        return found  # type: ignore[no-any-return]
-
-    return decorate
-
-
-def with_twin(steps: Callable[Params, Steps]) -> Callable[Params, Any]:
-    """A function that takes these steps; as a method of a batch it has a twin that awaits them."""
-
-    @functools.wraps(steps)
-    def blocking(*args: Params.args, **kwargs: Params.kwargs) -> Any:
-        return drive(steps(*args, **kwargs))
-
-    async def twin(*args: Params.args, **kwargs: Params.kwargs) -> Any:
-        return await drive_async(steps(*args, **kwargs))
-
-    twin.__doc__, twin.__module__ = steps.__doc__, steps.__module__
-    twin.__name__, twin.__qualname__ = f"{steps.__name__}_async", f"{steps.__qualname__}_async"
-    both: Any = blocking
-    both.twin, both.steps = twin, steps
-    return both  # type: ignore[no-any-return]
-
-
-def finish_class(cls: type) -> None:
-    """Put what the decorators have marked into effect."""
-    for name, method in list(vars(cls).items()):
-        if hasattr(method, "apply_kwargs"):
-            method = _for_each_item(cls, name, method)
-            setattr(cls, name, method)
-        if inspect.isfunction(method) and hasattr(method, "twin"):
-            setattr(cls, f"{name}_async", method.twin)
-
-
-def _for_each_item(cls: type, name: str, method: Any) -> Any:
-    function = getattr(method, "__func__", method)  # of a static or a class method
-
-    @functools.wraps(function)
-    def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
-        options = {**batch.apply_defaults, **method.apply_kwargs, **kwargs}
-        first = (options.pop(key, None) for key in ("init", "post", "src", "dst"))
-        return apply_steps(batch, method.__get__(batch, type(batch)), *first, *args, **options)
-
-    both = with_twin(steps)
-    for key in ("apply_kwargs", "__wrapped__"):
-        vars(both).pop(key, None)
-    # Bound methods travel by their name.
-    function.__name__, function.__qualname__ = f"_{name}_", f"{cls.__qualname__}._{name}_"
-    setattr(cls, f"_{name}_", method)
-    return action(both)
-
-
-def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with nullcontext() if self.pipeline is None else self.pipeline.lock(name):
-            return method(self, *args, **kwargs)
-
-    vars(locked).pop("steps", None)  # they would be taken without the lock
-    return locked
-
-
-def _bare(decorator: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    used = any(value is not None for value in named.values())
-    if len(args) > 1 or used or not (callable(args[0]) or hasattr(args[0], "__func__")):
-        raise ValueError(f"@{decorator.__name__} takes named arguments only, got {args!r}")
-    return decorator()(args[0])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .._worker.augmentation import Augmentation
 from ..augmenters.kinds import check_augmenter, is_imgaug
-from .applying import raise_failures
-from .calls import Call, Steps, Task, Work, check_limits, check_target
+from .applying import Steps, check_limits, check_target, raise_failures
+from .calls import Call, Task, Work
 from .components import objects, rows, stack
 from .data import BatchData
 
@@ -65,8 +66,8 @@ def augment(
         Call(position, (_parts(batch, wanted, slice(start, start + _TOGETHER)), position))
         for position, start in enumerate(range(0, len(batch), _TOGETHER))
     ]
-    task = Task(_Piece(state), {}, *batch._random.next_path())
-    results = yield Work(task, calls, target, limits)
+    task = Task(partial(_part, state), {}, *batch._random.next_path())
+    results = yield Work(task, calls, target, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
         batch._fill({name: _joined([part[name] for part in results]) for name in wanted})
@@ -104,15 +105,12 @@ def _parts(batch: BatchData, columns: dict[str, str], where: slice) -> dict[str,
     return {name: (column, rows(getattr(batch, name), where)) for name, column in columns.items()}
 
 
-class _Piece:
-    """An augmentation of some items, given as columns; a copy of it for each call."""
-
-    def __init__(self, augmentation: Augmentation) -> None:
-        self._augmentation = augmentation
-
-    def __call__(self, parts: dict[str, tuple[str, Any]], position: int) -> dict[str, Any]:
-        state = self._augmentation.clone()  # augmenters are not thread-safe
-        return _through(lambda batch: state(position, batch), parts)
+def _part(
+    augmentation: Augmentation, parts: dict[str, tuple[str, Any]], position: int
+) -> dict[str, Any]:
+    """Some items, given as columns, augmented."""
+    state = augmentation.clone()  # augmenters are not thread-safe
+    return _through(partial(state, position), parts)
 
 
 def _through(augment: Callable[[Any], Any], parts: dict[str, tuple[str, Any]]) -> dict[str, Any]:

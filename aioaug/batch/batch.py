@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
-from .._aio.tasks import in_thread
-from . import applying, augmenting, files
-from .applying import action, apply_steps, raise_failures, with_twin
-from .calls import Steps
-from .components import Components, LabelledRows, stack
+from . import augmenting, decorators, files
+from .applying import Steps, apply_steps, raise_failures, with_twin
+from .components import Components, stack
 from .data import BatchData
-from .expressions import Expression
+from .decorators import action
 from .index import DatasetIndex
 
 
@@ -70,11 +68,6 @@ class Batch(BatchData):
         src: Any = None,
         dst: Any = None,
         *args: Any,
-        p: Any = None,
-        target: str = "for",
-        requires_rng: bool = False,
-        rng_seeds: Any = None,
-        on_error: str = "raise",
         **kwargs: Any,
     ) -> Steps:
         """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
@@ -109,17 +102,16 @@ class Batch(BatchData):
             rng_seeds: the seeds of these generators, one for each item, or one for all.
             on_error: with "skip" items for which `func` fails leave the batch, with a warning;
                 but if it fails for all, it is an error. Not with `init` and `post`.
-            args, kwargs: for `func`; the values of a `P` are spread over the items. `n_workers`,
-                at most how many calls run at once, and `timeout`, in seconds, are not for `func`.
+            n_workers: at most how many calls run at once.
+            timeout: how many seconds all of them may take together.
+            args, kwargs: for `func`; the values of a `P` are spread over the items.
 
         Raises:
             ParallelError: `func` failed for some items, whose exceptions are in its `errors`; it
                 is raised from the first one. An item that is not done in time has `TimeoutError`.
             ValueError, TypeError: an argument is out of range or does not fit the others.
         """
-        options = {"p": p, "target": target, "on_error": on_error, **kwargs}
-        options |= {"requires_rng": requires_rng, "rng_seeds": rng_seeds}
-        return apply_steps(self, func, init, post, src, dst, *args, **options)
+        return apply_steps(self, func, init, post, src, dst, *args, **kwargs)
 
     def _assemble(
         self, results: Sequence[Any], *, src: Any = None, dst: Any = None, **kwargs: Any
@@ -173,7 +165,7 @@ class Batch(BatchData):
         """Return the batch as it is."""
         return self
 
-    @applying.apply_parallel
+    @decorators.apply_parallel
     def to_array(
         self, comp: Any, dtype: Any = "float32", channels: str | None = "last", **kwargs: Any
     ) -> Any:
@@ -193,88 +185,8 @@ class Batch(BatchData):
 
     # -- files --
 
-    @action
-    def load(
-        self, *args: Any, src: Any = None, fmt: str | None = None, dst: Any = None, **kwargs: Any
-    ) -> Self:
-        """Take data from another object, or read it from a file. It blocks; see `load_async`.
-
-        Rows are picked by the labels of the index: an array's by position, a data frame's by its
-        own index, a dict's by key, a file's by the labels it was written with. If anything goes
-        wrong, the batch stays as it was.
-
-        Args:
-            src: without `fmt`, the data: an array for a lone `dst`, and a tuple, a dict or a data
-                frame of columns otherwise. A file name for "csv", "feather", "hdf5" and "npz". For
-                "blosc", which has a file for each item, a folder, a `FilesIndex`, or `None` for
-                the files of the batch's own index.
-            fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
-            dst: a component for the whole of `src`, or names of components, in the order in which
-                new ones are added; `None` is all components.
-            args: none; the libraries take options by name.
-            kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
-                dst=, **kwargs)` may change what was read.
-
-        Raises:
-            ValueError: there is no such format, or the file is not of it, or not whole.
-            KeyError: the source lacks a label or a component.
-            MissingExtra: the library for the format is not installed.
-
-        Example::
-
-            batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
-        """
-        files.by_name_only("load", args, () if fmt else kwargs)
-        files.load(self, src, fmt, dst, kwargs)
-        return self
-
-    async def load_async(self, *args: Any, **kwargs: Any) -> Self:
-        """`load`, in a thread. Cancelled, it leaves that thread to finish."""
-        return await in_thread(lambda: self.load(*args, **kwargs))
-
-    @action
-    def dump(
-        self,
-        *args: Any,
-        dst: Any = None,
-        fmt: str | None = None,
-        components: str | Sequence[str] | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Put components into an array, or write them to a file. It blocks; see `dump_async`.
-
-        What `load` reads back is equal, whatever the labels: in tables, components (N,) are one
-        column each, those of more dimensions one for each element. Tables widen dtypes where
-        they must: csv is text, and keeps neither dtypes, bytes nor which texts look like others.
-
-        Args:
-            dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
-                what `src` is for `load`.
-            fmt: as for `load`.
-            components: which; `None` is all.
-            args: none; the libraries take options by name.
-            kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
-
-        Raises:
-            ValueError: there is no such format, or it cannot hold a component, or one component
-                at a time was to go into an array.
-        """
-        files.by_name_only("dump", args, () if fmt else kwargs)
-        files.dump(self, dst, fmt, components, kwargs)
-        return self
-
-    async def dump_async(self, *args: Any, **kwargs: Any) -> Self:
-        """`dump`, in a thread. Cancelled, it leaves that thread to finish."""
-        return await in_thread(lambda: self.dump(*args, **kwargs))
-
-    @action
-    def save(self, *args: Any, **kwargs: Any) -> Self:
-        """The same as `dump`."""
-        return self.dump(*args, **kwargs)
-
-    async def save_async(self, *args: Any, **kwargs: Any) -> Self:
-        """The same as `dump_async`."""
-        return await self.dump_async(*args, **kwargs)
+    load = action(with_twin(files.load))
+    save = dump = action(with_twin(files.dump))
 
     # -- imgaug --
 
@@ -306,48 +218,9 @@ class Batch(BatchData):
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
         data = self.data
         if data is not None and not isinstance(data, Components):
-            data = LabelledRows(data, self._labels)
+            data = Components(None, data, self._labels)
         own = {"batch_class": type(self), "preloaded": data, "copy": copy}
         index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.index)
         if isinstance(dataset, type):
             return dataset(index, **own)
         return type(dataset).from_dataset(dataset, index, **own)
-
-
-class RecordedAction(NamedTuple):
-    """A method of batches by its name; or a function of its own, and where its result goes."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    function: Any = None
-    save_to: Expression | None = None
-
-
-class Regrouping(NamedTuple):
-    """Batches of a pipeline, cut anew into batches of another size."""
-
-    pipeline: Any
-    size: int
-    merge: Callable[..., tuple[Any, Any]] | None
-    options: dict[str, Any]
-
-    def of(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The items of these batches in new batches, the last of which may be smaller."""
-        left: list[Any] = []
-        try:
-            for batch in batches:
-                left.append(batch)
-                while sum(map(len, left)) >= self.size:
-                    yield self._merged(left)
-            if left:
-                yield self._merged(left)
-        finally:
-            batches.close()  # type: ignore[attr-defined]
-
-    def _merged(self, left: list[Any]) -> Any:
-        """One of the new batches; what is not in it stays in the list."""
-        merge = self.merge or left[0].merge
-        found, rest = merge(left, batch_size=self.size, **self.options)
-        left[:] = [] if rest is None else [rest]
-        return found

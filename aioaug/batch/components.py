@@ -32,26 +32,46 @@ _LEFT_OUT = (
 )
 
 
-def no_attribute(owner: Any, name: str) -> AttributeError:
-    """The error for an attribute that does not exist."""
-    kind = type(owner).__name__
-    return AttributeError(f"{kind!r} object has no attribute {name!r}{words_for(name)}")
-
-
 def words_for(name: str) -> str:
     """What an error says, besides, about a name that batchflow knows and this package does not."""
     return "; batchflow has it, but it is left out here" if name in _LEFT_OUT.split() else ""
 
 
-class Labels:
+class Labelled:
+    """Items that go by labels, and attributes that were given along with them."""
+
+    indices: Array
+    _attrs: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def size(self) -> int:
+        """The number of items."""
+        return len(self)
+
+    def create_attrs(self, **kwargs: Any) -> None:
+        """Set attributes and remember which, in the place of those remembered before."""
+        self._attrs = list(kwargs)
+        for name, value in kwargs.items():
+            setattr(self, name, value)
+
+    def get_attrs(self) -> dict[str, Any]:
+        """The attributes that `create_attrs` set, or that were given at first."""
+        return {name: getattr(self, name, None) for name in self._attrs}
+
+    def __getattr__(self, name: str) -> Any:
+        kind = type(self).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{words_for(name)}")
+
+
+class Labels(Labelled):
     """An array of labels (N,), and the position of each; the first one's if they repeat."""
 
     def __init__(self, indices: Array) -> None:
         self.indices = indices
         self._need_keys = indices.dtype.kind in "mMfO"
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
     @cached_property
     def _positions(self) -> dict[Any, int]:
@@ -65,24 +85,23 @@ class Labels:
             return np.asarray(label).astype(self.indices.dtype).item()
         return _NAN if isinstance(label, float | np.floating) and label != label else label
 
-    def position(self, label: Any) -> int:
-        """Where the row with this label is; `KeyError` if there is none."""
+    def find(self, wanted: Any) -> Any:
+        """The position of a label, or the positions of several or of a slice of labels.
+
+        `KeyError` if there is none.
+        """
+        if isinstance(wanted, slice):
+            return self._between(wanted)
+        labels = str | bytes | tuple | frozenset if self.indices.dtype.hasobject else str | bytes
+        if isinstance(wanted, labels) or not np.iterable(wanted):
+            return self._position(wanted)
+        return np.array([self._position(label) for label in wanted], np.intp)
+
+    def _position(self, label: Any) -> int:
         try:
             return self._positions[self._key(label) if self._need_keys else label]
         except (TypeError, ValueError):
             raise KeyError(label) from None
-
-    def positions(self, labels: Iterable[Any]) -> Array:
-        """Where the rows with these labels are."""
-        return np.array([self.position(label) for label in labels], np.intp)
-
-    def find(self, wanted: Any) -> Any:
-        """The position of a label, or the positions of a sequence or a slice of labels."""
-        if isinstance(wanted, slice):
-            return self._between(wanted)
-        if self.indices.dtype.hasobject and isinstance(wanted, tuple):
-            return self.position(wanted)
-        return self.positions(wanted) if np.ndim(wanted) else self.position(wanted)
 
     def _between(self, bounds: slice) -> Array:
         """As in `range`: from the first label up to the second, which is not in it.
@@ -97,96 +116,63 @@ class Labels:
             low, high = int(self.indices.min()), int(self.indices.max())
             first, last = (low, high + 1) if step > 0 else (high, low - 1)
             numbers = range(first if start is None else start, last if stop is None else stop, step)
-            return self.positions(n for n in numbers if n in self._positions)
-        start, stop = (None if end is None else self.position(end) for end in (start, stop))
+            return np.array([self._positions[n] for n in numbers if n in self._positions], np.intp)
+        start, stop = (None if end is None else self._position(end) for end in (start, stop))
         return np.arange(len(self))[start:stop:step]
 
 
 class Components:
     """Named columns of rows that go by labels: `components.images`, `components[label].images`.
 
-    A column that was not given reads as `None`.
+    A column that was not given reads as `None`. What is assigned to some rows goes into the
+    columns. Without names, it is data that others may pick rows of.
     """
 
     # With underscores, since a component may well be called "labels".
     _names: tuple[str, ...]
-    _columns: dict[str, Any]
+    _columns: Any
     _labels: Labels
+    _where: Any
 
-    def __init__(self, names: Sequence[str], columns: dict[str, Any], labels: Labels) -> None:
-        vars(self).update(_names=tuple(names), _columns=columns, _labels=labels)
+    def __init__(
+        self, names: Sequence[str] | None, columns: Any, labels: Labels, where: Any = None
+    ) -> None:
+        vars(self).update(_names=names, _columns=columns, _labels=labels, _where=where)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._columns.get(name)
+        column = self._columns.get(name)
+        return column if column is None or self._where is None else rows(column, self._where)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._names:
             raise AttributeError(f"no component {name!r}; there are {', '.join(self._names)}")
-        self._columns[name] = value
+        if self._where is None:
+            self._columns[name] = value
+        elif (column := self._columns.get(name)) is None:
+            raise AttributeError(f"component {name!r} holds no data")
+        else:
+            getattr(column, "iloc", column)[self._where] = value
 
-    def __getitem__(self, label: Any) -> Item:
-        return Item(self, self._labels.find(label))
+    def __getitem__(self, label: Any) -> Components:
+        if self._where is not None:
+            raise TypeError("rows of components have no rows")
+        return Components(self._names, self._columns, self._labels, self._labels.find(label))
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._labels) if self._where is None else np.size(self._where)
 
     def __repr__(self) -> str:
         return f"Components({', '.join(self._names)}; {len(self)} rows)"
 
-    def rows_at(self, where: Any, labels: Labels) -> Components:
-        """Some of the rows, which have these labels."""
-        columns = each_column(self._columns, lambda column: rows(column, where))
-        return Components(self._names, columns, labels)
-
     def as_dict(self, names: str | Iterable[str] | None = None) -> dict[str, Any]:
-        """Columns by name, all or some."""
+        """Columns, or what some rows have of them, by name, all or some."""
         return {name: getattr(self, name) for name in named(names, self._names)}
 
     def as_tuple(self, names: str | Iterable[str] | None = None) -> tuple[Any, ...]:
-        """Columns in order, all or some."""
+        """The same in order, without the names."""
         return tuple(self.as_dict(names).values())
-
-
-class Item:
-    """One row, or some of them, of `Components`; what is assigned to it goes into the columns."""
-
-    _of: Components
-    _where: Any
-
-    def __init__(self, components: Components, where: Any) -> None:
-        vars(self).update(_of=components, _where=where)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        column = self._of._columns.get(name)
-        return None if column is None else rows(column, self._where)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        column = self._of._columns.get(name)
-        if column is None:
-            raise AttributeError(f"no component {name!r} with data")
-        if hasattr(column, "iloc"):
-            column.iloc[self._where] = value
-        else:
-            column[self._where] = value
-
-    def __repr__(self) -> str:
-        return f"Item({', '.join(self._of._names)})"
-
-    def as_tuple(self, names: str | Iterable[str] | None = None) -> tuple[Any, ...]:
-        """The row's values in order, of all components or some."""
-        return tuple(getattr(self, name) for name in named(names, self._of._names))
-
-
-class LabelledRows:
-    """Data without names whose rows go by labels, to be cropped by them."""
-
-    def __init__(self, data: Any, labels: Labels) -> None:
-        self.data = data
-        self.labels = labels
 
 
 def check_components(kind: type, names: Any) -> None:
@@ -274,37 +260,34 @@ def crop(source: Any, labels: Any) -> Any:
     return source[labels]
 
 
-def crop_raw(source: Any, labels: Labels) -> Any:
-    """The rows of data without names; tuples, lists and dicts are of columns."""
-    if isinstance(source, LabelledRows):
-        where = source.labels.find(labels.indices)
-        return each_column(source.data, lambda column: rows(column, where))
-    return each_column(source, lambda column: crop(column, labels.indices))
-
-
-def columns_from(source: Any, names: tuple[str, ...], labels: Labels | None) -> dict[str, Any]:
+def columns_of(source: Any, names: tuple[str, ...] | None) -> Any:
     """Columns by name out of a tuple, a list, a dict, a data frame or `Components`.
 
-    The rows that go by `labels` are taken, or all rows without any.
+    Without names, it is all that the source holds.
     """
     if isinstance(source, Components):
-        found = source.as_dict(names)
-        if labels is None:
-            return found
-        where = source._labels.find(labels.indices)
-        return each_column(found, lambda column: rows(column, where))  # type: ignore[no-any-return]
+        return source._columns if names is None else source.as_dict(names)
+    if names is None:
+        return source
     if isinstance(source, list | tuple):
         if len(source) > len(names):
             raise ValueError(f"{len(source)} columns for {len(names)} components: {names}")
-        found = dict(zip(names, source, strict=False))
-    elif isinstance(source, dict) or hasattr(source, "iloc"):
-        found = {name: source[name] for name in names if name in source}
-    else:
-        raise TypeError(
-            f"components {names} need a tuple, a dict or a data frame of columns, got "
-            f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
-        )
-    return found if labels is None else crop_raw(found, labels)
+        return dict(zip(names, source, strict=False))
+    if isinstance(source, dict) or hasattr(source, "iloc"):
+        return {name: source[name] for name in names if name in source}
+    raise TypeError(
+        f"components {names} need a tuple, a dict or a data frame of columns, got "
+        f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
+    )
+
+
+def picked(source: Any, names: tuple[str, ...] | None, labels: Labels) -> Any:
+    """The same, but of each column the rows that go by these labels."""
+    columns = columns_of(source, names)
+    if not isinstance(source, Components):
+        return each_column(columns, lambda column: crop(column, labels.indices))
+    where = source._labels.find(labels.indices)
+    return each_column(columns, lambda column: rows(column, where))
 
 
 def stack(values: Sequence[Any]) -> Any:

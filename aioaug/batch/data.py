@@ -11,29 +11,29 @@ from typing import Any, Self
 import numpy as np
 
 from .._base.arguments import whole_or_none
-from .applying import action, finish_class
+from .calls import DataNotSent
 from .components import (
     Array,
     Components,
+    Labelled,
     Labels,
     check_components,
-    columns_from,
+    columns_of,
     crop,
-    crop_raw,
     each_column,
     joined,
     merged_column,
     named,
-    no_attribute,
+    picked,
     rows,
     stack,
 )
+from .decorators import action, finish_class
 from .index import DatasetIndex
 from .randomness import BatchRandom
-from .workers import DataNotSent
 
 
-class BatchData:
+class BatchData(Labelled):
     """Named columns of the same items, known by the labels of an index."""
 
     components: tuple[str, ...] | None = None
@@ -77,39 +77,20 @@ class BatchData:
         self._pending = preloaded is not None
         self._data: Any = None  # with components, all of them
         self._random = BatchRandom()
-        self._attrs: list[str] = []
         self.create_attrs(**kwargs)
 
     # -- what it is of --
 
     @property
-    def indices(self) -> Array:
+    def indices(self) -> Array:  # type: ignore[override]
         """The labels of the items (N,)."""
         found: Array = getattr(self.index, "indices", self.index)
         return found
 
     @property
-    def size(self) -> int:
-        """The number of items."""
-        return len(self)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @property
     def dataset(self) -> Any:
         """The dataset that the batch is of, by its pipeline or by itself."""
         return self._dataset if self.pipeline is None else self.pipeline.dataset
-
-    def create_attrs(self, **kwargs: Any) -> None:
-        """Set attributes and remember which, in the place of those remembered before."""
-        self._attrs = list(kwargs)
-        for name, value in kwargs.items():
-            setattr(self, name, value)
-
-    def get_attrs(self) -> dict[str, Any]:
-        """The attributes that `create_attrs` set."""
-        return {name: getattr(self, name, None) for name in self._attrs}
 
     # -- its random numbers --
 
@@ -177,18 +158,18 @@ class BatchData:
             found = {dst: None if src is None else crop(src, self.indices)}
         else:
             names = named(dst, ())
-            found = columns_from(src, names, self._labels)
+            found = picked(src, names, self._labels)
             if missing := [name for name in names if name not in found]:
                 raise KeyError(f"the source has no {', '.join(map(repr, missing))}")
         self._fill(self._copied(found))
 
     def _put(self, source: Any, labels: Labels | None) -> None:
         """Make `source` the data, or the rows of it that go by labels."""
-        if self.components is None:
-            self._data = self._copied(source if labels is None else crop_raw(source, labels))
-        else:
-            found = {} if source is None else columns_from(source, self.components, labels)
-            self._data = Components(self.components, self._copied(found), self._labels)
+        names = self.components
+        source = {} if source is None and names is not None else source
+        found = columns_of(source, names) if labels is None else picked(source, names, labels)
+        found = self._copied(found)
+        self._data = found if names is None else Components(names, found, self._labels)
 
     def _copied(self, data: Any) -> Any:
         return copy.deepcopy(data) if self._copy else data
@@ -202,13 +183,11 @@ class BatchData:
 
     def _keep(self, where: list[int]) -> None:
         """Keep the items at some positions alone."""
-        data, labels = self.data, self.indices[where]
+        kept = each_column(columns_of(self.data, None), lambda column: rows(column, where))
+        labels = self.indices[where]
         self.index = labels if self.index is self.indices else self.index.create_subset(labels)
         self._labels = Labels(labels)
-        if isinstance(data, Components):
-            self._data = data.rows_at(where, self._labels)
-        else:
-            self._data = each_column(data, lambda column: rows(column, where))
+        self.data_setter = kept
 
     @action
     def add_components(self, components: str | Sequence[str], init: Any = None) -> Self:
@@ -248,7 +227,7 @@ class BatchData:
         components = vars(self).get("components", type(self).components)
         if components is not None and name in components:
             return getattr(self.data, name, None)
-        raise no_attribute(self, name)
+        return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         components = self.components

@@ -11,12 +11,12 @@ from .._aio.tasks import in_thread
 from .._base.arguments import one_of, whole
 from ..streams import BatchStream
 from .batch import Batch
-from .components import Array, no_attribute
+from .components import Array, Labelled
 from .index import DatasetIndex
 from .pipeline import Pipeline
 
 
-class Dataset:
+class Dataset(Labelled):
     """Items that go by an index, in batches of one class.
 
     Args:
@@ -56,14 +56,12 @@ class Dataset:
         self.test: Self | None = None
         self.validation: Self | None = None
         self.n_splits: int | None = None
-        self._attrs = list(kwargs)
-        for name, value in kwargs.items():
-            setattr(self, name, value)
+        self.create_attrs(**kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if _is_fold(name):
             raise AttributeError(f"there is no {name!r}: cv_split makes as many as n_splits")
-        raise no_attribute(self, name)
+        return super().__getattr__(name)
 
     @classmethod
     def from_dataset(
@@ -79,21 +77,9 @@ class Dataset:
         return index if isinstance(index, DatasetIndex) else DatasetIndex(index)
 
     @property
-    def indices(self) -> Array:
+    def indices(self) -> Array:  # type: ignore[override]
         """The labels of the items (N,)."""
         return self.index.indices
-
-    @property
-    def size(self) -> int:
-        """The number of items."""
-        return len(self)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def get_attrs(self) -> dict[str, Any]:
-        """The attributes that were given."""
-        return {name: getattr(self, name) for name in self._attrs}
 
     @property
     def is_split(self) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._base.arguments import one_of
-from .randomness import make_rng
+from .._base.seeding import make_rng
 
 
 class Expression:
@@ -30,11 +30,17 @@ class Expression:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return _Computed(getattr, self, name)
+        return self._computed(getattr, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._computed(operator.getitem, key)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What a call of the value returns."""
-        return _Computed(operator.call, self, *args, **kwargs)
+        return self._computed(operator.call, *args, **kwargs)
+
+    def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return _Computed(function, self, *args, **kwargs)
 
 
 class _Computed(Expression):
@@ -71,11 +77,11 @@ def _arithmetic(name: str) -> None:
         setattr(Expression, f"__r{name}__", lambda self, other: _Computed(operation, other, self))
 
 
-for _name in (*_ON_BOTH_SIDES, "neg", "abs", "getitem"):
+for _name in (*_ON_BOTH_SIDES, "neg", "abs"):
     _arithmetic(_name)
 
 
-class F(Expression):
+class F(_Computed):
     """`F(function)(*args, **kwargs)` is what the function returns for each batch.
 
     Example::
@@ -83,16 +89,9 @@ class F(Expression):
         pipeline.scale(factor=F(len)(B.indices) / 2)
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
     def __call__(self, *args: Any, **kwargs: Any) -> Expression:
         """What the function returns for these arguments, which may be expressions."""
-        return _Computed(self._function, *args, **kwargs)
-
-    def get(self, batch: Any, size: int | None = None) -> Any:
-        """What the function returns without arguments."""
-        return self._function()
+        return _Computed(self._call[0], *args, **kwargs)
 
 
 class R(Expression):
@@ -149,16 +148,6 @@ class P(Expression):
             return P(self.values.get(batch, len(batch)))
         return P(evaluate(self.values, batch))
 
-    def spread(self, name: str, count: int) -> Any:
-        """The values; `ValueError` unless there is one for each of `count` items."""
-        try:
-            found = len(self.values)
-        except TypeError:
-            raise TypeError(f"{name}: P needs a sequence, got {self.values!r}") from None
-        if found != count:
-            raise ValueError(f"{name}: P has {found} values for {count} items")
-        return self.values
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.values!r})"
 
@@ -180,17 +169,8 @@ class L(Expression):
     def __init__(self, of: Any, function: Any = None, *args: Any, **kwargs: Any) -> None:
         self._of, self._call = of, (function, args, kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return L(self, getattr, name)
-
-    def __getitem__(self, key: Any) -> L:
-        return L(self, operator.getitem, key)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> L:
-        """The results of a call of each."""
-        return L(self, operator.call, *args, **kwargs)
+    def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> L:
+        return L(self, function, *args, **kwargs)
 
     def get(self, batch: Any, size: int | None = None) -> Any:
         """The value for each item."""
@@ -213,70 +193,84 @@ class L(Expression):
         return f"L({self._of!r})"
 
 
-class _Space(NamedTuple):
-    """Where names lead to: `owner` gives what has them, which `read` and `write` use."""
-
-    letter: str
-    owner: Callable[[Any], Any]
-    read: Callable[[Any, str], Any] = getattr
-    write: Callable[[Any, str, Any], None] | None = setattr
-    default: str | None = None
-
-
 class _Named(Expression):
     """What goes by a name in a batch or around it; without a name, all of that.
 
-    `mode` is how `set` does it: "w" writes, "a" appends, "e" extends and "u" updates what is there.
-    `default` is the value where there is none.
+    `owner` gives what has the names: keys of a dict, or attributes. `mode` is how `set` does it:
+    "w" writes, "a" appends, "e" extends and "u" updates what is there. `default` is the value where
+    there is none.
     """
 
-    def __init__(self, space: _Space, name: Any = None, mode: str = "w", **default: Any) -> None:
-        self._space, self._mode, self._default = space, one_of("mode", mode[:1], "waeu"), default
-        self._name = space.default if name is None else name
+    def __init__(
+        self,
+        letter: str,
+        owner: Callable[[Any], Any],
+        name: Any = None,
+        mode: str = "w",
+        **default: Any,
+    ) -> None:
+        self._letter, self._owner, self._name = letter, owner, name
+        self._mode, self._default = one_of("mode", mode[:1], "waeu"), default
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Expression:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Without a name yet, what has this name; otherwise what a call returns."""
-        if self._name == self._space.default:
-            return _Named(self._space, *args, **kwargs)
-        found: Expression = super().__call__(*args, **kwargs)
-        return found
+        if self._name is None:
+            return type(self)(self._letter, self._owner, *args, **kwargs)
+        return super().__call__(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or self._name != self._space.default:
+        if name.startswith("_") or self._name is not None:
             return super().__getattr__(name)
-        return _Named(self._space, name)
+        return self(name)
 
     def get(self, batch: Any, size: int | None = None) -> Any:
-        owner, name = self._space.owner(batch), evaluate(self._name, batch)
+        owner, name = self._owner(batch), evaluate(self._name, batch)
         if name is None:
             return owner
         try:
-            return self._space.read(owner, name)
+            return owner[name] if isinstance(owner, dict) else getattr(owner, name)
         except (AttributeError, KeyError):
             if not self._default:
                 raise
             return self._default["default"]
 
     def set(self, batch: Any, value: Any) -> None:
-        name, write = evaluate(self._name, batch), self._space.write
-        if name is None or write is None:
+        owner, name = self._owner(batch), evaluate(self._name, batch)
+        if name is None:
             return super().set(batch, value)
         there = None if self._mode == "w" else self.get(batch)
         if there is None:
-            return write(self._space.owner(batch), name, value)
+            return (operator.setitem if isinstance(owner, dict) else setattr)(owner, name, value)
         mode = "u" if isinstance(there, dict | set) else self._mode
         getattr(there, {"a": "append", "e": "extend", "u": "update"}[mode])(value)
         return None
 
     def __repr__(self) -> str:
-        return f"{self._space.letter}({'' if self._name is None else repr(self._name)})"
+        return f"{self._letter}({'' if self._name is None else repr(self._name)})"
+
+
+class _Iteration(_Named):
+    """The place of the batch in its run; its names may be shortened."""
+
+    def get(self, batch: Any, size: int | None = None) -> Any:
+        name = evaluate(self._name, batch) or "current"
+        known = ("current", "maximum", "total", "ratio")
+        wanted = next((each for each in known if each.startswith(name)), None)
+        if wanted == "current":
+            return batch.iteration
+        if wanted is None or (wanted == "ratio" and batch.iterations is None):
+            raise ValueError(f"I({name!r}) is not known: {known} are, while the run has an end")
+        return batch.iteration / batch.iterations if wanted == "ratio" else batch.iterations
+
+    def set(self, batch: Any, value: Any) -> None:
+        Expression.set(self, batch, value)
 
 
 def outlives_batch(target: Expression | None) -> bool:
     """Whether an expression stands for something that is not of the batch alone."""
     if isinstance(target, _Computed):
-        return outlives_batch(target._call[1][0])
-    return isinstance(target, _Named) and target._space.letter != "B"
+        return outlives_batch(next(iter(target._call[1]), None))
+    return isinstance(target, _Named) and target._letter != "B"
 
 
 def _pipeline(batch: Any) -> Any:
@@ -285,37 +279,25 @@ def _pipeline(batch: Any) -> Any:
     return batch.pipeline
 
 
-def _iteration(batch: Any, name: str) -> Any:
-    known = ("current", "maximum", "total", "ratio")
-    wanted = next((each for each in known if each.startswith(name)), None)
-    if wanted == "current":
-        return batch.iteration
-    if wanted is None or (wanted == "ratio" and batch.iterations is None):
-        raise ValueError(f"I({name!r}) is not known: {known} are, while the run has an end")
-    return batch.iteration / batch.iterations if wanted == "ratio" else batch.iterations
-
-
-B = _Named(_Space("B", lambda batch: batch))
+B = _Named("B", lambda batch: batch)
 """The batch at work: `B.images` or `B("images")` is an attribute of it, `B()` is itself.
 
 `B.images[0]`, `B.scale * 2 + 1` and `B.method(argument)` are what that gives for each batch.
 """
 
-C = _Named(_Space("C", lambda batch: _pipeline(batch).config, operator.getitem, operator.setitem))
+C = _Named("C", lambda batch: _pipeline(batch).config)
 """An option of the pipeline's `config`: `C.name`, or `C("name", default=1)`; `C()` is all of it."""
 
-D = _Named(_Space("D", lambda batch: batch.dataset))
+D = _Named("D", lambda batch: batch.dataset)
 """An attribute of the batch's dataset: `D.classes`; `D()` is the dataset."""
 
-I = _Named(_Space("I", lambda batch: batch, _iteration, None, "current"))  # noqa: E741
+I = _Iteration("I", lambda batch: batch)  # noqa: E741
 """The number of the batch in its run, from 1: `I()`. `I("total")` is how many there will be.
 
 `I("ratio")` is the one by the other.
 """
 
-V = _Named(
-    _Space("V", lambda batch: _pipeline(batch).variables, operator.getitem, operator.setitem)
-)
+V = _Named("V", lambda batch: _pipeline(batch).variables)
 """A variable of the pipeline: `V.losses`, or `V("losses", mode="a")` to append to it."""
 
 
@@ -347,14 +329,16 @@ def draw(batch: Any, p: Any, requires_rng: bool, seeds: Any) -> tuple[Any, Any]:
             p = P(batch.random.binomial(1, float(p), size=len(batch)))
     if seeds is None and requires_rng:
         seeds = batch.random.integers(0, 2**63 - 1, size=len(batch))
-    return p, seeds
+    return p, P(seeds) if hasattr(seeds, "__len__") else seeds
 
 
-def of_items(name: str, value: Any, count: int) -> Sequence[Any]:
-    """The value for each item out of a `P`, a sequence, or one value for all; none may lack one."""
-    values = value.values if isinstance(value, P) else value
-    if not hasattr(values, "__len__"):
-        return [values] * count
-    if len(values) < count:
-        raise ValueError(f"{name} has {len(values)} values for {count} items")
-    return values  # type: ignore[no-any-return]
+def of_items(name: str, value: Any, count: int, *, more: bool = False) -> Sequence[Any]:
+    """The value for each item: those of a `P`, one for each or, if that is allowed, more."""
+    if not isinstance(value, P):
+        return [value] * count
+    if not hasattr(value.values, "__len__"):
+        raise TypeError(f"{name}: P needs a sequence, got {value.values!r}")
+    found = len(value.values)
+    if found < count or (found > count and not more):
+        raise ValueError(f"{name} has {found} values for {count} items")
+    return value.values  # type: ignore[no-any-return]

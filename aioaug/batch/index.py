@@ -6,15 +6,15 @@ import copy
 import glob
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from .._base.arguments import whole, whole_or_none
-from .components import Array, Labels, no_attribute
-from .randomness import make_rng
+from .._base.seeding import make_rng
+from .components import Array, Labels
 
 
 class DatasetIndex(Labels):
@@ -54,19 +54,13 @@ class DatasetIndex(Labels):
         return self.indices
 
     @property
-    def size(self) -> int:
-        """The number of items."""
-        return len(self)
-
-    @property
     def is_split(self) -> bool:
         """Whether `split` was called."""
         return any(part is not None for part in (self.train, self.test, self.validation))
 
     def get_pos(self, index: Any) -> Any:
         """The position of a label, or the positions of several."""
-        several = isinstance(index, Iterable) and not isinstance(index, str | bytes | tuple)
-        return self.positions(index) if several else self.find(index)
+        return self.find(index)
 
     def subset_by_pos(self, pos: Any) -> Array:
         """The labels at some positions."""
@@ -100,9 +94,6 @@ class DatasetIndex(Labels):
         sizes = _sizes(shares, len(self))
         return sizes["train"], sizes["test"], sizes["validation"]
 
-    def __getattr__(self, name: str) -> Any:
-        raise no_attribute(self, name)
-
     def split(self, shares: float | Sequence[float] = 0.8, shuffle: Any = False) -> None:
         """Set `train`, `test` and `validation` to parts of these sizes.
 
@@ -134,7 +125,8 @@ class DatasetIndex(Labels):
         Raises:
             ValueError: the batch is larger than the dataset, or both limits are given.
         """
-        found = self._epochs.next(len(self), batch_size, shuffle, n_iters, n_epochs, drop_last)
+        run = BatchRun(batch_size, shuffle, n_iters, n_epochs, drop_last)
+        found = self._epochs.next(len(self), run)
         if found is None:
             raise StopIteration("no more batches are left: reset('iter') starts again")
         return self.create_subset(self.subset_by_pos(found))
@@ -264,6 +256,29 @@ def _found(path: str | Sequence[str], dirs: bool, no_ext: bool, folders: bool) -
     return found
 
 
+class BatchRun(NamedTuple):
+    """Which batches there are: the arguments of `next_batch`."""
+
+    batch_size: int
+    shuffle: Any = False
+    n_iters: int | None = None
+    n_epochs: int | None = None
+    drop_last: bool = False
+
+    def ending(self) -> BatchRun:
+        """The same, but of one epoch if it would have no end."""
+        endless = self.n_iters is None and self.n_epochs is None
+        return self._replace(n_epochs=1) if endless else self
+
+    def batches(self, size: int) -> int | None:
+        """How many batches there are out of so many items; `None` if there is no end."""
+        if self.n_iters is not None or self.n_epochs is None:
+            return self.n_iters
+        if self.drop_last:
+            return size // self.batch_size * self.n_epochs
+        return -(-size * self.n_epochs // self.batch_size)
+
+
 class _Epochs:
     """Hands out positions batch by batch, through as many epochs as are asked for."""
 
@@ -273,34 +288,27 @@ class _Epochs:
         self._epochs = 0
         self._batches = 0
 
-    def next(
-        self,
-        count: int,
-        batch_size: int,
-        shuffle: Any,
-        n_iters: int | None,
-        n_epochs: int | None,
-        drop_last: bool,
-    ) -> Array | None:
+    def next(self, count: int, run: BatchRun) -> Array | None:
         """The positions of the next batch out of `count` items; `None` when all have been."""
-        whole_or_none("n_iters", n_iters, low=0)
+        size, n_epochs = run.batch_size, run.n_epochs
+        whole_or_none("n_iters", run.n_iters, low=0)
         whole_or_none("n_epochs", n_epochs, low=0)
-        if whole("batch_size", batch_size, low=1) > count:
-            raise ValueError(f"batch_size must be at most the {count} items, got {batch_size}")
-        if n_iters is not None and n_epochs is not None:
+        if whole("batch_size", size, low=1) > count:
+            raise ValueError(f"batch_size must be at most the {count} items, got {size}")
+        if run.n_iters is not None and n_epochs is not None:
             raise ValueError("only one of n_iters and n_epochs may be given")
-        if n_iters is not None and self._batches >= n_iters:
+        if run.n_iters is not None and self._batches >= run.n_iters:
             return None
         found = self._left
-        while len(found) < batch_size and (n_epochs is None or self._epochs < n_epochs):
-            self._order = _order(count, shuffle, self._order)
+        while len(found) < size and (n_epochs is None or self._epochs < n_epochs):
+            self._order = _order(count, run.shuffle, self._order)
             self._epochs += 1
-            found = self._order if drop_last else np.concatenate((found, self._order))
-        if not len(found) or (drop_last and len(found) < batch_size):
+            found = self._order if run.drop_last else np.concatenate((found, self._order))
+        if not len(found) or (run.drop_last and len(found) < size):
             return None
-        self._left = found[batch_size:]
+        self._left = found[size:]
         self._batches += 1
-        return found[:batch_size]
+        return found[:size]
 
 
 def _order(count: int, shuffle: Any, before: Array | None = None) -> Array:
@@ -309,15 +317,6 @@ def _order(count: int, shuffle: Any, before: Array | None = None) -> Array:
     if shuffle is False or shuffle is None:
         return order
     return make_rng(None if shuffle is True else shuffle).permutation(order)
-
-
-def count_batches(
-    size: int, batch_size: int, n_iters: int | None, n_epochs: int | None, drop_last: bool
-) -> int | None:
-    """How many batches a run has; `None` if it has no end."""
-    if n_iters is not None or n_epochs is None:
-        return n_iters
-    return size // batch_size * n_epochs if drop_last else -(-size * n_epochs // batch_size)
 
 
 def _sizes(shares: float | Sequence[float], count: int) -> dict[str, int]:

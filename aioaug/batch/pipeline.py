@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from .._aio.bridge import BlockingBridge
+from .._aio.turns import Turns
 from .._base.arguments import one_of, whole
-from .._base.seeding import IndexAllocator
+from .._base.seeding import IndexAllocator, seed_sequence
 from .._streaming.feeder import Feeder
 from .._streaming.output_buffer import OutputBuffer
 from .._streaming.sources import open_source
@@ -21,15 +21,50 @@ from .._streaming.state import DeliveryTracker
 from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
-from .batch import RecordedAction, Regrouping
-from .calls import Steps, Turns, drive, drive_async
+from .applying import Steps, drive_async, with_twin
 from .components import words_for
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
-from .index import count_batches
-from .randomness import seed_sequence
+from .index import BatchRun
 
-_Limits = tuple[int | None, int | None, bool]  # n_iters, n_epochs and drop_last
+
+class RecordedAction(NamedTuple):
+    """A method of batches by its name; or a function of its own, and where its result goes."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    function: Any = None
+    save_to: Expression | None = None
+
+
+class Regrouping(NamedTuple):
+    """Batches of a pipeline, cut anew into batches of another size."""
+
+    pipeline: Any
+    size: int
+    merge: Callable[..., tuple[Any, Any]] | None
+    options: dict[str, Any]
+
+    def of(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The items of these batches in new batches, the last of which may be smaller."""
+        left: list[Any] = []
+        try:
+            for batch in batches:
+                left.append(batch)
+                while sum(map(len, left)) >= self.size:
+                    yield self._merged(left)
+            if left:
+                yield self._merged(left)
+        finally:
+            batches.close()  # type: ignore[attr-defined]
+
+    def _merged(self, left: list[Any]) -> Any:
+        """One of the new batches; what is not in it stays in the list."""
+        merge = self.merge or left[0].merge
+        found, rest = merge(left, batch_size=self.size, **self.options)
+        left[:] = [] if rest is None else [rest]
+        return found
 
 
 class Pipeline:
@@ -171,40 +206,37 @@ class Pipeline:
 
     # -- one batch --
 
-    def execute_for(self, batch: Any, iteration: int | None = None, seed: Any = None) -> Any:
-        """Do all actions on one batch, and return what the last one returns."""
-        with _noted(iteration) as current:
-            return drive(self._steps(batch, iteration, seed, current, {}))
+    @with_twin
+    def execute_for(self, batch: Any, iteration: int | None = None, seed: Any = None) -> Steps:
+        """Do all actions on one batch, and return what the last one returns.
 
-    async def execute_for_async(
-        self, batch: Any, iteration: int | None = None, seed: Any = None
-    ) -> Any:
-        """`execute_for` for coroutines: parallel actions are awaited, others run in threads."""
-        with _noted(iteration) as current:
-            return await drive_async(self._steps(batch, iteration, seed, current, {}))
+        It blocks; in `execute_for_async` parallel actions are awaited, others run in threads.
+        """
+        return self._steps(batch, iteration, seed, {})
+
+    execute_for_async = execute_for.twin  # type: ignore[attr-defined]
 
     def _steps(
-        self,
-        batch: Any,
-        iteration: int | None,
-        seed: Any,
-        current: list[RecordedAction],
-        turns: dict[int, Turns],
+        self, batch: Any, iteration: int | None, seed: Any, turns: dict[int, Turns]
     ) -> Steps:
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
         batch._load_pending()
         for place, each in enumerate(self._actions):
-            current[:] = [each]
-            if place in turns:
-                yield partial(turns[place].wait, iteration or 0)
-            batch = yield from self._act(each, batch)
-            if not isinstance(batch, BatchData):
-                raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
-            batch.pipeline = self
-            if place in turns:
-                yield partial(turns[place].leave, iteration or 0)
+            try:
+                if place in turns:
+                    yield partial(turns[place].wait, iteration or 0)
+                batch = yield from self._act(each, batch)
+                if not isinstance(batch, BatchData):
+                    raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
+                batch.pipeline = self
+                if place in turns:
+                    yield partial(turns[place].leave, iteration or 0)
+            except BaseException as error:
+                number = "" if iteration is None else f" of batch {iteration}"
+                error.add_note(f"in action {each.name!r}{number}")
+                raise
         return batch
 
     def _act(self, each: RecordedAction, batch: Any) -> Steps:
@@ -262,43 +294,30 @@ class Pipeline:
         return self
 
     def gen_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-        prefetch: int = 0,
+        self, batch_size: int, *args: Any, prefetch: int = 0, **kwargs: Any
     ) -> Iterator[Any]:
         """The batches with all actions done, in order; one epoch, if neither limit is given.
 
         `prefetch` batches are worked on while the caller uses one. The other arguments are those
         of `DatasetIndex.next_batch`.
         """
-        limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
-        return self._generated(batch_size, shuffle, limits, whole("prefetch", prefetch, low=0))
+        run = BatchRun(batch_size, *args, **kwargs).ending()
+        return self._generated(run, whole("prefetch", prefetch, low=0))
 
     def gen_batch_async(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-        prefetch: int = 0,
+        self, batch_size: int, *args: Any, prefetch: int = 0, **kwargs: Any
     ) -> BatchStream:
         """`gen_batch` for coroutines: a stream for `async for`, that ends with `async with`."""
-        limits = (n_iters, _epochs(n_iters, n_epochs), drop_last)
+        run = BatchRun(batch_size, *args, **kwargs).ending()
         at_once = whole("prefetch", prefetch, low=0) + 1
-        source, seeds = self._source(batch_size, shuffle, limits, prefetch)
+        source, seeds = self._source(run, prefetch)
         turns = self._turns()
 
         async def call(chunk: Sequence[tuple[int, Any]]) -> list[Any]:
             ((number, batch),) = chunk
             try:
-                with _noted(number + 1) as current:
-                    steps = self._steps(batch, number + 1, seeds(number), current, turns)
-                    return [await drive_async(steps)]
+                seed = seeds(number)
+                return [await drive_async(self._steps(batch, number + 1, seed, turns))]
             finally:  # one that failed is not waited for
                 for each in turns.values():
                     await each.leave(number + 1)
@@ -307,21 +326,14 @@ class Pipeline:
         feeder = Feeder(call, open_source(source), tracker, Meter(), buffer=buffer, at_once=at_once)
         return BatchStream(StreamCore(feeder, ordered=True))
 
-    def next_batch(
-        self,
-        batch_size: int,
-        shuffle: Any = False,
-        n_iters: int | None = None,
-        n_epochs: int | None = None,
-        drop_last: bool = False,
-    ) -> Any:
+    def next_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Any:
         """The next batch with all actions done; `StopIteration` after the last one.
 
         It goes on for ever, unless there is a limit. Its first call, or that after `reset`,
-        decides on the arguments.
+        decides on the arguments, which are those of `DatasetIndex.next_batch`.
         """
         if self._batches is None:
-            self._batches = self._generated(batch_size, shuffle, (n_iters, n_epochs, drop_last))
+            self._batches = self._generated(BatchRun(batch_size, *args, **kwargs))
         return next(self._batches)
 
     def reset(self, *what: str) -> None:
@@ -330,36 +342,35 @@ class Pipeline:
             one_of("what", each, ("iter", "vars"))
             vars(self).pop("_batches" if each == "iter" else "variables", None)
 
-    def _generated(
-        self, batch_size: int, shuffle: Any, limits: _Limits, prefetch: int = 0
-    ) -> Iterator[Any]:
+    def _generated(self, run: BatchRun, prefetch: int = 0) -> Iterator[Any]:
         if prefetch:
-            return _blocking(self.gen_batch_async(batch_size, shuffle, *limits, prefetch))
-        source, seeds = self._source(batch_size, shuffle, limits)
+            return _blocking(self.gen_batch_async(*run, prefetch=prefetch))
+        source, seeds = self._source(run)
         return (self.execute_for(batch, n + 1, seeds(n)) for n, batch in enumerate(source))
 
     def _source(
-        self, batch_size: int, shuffle: Any, limits: _Limits, prefetch: int = 0
+        self, run: BatchRun, prefetch: int = 0
     ) -> tuple[Iterator[Any], Callable[[int], Any]]:
         """The batches before any action, and the seed of each by its number."""
         if self.dataset is None:
             raise ValueError("the pipeline has no dataset; use dataset >> pipeline")
-        if not isinstance(shuffle, int):
-            raise TypeError(f"shuffle must be a bool or an int, got {shuffle!r}")
+        if not isinstance(run.shuffle, int):
+            raise TypeError(f"shuffle must be a bool or an int, got {run.shuffle!r}")
         if self._before is not None:
             inner = self._before.pipeline << self.dataset
             vars(inner).update(variables=self.variables, config=self.config)
-            before = inner._generated(batch_size, shuffle, limits, prefetch)
+            before = inner._generated(run, prefetch)
             # The seeds of its own batches must be others than those of the batches before.
-            _, seeds = inner._source(batch_size, shuffle, limits)
+            _, seeds = inner._source(run)
             return self._before.of(before), lambda n: seeds(n).spawn(1)[0]
         _ = self.variables  # several batches that made them at once would make them twice
-        root = seed_sequence(None if isinstance(shuffle, bool) else abs(shuffle))
+        drawn = run.shuffle is not False and run.shuffle is not True
+        root = seed_sequence(abs(run.shuffle) if drawn else None)
         # The second child is for what concerns no batch, the third for the batches.
         order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
-        in_order = shuffle is False or (shuffle is not True and shuffle < 0)
-        batches = self.dataset.gen_batch(batch_size, False if in_order else order, *limits)
-        total = count_batches(len(self.dataset), batch_size, *limits)
+        in_order = run.shuffle is False or (drawn and run.shuffle < 0)
+        batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
+        total = run.batches(len(self.dataset))
         entropy, key = execution.entropy, execution.spawn_key
         numbered = _numbered(batches, total)
         return numbered, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
@@ -369,23 +380,6 @@ def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
     for batch in batches:
         batch.iterations = total
         yield batch
-
-
-def _epochs(n_iters: int | None, n_epochs: int | None) -> int | None:
-    return 1 if n_iters is None and n_epochs is None else n_epochs
-
-
-@contextmanager
-def _noted(iteration: int | None) -> Iterator[list[RecordedAction]]:
-    """Have an exception say which action it came from, the one that is put into the list."""
-    current: list[RecordedAction] = []
-    try:
-        yield current
-    except BaseException as error:
-        for each in current:
-            batch = "" if iteration is None else f" of batch {iteration}"
-            error.add_note(f"in action {each.name!r}{batch}")
-        raise
 
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -12,43 +11,7 @@ from typing import Any
 
 import numpy as np
 
-
-def make_rng(seed: Any = None) -> np.random.Generator:
-    """A generator for a seed: an int, a `SeedSequence`, or a generator, which passes as it is.
-
-    `None` takes entropy of the system. The numbers are those of `SFC64(seed)`.
-    """
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if isinstance(seed, np.random.BitGenerator):
-        return np.random.Generator(seed)
-    return np.random.Generator(np.random.SFC64(seed_sequence(seed)))
-
-
-def seed_sequence(seed: Any = None) -> np.random.SeedSequence:
-    """The `SeedSequence` of a seed: an int, a `SeedSequence`, a generator, or `None` for a new one.
-
-    A `RandomState` is drawn from, so each time it gives another one.
-
-    Raises `TypeError` for anything else, and `ValueError` for a negative number.
-    """
-    seed = seed.bit_generator if isinstance(seed, np.random.Generator) else seed
-    if isinstance(seed, np.random.RandomState):
-        return np.random.SeedSequence(seed.randint(2**32, size=4, dtype=np.uint32).tolist())
-    if isinstance(seed, np.random.BitGenerator):
-        origin = seed.seed_seq  # of another kind where it was made of words of its own
-        seed = origin if isinstance(origin, np.random.SeedSequence) else None
-    if seed is None or isinstance(seed, np.random.SeedSequence):
-        return np.random.SeedSequence() if seed is None else seed
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        kinds = "an int, a SeedSequence or a Generator"
-        raise TypeError(f"a seed must be {kinds}, got {seed!r}") from None
-    if number < 0:
-        raise ValueError(f"a seed must not be negative, got {number}")
-    return np.random.SeedSequence(number)
-
+from .._base.seeding import make_rng, seed_sequence
 
 Key = tuple[Any, tuple[int, ...]]
 

@@ -201,7 +201,8 @@ def _photographs() -> list[Images]:
     import imgaug
     from skimage import data
 
-    return [data.astronaut(), data.coffee(), data.chelsea(), imgaug.quokka()]
+    quokka = getattr(imgaug, "data", imgaug).quokka  # the fork imaug has moved it
+    return [data.astronaut(), data.coffee(), data.chelsea(), quokka()]
 
 
 def _tiled(photograph: Images, height: int, width: int) -> Images:

@@ -28,6 +28,7 @@ _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0
 _USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
 
 _KERNELS = "kernels"
+_MARK_OF_KERNELS = "<!-- aioaug bench kernels -->"
 _END = "<!-- end -->"  # what --into renews is between `_mark` and this
 
 
@@ -145,7 +146,7 @@ def _measure_kernels(
     tell(*kernels.as_table(figures, markdown).split("\n"))
     if into is not None:
         table = kernels.as_table(figures, markdown=True)
-        _write(into, _renewed(into, f"<!-- aioaug bench {_KERNELS} -->", table))
+        _write(into, _renewed(into, _MARK_OF_KERNELS, table))
     return Exit.FINE
 
 

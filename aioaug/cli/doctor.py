@@ -8,11 +8,12 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 
 import click
 
-from .. import __version__
+from .. import __version__, _imgaug
 from .._base import cgroups, system
 from .._base.versions import installed_version
 from ..engines.process.worker_process import context_for
@@ -21,7 +22,8 @@ from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
 from .runner import JobResult, JobRunner, RunOptions
 
-_LIBRARIES = ("numpy", "imgaug", "pillow", "anyio", "uvloop", "click", "tqdm", "scikit-image")
+_IMGAUGS = ("imgaug", "imaug")
+_LIBRARIES = ("numpy", *_IMGAUGS, "pillow", "anyio", "uvloop", "click", "tqdm", "scikit-image")
 _OPENCVS = (
     "opencv-python-headless",
     "opencv-python",
@@ -29,6 +31,7 @@ _OPENCVS = (
     "opencv-contrib-python",
 )
 _MEMORY = "/dev/shm"
+_REMEDY = "keep imgaug 0.4.0 or imaug 0.4.3 alone, as docs/imgaug.md says"
 Fact = str | int | float | bool | None | list[str]
 
 
@@ -86,8 +89,16 @@ def _problems() -> list[str]:
             importlib.import_module(name)
         except Exception as error:
             problems.append(f"{name} cannot be imported: {one_line(error)}")
-    flavours = [name for name in _OPENCVS if installed_version(name)]
-    if len(flavours) > 1:
+    if "imgaug" in sys.modules and not _imgaug.is_known():
+        version = sys.modules["imgaug"].__version__
+        problems.append(
+            f"aioaug does not mend imgaug {version}: where augmenters share imgaug's generator, "
+            f"as in threads, results may depend on more than the seed; {_REMEDY}"
+        )
+    if all(map(installed_version, _IMGAUGS)):
+        problems.append(f"imgaug and imaug overwrite each other; {_REMEDY}")
+    flavours = {name: installed_version(name) for name in _OPENCVS if installed_version(name)}
+    if len(set(flavours.values())) > 1:  # of one version, as imaug requires, they do not differ
         problems.append(f"{' and '.join(flavours)} overwrite each other; keep one of them")
     return problems
 

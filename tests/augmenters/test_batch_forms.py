@@ -12,6 +12,7 @@ import pytest
 from aioaug.augmenters import batch_forms
 from aioaug.augmenters.layout import LayoutCheck
 from forms_testing import Pair
+from imgaug_kind import EXAMPLES
 
 
 def _noop(batch):
@@ -21,10 +22,8 @@ def _noop(batch):
 
 
 def test_forms_come_back_as_they_went_in():
-    import imgaug as ia
-
-    image = ia.quokka(size=(16, 16))
-    points = ia.quokka_keypoints(size=(16, 16))
+    image = EXAMPLES.quokka(size=(16, 16))
+    points = EXAMPLES.quokka_keypoints(size=(16, 16))
     for batch in (np.stack([image, image]), np.stack([image[..., 0]] * 2)):
         result = _noop(batch)
         assert isinstance(result, np.ndarray)

@@ -10,6 +10,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 from aioaug._base.seeding import batch_seeds
+from aioaug.augmenters.albumentations import AlbumentationsPipeline
 from aioaug.augmenters.per_picture import seeds_of_pictures
 from columns_testing import IMAGES, SEED, columns, mapped
 from imgaug.augmentables import LineStringsOnImage
@@ -112,6 +113,26 @@ async def test_each_image_has_numbers_of_its_own():
     for function in (with_rng, without_rng):
         (batch,) = await mapped(aioaug.per_image(function), [same], engine="inline")
         assert len({image.tobytes() for image in batch}) == 4
+
+
+class OfGlobalGenerators:
+    """A pipeline as those of Albumentations 1.4.19: it draws from the global generators."""
+
+    def __call__(self, image):
+        return {"image": without_rng(image.copy())}
+
+
+@pytest.mark.parametrize(
+    "augmenter",
+    [aioaug.per_image(without_rng), AlbumentationsPipeline(OfGlobalGenerators())],
+    ids=["function", "pipeline"],
+)
+def test_generators_are_restored_once_a_batch(augmenter, monkeypatch):
+    restored = []
+    monkeypatch.setattr(random, "setstate", restored.append)
+    before = random.getstate()
+    assert len({image.tobytes() for image in augmenter(IMAGES, np.random.default_rng(1))}) > 1
+    assert restored == [before]
 
 
 async def test_forms_of_batches():

@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pytest
 from aioaug import batch as package
+from aioaug._base.seeding import make_rng
 from aioaug.batch import B, Batch, Dataset, DatasetIndex, F
 from aioaug.batch.expressions import evaluate
-from aioaug.batch.randomness import make_rng
 from batch_testing import Pictures, Two, double
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aioaug import MissingExtra, batch, formats
-from aioaug.batch import Batch, FilesIndex, files
+from aioaug.batch import Batch, FilesIndex
 from batch_testing import Two, double
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -354,7 +354,7 @@ def test_part_of_a_component(tmp_path):
     frames = pytest.importorskip("pandas")
     frame = frames.DataFrame({"x0": [1], "x2": [2]})
     with pytest.raises(ValueError, match="not all"):
-        files.from_frame(frame, ["x"])
+        formats.from_frame(frame, ["x"])
 
 
 # -- memory --

@@ -16,9 +16,10 @@ import pytest
 from aioaug import TransportError, WorkerDied, batch
 from aioaug._aio.tasks import in_thread
 from aioaug.batch import B, Batch, P, ParallelError, R, apply_parallel, inbatch_parallel
-from aioaug.batch import workers as batch_workers
+from aioaug.batch.calls import Task
 from batch_testing import (
     TARGETS,
+    Below,
     Pictures,
     Two,
     both,
@@ -678,16 +679,27 @@ def test_methods_in_processes_get_the_data_of_their_batch_when_they_ask_for_it()
 @pytest.mark.parametrize("kind", ["plus", "named"])
 def test_methods_in_processes_travel_without_the_data_of_their_batch(kind, monkeypatch):
     sent = []
-    run = batch_workers.run
+    for_workers = Task.for_workers
     monkeypatch.setattr(
-        batch_workers,
-        "run",
-        lambda fns, *args: sent.append(len(pickle.dumps(fns[0]))) or run(fns, *args),
+        Task,
+        "for_workers",
+        lambda task: sent.append(len(pickle.dumps(for_workers(task)[0]))) or for_workers(task),
     )
     made = Pictures(np.arange(2), preloaded=(np.zeros((2, 100_000)), np.zeros((2, 100_000))))
     getattr(made, kind)(target="mpc")
     assert max(sent) < 5_000
     assert made.data is not None
+
+
+async def test_methods_of_a_class_above_and_in_their_place():
+    made = make(kind=Below)
+    for target in ("for", "mpc"):  # a bound method would be looked up in the class below
+        made.load(src=np.arange(6.0), dst="images")
+        await in_thread(made.above, target)
+        assert (made.images.tolist(), made.results) == ([3, 4, 5, 6], [4, 6, 8, 10])
+    made.create_attrs(loads=0)
+    await made.load_async(src=np.arange(6.0), dst="images")
+    assert made.loads == 1
 
 
 async def test_decorated_methods_have_twins():

@@ -32,6 +32,9 @@ def images(batches):
 def test_index():
     index = DatasetIndex(["a", "b", "c"])
     assert (index.size, index.get_pos("b"), index.get_pos(["c", "a"]).tolist()) == (3, 1, [2, 0])
+    assert index.get_pos(label for label in "cb").tolist() == [2, 1]
+    days = DatasetIndex(np.array(["2024-02-28", "2024-02-29"], "M8[D]"))
+    assert days.get_pos(np.array("2024-02-29", "M8[s]")) == 1
     assert index.subset_by_pos([2]).tolist() == ["c"]
     assert DatasetIndex.concat(index, DatasetIndex(["d"])).indices.tolist() == list("abcd")
     assert DatasetIndex(lambda: [1, 2]).index.tolist() == [1, 2]
@@ -285,6 +288,13 @@ async def test_errors_that_mean_something_to_those_who_wait(dataset, error):
     with pytest.raises(RuntimeError, match=error.__name__):
         async with pipeline.gen_batch_async(5) as stream:
             [batch async for batch in stream]
+
+    def post(results, **kwargs):
+        raise error("spoilt")
+
+    with pytest.raises(RuntimeError, match=error.__name__) as caught:
+        await dataset.p.apply_parallel(abs, src="images", post=post).run_async(5)
+    assert "in action 'apply_parallel' of batch 1" in caught.value.__notes__
     if issubclass(error, Exception):
         for way in (lambda: pipeline.run(5), lambda: pipeline.next_batch(5)):
             with pytest.raises(RuntimeError, match=error.__name__):

@@ -1,6 +1,7 @@
 """What pipelines keep beside batches: order, other sizes, variables, options, folds, bad items."""
 
 import asyncio
+import itertools
 
 import numpy as np
 import pytest
@@ -50,6 +51,44 @@ async def test_ordered_actions_are_done_in_the_order_of_batches(dataset):
             else:
                 assert (await anext(stream)).iteration == number
     assert log == [1, -1, 2, -2, 4, -4, 5, -5]
+
+
+class Marked(Two):
+    async def note(self, log):
+        for _ in range(5):
+            log.append(self.iteration)
+            await asyncio.sleep(0)
+
+    @package.action(ordered=True)
+    @package.apply_parallel(src="images")
+    async def ordered(self, image, log):
+        await self.note(log)
+
+    @package.apply_parallel(src="images")
+    @package.action(use_lock=True)
+    async def locked(self, image, log):
+        await self.note(log)
+
+    @package.action(use_lock=True)
+    @package.inbatch_parallel(init="indices")
+    async def locked_too(self, label, log):
+        await self.note(log)
+
+    @package.action(use_lock=True)
+    async def locked_as_a_whole(self, log):
+        await self.note(log)
+        return self
+
+
+@pytest.mark.parametrize("name", ["ordered", "locked", "locked_too", "locked_as_a_whole"])
+async def test_what_is_called_for_each_item_keeps_its_lock_and_order(name):
+    log = []
+    dataset = Dataset(10, Marked, preloaded=(np.arange(10), None))
+    await getattr(dataset.p, name)(log).run_async(2, prefetch=4)
+    assert len(list(itertools.groupby(log))) == 5  # no other batch came in between
+    assert name != "ordered" or log == sorted(log)
+    wanted = {"use_lock": name != "ordered" or None, "ordered": name == "ordered"}
+    assert {**getattr(Marked, name).action, **wanted} == getattr(Marked, name).action
 
 
 @pytest.mark.parametrize("prefetch", [0, 3])

@@ -227,6 +227,20 @@ def test_doctor_tells_the_same_in_both_forms(capsys):
     assert [line.split("  ")[0].rstrip() for line in lines] == list(facts)
 
 
+def test_doctor_knows_what_is_in_imgaugs_place(capsys, monkeypatch):
+    installed = {"imgaug": "0.4.0", "imaug": "0.4.3", "opencv-python": "4.12.0.88"}
+    installed["opencv-python-headless"] = installed["opencv-python"]  # imaug requires both
+    monkeypatch.setattr("aioaug.cli.doctor.installed_version", installed.get)
+    monkeypatch.setattr("aioaug._imgaug.is_known", lambda: False)
+    assert main(["doctor", "--json"]) == 4
+    unknown, both = json.loads(capsys.readouterr().out)["problems"]
+    assert "aioaug does not mend imgaug 0.4" in unknown
+    assert both == (
+        "imgaug and imaug overwrite each other; "
+        "keep imgaug 0.4.0 or imaug 0.4.3 alone, as docs/imgaug.md says"
+    )
+
+
 def test_help_lists_the_exit_codes():
     done = subprocess.run(
         [sys.executable, "-m", "aioaug", "augment", "--help"], capture_output=True, text=True

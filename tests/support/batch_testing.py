@@ -133,6 +133,26 @@ class Pictures(Batch):
         return label
 
 
+class Below(Pictures):
+    """With another method of the same name, and with one in the place of one with a twin."""
+
+    @apply_parallel(src="images", target="for")
+    def plus(self, image):
+        return 0
+
+    @inbatch_parallel(init="indices", post="collected")
+    def named(self, label):
+        return 0
+
+    def above(self, target):
+        super().plus(by=1, target=target)
+        return super().named(2, target=target)
+
+    def load(self, *args, **kwargs):
+        self.create_attrs(loads=getattr(self, "loads", 0) + 1)
+        return super().load(*args, **kwargs)
+
+
 def global_noise(item):
     return np.random.rand(), random.random()
 

@@ -6,13 +6,13 @@ import pickle
 import sys
 
 import aioaug  # noqa: F401 - so that imgaug imports on NumPy 2
-import imgaug as ia
 import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmentables.batches import UnnormalizedBatch
 from imgaug.augmentables.heatmaps import HeatmapsOnImage
 from imgaug.augmentables.kps import Keypoint, KeypointsOnImage
 from imgaug.augmentables.lines import LineString, LineStringsOnImage
+from imgaug_kind import EXAMPLES, without_prefetching
 
 SEED = 7
 COUNT = 32
@@ -46,16 +46,16 @@ def batches(count=COUNT):
 
 def _batch(number):
     size = (32, 40)
-    image = np.roll(ia.quokka(size=size), number, axis=1)
+    image = np.roll(EXAMPLES.quokka(size=size), number, axis=1)
     heatmap = np.linspace(0, 1, size[0] * size[1], dtype=np.float32).reshape(*size, 1)
-    points = ia.quokka_keypoints(size=size)
+    points = EXAMPLES.quokka_keypoints(size=size)
     return UnnormalizedBatch(
         images=[image, image[:, ::-1].copy()],
         heatmaps=[HeatmapsOnImage(heatmap, shape=image.shape)] * 2,
-        segmentation_maps=[ia.quokka_segmentation_map(size=size)] * 2,
+        segmentation_maps=[EXAMPLES.quokka_segmentation_map(size=size)] * 2,
         keypoints=[points, KeypointsOnImage([Keypoint(3, 4)], shape=image.shape)],
-        bounding_boxes=[ia.quokka_bounding_boxes(size=size)] * 2,
-        polygons=[ia.quokka_polygons(size=size)] * 2,
+        bounding_boxes=[EXAMPLES.quokka_bounding_boxes(size=size)] * 2,
+        polygons=[EXAMPLES.quokka_polygons(size=size)] * 2,
         line_strings=[
             LineStringsOnImage([LineString([(1, 1), (20, 9), (30, 30)])], shape=image.shape)
         ]
@@ -89,7 +89,9 @@ def array_of(item):
 def main(path):
     from imgaug.multicore import Pool
 
-    with Pool(augmenter(), processes=2, seed=SEED) as pool:
+    with without_prefetching():
+        built = augmenter()
+    with Pool(built, processes=2, seed=SEED) as pool:
         result = [numbers_of(batch) for batch in pool.map_batches(batches())]
     with open(path, "wb") as file:
         pickle.dump(result, file)

@@ -1,0 +1,224 @@
+"""Decorators for methods of batches, and what becomes of the methods.
+
+A method that works in parallel has a twin to be awaited: `rotate` and `rotate_async`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import FunctionType, MethodType
+from typing import Any, TypeVar, overload
+
+from .._aio.tasks import in_thread
+from .applying import Steps, apply_steps, check_target, inbatch_steps, with_twin
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@overload
+def action(method: Method, /) -> Method: ...
+
+
+@overload
+def action(
+    *, use_lock: bool | str | None = None, no_eval: Any = None, ordered: bool | None = None
+) -> Callable[[Method], Method]: ...
+
+
+def action(
+    *args: Any,
+    use_lock: bool | str | None = None,
+    no_eval: Any = None,
+    ordered: bool | None = None,
+) -> Any:
+    """Mark a method as an action, which pipelines can record; bare or with named arguments.
+
+    Args:
+        use_lock: let one batch at a time into the method, in a pipeline: all methods with a lock
+            of the same name, or with `True` this one.
+        no_eval: the name of an argument, or names, whose expressions the method works out itself.
+        ordered: call the method for one batch at a time, in the order of the batches, also where
+            a pipeline works on several at once. A batch that failed before is passed over.
+
+    Example::
+
+        @action(use_lock=True)
+        def note(self, path): ...
+    """
+    if args:
+        return _bare(action, args, {"use_lock": use_lock, "no_eval": no_eval, "ordered": ordered})
+    skipped = [no_eval] if isinstance(no_eval, str) else list(no_eval or ())
+
+    def mark(method: Method) -> Method:
+        marked: Any = method
+        if use_lock and not hasattr(method, "apply_kwargs"):  # that is made a method only later
+            marked = _locked(method, use_lock if isinstance(use_lock, str) else method.__qualname__)
+        marked.action = {
+            "method": method,
+            "use_lock": use_lock,
+            "no_eval": skipped,
+            "ordered": bool(ordered),
+        }
+        return marked  # type: ignore[no-any-return]
+
+    return mark
+
+
+@overload
+def apply_parallel(method: Callable[..., Any], /) -> Callable[..., Any]: ...
+
+
+@overload
+def apply_parallel(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
+def apply_parallel(*args: Any, **kwargs: Any) -> Any:
+    """Have a method called for every item; bare or with named arguments of `Batch.apply_parallel`.
+
+    Arguments of a call count before these, and these before the class's `apply_defaults`. The
+    method itself stays as `_name_`, and `name_async` is to be awaited.
+
+    Example::
+
+        @apply_parallel(src="images", target="for")
+        def invert(self, image):
+            return 255 - image
+    """
+    if args:
+        return _bare(apply_parallel, args, kwargs)
+
+    def mark(method: Method) -> Method:
+        method.apply_kwargs = kwargs  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def inbatch_parallel(
+    init: Any,
+    post: Any = None,
+    target: str = "threads",
+    _use_self: bool | None = None,
+    debug: bool = False,
+    **extra: Any,
+) -> Callable[[Method], Method]:
+    """Have a method called once for each element that `init` gives; `post` gets the results.
+
+    Args:
+        init: the name of a method or property of the batch, a callable, or the elements
+            themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or
+            tuple of arguments, or the one argument.
+        post: the name of a method, or a callable; `None` returns the batch, and raises if a call
+            failed.
+        target: `"for"`, `"threads"`, `"mpc"` or `"async"`; coroutine functions are always async.
+        debug: with "for", let the first exception through as it is.
+        extra: further arguments for `init` and `post`.
+
+    A call of the method may bring `target`, `debug`, `n_workers` and `timeout` of its own.
+
+    Raises:
+        ValueError: there is no such target, or `debug` is not for it.
+    """
+    if check_target(target) != "f" and debug:
+        raise ValueError(f"debug needs target='for', got {target!r}")
+    given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
+
+    def decorate(method: Method) -> Method:
+        parent = method.__qualname__.rpartition(".")[0]
+        bound = bool(parent) and not parent.endswith("<locals>") if _use_self is None else _use_self
+
+        @functools.wraps(method)
+        def steps(*args: Any, **kwargs: Any) -> Steps:
+            if not bound:
+                return inbatch_steps(None, method, given, *args, **kwargs)
+            batch, args = args[0], args[1:]
+            return inbatch_steps(batch, MethodType(method, batch), given, *args, **kwargs)
+
+        found: Any = with_twin(steps)
+        found.for_each = method
+        return found  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def finish_class(cls: type) -> None:
+    """Put what the decorators have marked into effect."""
+    for name, method in list(vars(cls).items()):
+        if not isinstance(method, FunctionType | staticmethod | classmethod):
+            continue
+        if hasattr(method, "apply_kwargs"):
+            method = _for_each_item(method)
+            setattr(cls, name, method)
+        if hasattr(method, "for_each"):
+            # Methods travel by their name, and the decorated one has the name of this.
+            function = getattr(method.for_each, "__func__", method.for_each)
+            function.__name__, function.__qualname__ = f"_{name}_", f"{cls.__qualname__}._{name}_"
+            setattr(cls, f"_{name}_", method.for_each)
+        if hasattr(method, "twin"):
+            setattr(cls, f"{name}_async", method.twin)
+        elif hasattr(getattr(super(cls, cls), name, None), "twin"):
+            setattr(cls, f"{name}_async", _threaded(method))
+
+
+def _threaded(method: Any) -> Callable[..., Any]:
+    """The twin of a method that stands in the place of one with a twin."""
+
+    async def twin(*args: Any, **kwargs: Any) -> Any:
+        return await in_thread(functools.partial(method, *args, **kwargs))
+
+    return twin
+
+
+def _for_each_item(marked: Any) -> Any:
+    """The method that `apply_parallel` has marked, and `action` before or after it."""
+    marks = {"method": marked, **getattr(marked, "action", {})}
+    method = marks.pop("method")
+
+    @functools.wraps(getattr(method, "__func__", method))  # of a static or a class method
+    def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
+        options = {**batch.apply_defaults, **marked.apply_kwargs, **kwargs}
+        first = (options.pop(key, None) for key in ("init", "post", "src", "dst"))
+        bound = method.__get__(batch, type(batch))
+        return apply_steps(batch, bound, *first, *args, **options)
+
+    both: Any = with_twin(steps)
+    for key in ("apply_kwargs", "__wrapped__"):
+        vars(both).pop(key, None)
+    both.for_each = method
+    return action(**marks)(both)
+
+
+def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The method behind the lock of this name, until it is done, also where it is awaited."""
+
+    def lock(batch: Any) -> Any:
+        return nullcontext() if batch.pipeline is None else batch.pipeline.lock(name)
+
+    @functools.wraps(method)
+    def locked(batch: Any, *args: Any, **kwargs: Any) -> Any:
+        with lock(batch):  # in the thread that calls it, which a cancelled run leaves to finish
+            return method(batch, *args, **kwargs)
+
+    @functools.wraps(method)
+    def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
+        with lock(batch):
+            if hasattr(method, "steps"):
+                return (yield from method.steps(batch, *args, **kwargs))
+            return (yield functools.partial(method, batch, *args, **kwargs))
+
+    is_async = inspect.iscoroutinefunction(method)
+    if not (is_async or hasattr(method, "steps")):
+        return locked
+    both: Any = with_twin(steps)
+    both.twin.steps = steps
+    return both.twin if is_async else both  # type: ignore[no-any-return]
+
+
+def _bare(decorator: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    used = any(value is not None for value in named.values())
+    if len(args) > 1 or used or not (callable(args[0]) or hasattr(args[0], "__func__")):
+        raise ValueError(f"@{decorator.__name__} takes named arguments only, got {args!r}")
+    return decorator()(args[0])
