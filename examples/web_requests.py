@@ -26,7 +26,7 @@ seq = iaa.Sequential([iaa.Fliplr(0.5), iaa.Affine(rotate=(-20, 20)), iaa.Gaussia
 
 def augment(jpeg: bytes, rng: np.random.Generator) -> bytes:
     """Runs in a worker process: a picture file in, an augmented one out."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
     if image is None:
         raise ValueError("this is no picture")
     seq.seed_(int(rng.integers(2**31 - 1)))
@@ -42,6 +42,8 @@ async def picture(request: Request) -> Response:
         )
     except aioaug.PoolBusy:
         return Response("too many requests wait", 503, headers={"Retry-After": "1"})
+    except aioaug.BatchTimeout:
+        return Response("this picture takes too long", 504)
     except ValueError as error:
         return Response(str(error), 400)
     return Response(jpeg, media_type="image/jpeg")
@@ -53,7 +55,9 @@ async def status(request: Request) -> JSONResponse:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    pool = aioaug.AsyncPool(augment, seed=1, timeout=10, abandon_after=1, max_waiting=WAITING)
+    pool = aioaug.AsyncPool(
+        augment, seed=1, timeout=10, retries=0, abandon_after=1, max_waiting=WAITING
+    )
     async with pool as app.state.pool:
         yield
 

@@ -17,6 +17,9 @@ def is_imgaug(augmenter: Any) -> bool:
 
 def check_augmenter(augmenter: Any) -> None:
     """Raise `TypeError` unless `augmenter` is an imgaug augmenter or a callable."""
+    if isinstance(augmenter, type) and is_imgaug(augmenter):
+        name = augmenter.__name__
+        raise TypeError(f"augseq must be an augmenter, got the class {name}; pass {name}(...)")
     if not is_imgaug(augmenter) and not callable(augmenter):
         raise TypeError(
             f"augseq must be an imgaug augmenter or a callable, got {type(augmenter).__name__}"

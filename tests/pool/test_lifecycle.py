@@ -15,6 +15,7 @@ import aioaug_testing as aug
 import anyio
 import pytest
 from aioaug import AsyncPool, ClosedError, TransportError
+from imgaug import augmenters as iaa
 
 
 @pytest.fixture(params=["process", "thread", "inline"])
@@ -498,6 +499,7 @@ async def test_a_source_that_ends_the_pool_of_a_stream_around_it():
         ({"start_method": "fork"}, ValueError, "start_method must be one of"),
         ({"copy": True, "engine": "thread"}, ValueError, "copy: only for workers"),
         ({"max_bytes": -1}, ValueError, "max_bytes must be at least 0, got -1"),
+        ({"augseq": iaa.Fliplr}, TypeError, r"got the class Fliplr; pass Fliplr\(...\)"),
         ({"augseq": 3}, TypeError, "augseq must be an imgaug augmenter or a callable, got int"),
     ],
 )
