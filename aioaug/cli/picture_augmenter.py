@@ -60,8 +60,7 @@ class PictureAugmenter:
         seed_generators(seeds)
         with private_rng(seeds.library):
             augmenter = specs.load(self.spec, self.fingerprint)
-        # A clone, because that is what has the faster forms.
-        return Augmentation(augmenter, self.seed, owns_interpreter=True).clone()
+        return Augmentation(augmenter, self.seed, owns_interpreter=True)
 
 
 def _only(images: Any) -> np.ndarray[Any, Any]:

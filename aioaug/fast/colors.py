@@ -70,7 +70,7 @@ def compress_jpeg(image: Any, compression: int) -> Any:
     quality = int(np.clip(np.round(1 + 99 * (1.0 - compression / 101)), 1, 100))
     with io.BytesIO() as file:
         Image.fromarray(image).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file, formats=["JPEG"]))
+        return np.array(Image.open(file, formats=["JPEG"]))
 
 
 @replaces(iaa.ChangeColorspace, iaa.Grayscale)

@@ -16,7 +16,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters.size import pad_to_multiples_of
 
-from .pictures import are_bytes, writable
+from .pictures import are_bytes, stay_in_place, writable
 from .replacements import Faster, replaces
 
 LARGEST_MATRIX = 9 * 9
@@ -34,7 +34,9 @@ LARGEST_BLOCK = 16 * 16  # so many bytes are below 2**16 together
 class Convolved(Faster):
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
         is_own = self.matrix_type == "function" and type(self.matrix).__module__ not in GENERATORS
-        if not are_bytes(batch.images) or self.matrix_type == "None" or is_own:
+        images = batch.images
+        is_common = are_bytes(images) and stay_in_place(images)
+        if not is_common or self.matrix_type == "None" or is_own:
             return self._as_imgaug(batch, random_state, parents, hooks)
         for image in writable(batch):
             matrix = self.matrix

@@ -8,10 +8,24 @@ import numpy as np
 
 
 def are_bytes(images: Any) -> bool:
-    """Whether there are pictures, all of `uint8`, and none without any pixel."""
+    """Whether there are pictures, all of `uint8`, none without any pixel, and an array contiguous.
+
+    An array of another layout keeps it in imgaug.
+    """
     if isinstance(images, np.ndarray):
-        return images.dtype == np.uint8 and images.size > 0
+        return images.dtype == np.uint8 and images.size > 0 and images.flags.c_contiguous
     return bool(images) and all(image.dtype == np.uint8 and image.size for image in images)
+
+
+def stay_in_place(images: Any) -> bool:
+    """Whether pictures are such that imgaug's augmenters, working in place, leave what ours do.
+
+    What comes later may depend on it: `ChangeColorspace` works in the picture itself if that owns
+    its memory and is contiguous, and then it cannot blend with what was there before.
+    """
+    if isinstance(images, np.ndarray):
+        return True
+    return all(image.flags.c_contiguous and image.flags.owndata for image in images)
 
 
 def writable(batch: Any) -> Any:
@@ -24,7 +38,7 @@ def writable(batch: Any) -> Any:
         for place, image in enumerate(images):
             images[place] = np.array(image, order="C")
     else:
-        images = batch.images = plain(np.ascontiguousarray(images))
+        images = batch.images = plain(images)
     return images
 
 

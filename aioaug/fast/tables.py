@@ -18,7 +18,7 @@ import numpy as np
 from imgaug.augmenters.arithmetic import invert_
 from imgaug.augmenters.meta import estimate_max_number_of_channels
 
-from .pictures import are_bytes, writable
+from .pictures import are_bytes, stay_in_place, writable
 from .replacements import Faster, replaces
 
 try:  # it looks up ten times as many values a second as OpenCV
@@ -103,7 +103,7 @@ class InvertedByTable(Faster):
     """The most common cases need no table: all bits of a value inverted is 255 minus the value."""
 
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
-        if not are_bytes(batch.images):
+        if not are_bytes(batch.images) or not stay_in_place(batch.images):
             return self._as_imgaug(batch, random_state, parents, hooks)
         images = writable(batch)
         samples = self._draw_samples(batch, random_state)

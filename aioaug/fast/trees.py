@@ -14,8 +14,8 @@ def exact(augmenter: Any) -> Any:
 
     Random numbers are drawn as before, from the same generators: an augmenter without a seed of its
     own draws from imgaug's global one. What has no faster form is copied as it is, and so is every
-    class of your own. The copy can be pickled, copied and seeded like any augmenter. Pools do this
-    themselves.
+    class of your own. The copy can be pickled, copied and seeded like any augmenter, and given to
+    pools.
 
     Raises:
         TypeError: `augmenter` is not one of imgaug's.
