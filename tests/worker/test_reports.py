@@ -120,9 +120,10 @@ async def test_threads_log_while_results_are_sent(log):
 
 
 async def test_what_a_worker_said_before_its_death_is_not_lost(log):
-    with pytest.raises(WorkerDied):
-        await augmented(aug.logs_and_dies, retries=0)
-    assert texts(log) == ["last words of 1"]
+    async with AsyncPool(aug.logs_and_dies, processes=1, retries=0) as pool:
+        with pytest.raises(WorkerDied):
+            await pool.map_batches([1])
+    assert texts(log) == ["last words of 1"]  # an error that leaves the block waits for no handler
 
 
 async def test_what_a_worker_says_after_its_last_reply_is_not_lost():
