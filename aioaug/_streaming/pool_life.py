@@ -99,16 +99,12 @@ class PoolLife:
 
         If it cannot be had, the pool ends, and all that waits for it gets the error.
         """
-        if self.phase is PoolPhase.NEW:
-            self.phase = PoolPhase.OPEN
-        await self._home.cleaned_up()
         try:
-            await self.engine.start()
+            await self._start()
         except Exception as error:
             if self.phase is PoolPhase.OPEN:  # without a block, nobody might close it
                 self.stop(error)
             raise
-        self.started = True
 
     async def enter(self) -> None:
         """Start, as the block of a pool that has not been used yet begins."""
@@ -117,7 +113,7 @@ class PoolLife:
         if self.phase is not PoolPhase.NEW:
             raise RuntimeError("the pool was started already, so it cannot be entered")
         try:
-            await self.start()
+            await self._start()
         except BaseException:
             await self.terminate()
             raise
@@ -173,6 +169,13 @@ class PoolLife:
             end_aside(self.engine.abandon)
         if phase is PoolPhase.OPEN and self.name is not None:
             warn_of_drop(self, "'async with' or close()", name=self.name)
+
+    async def _start(self) -> None:
+        if self.phase is PoolPhase.NEW:
+            self.phase = PoolPhase.OPEN
+        await self._home.cleaned_up()
+        await self.engine.start()
+        self.started = True
 
     def _abandon(self) -> list[Callable[[], object]]:
         """Drop what a closed loop left of streams. Returns what is left to do in a thread."""
