@@ -238,7 +238,7 @@ def test_albumentations_does_the_work(tmp_path):
 
 
 def test_pictures_of_a_data_set_are_augmented():
-    pytest.importorskip("albumentations")
+    pytest.importorskip("albumentations", minversion="2")  # older ones call a parameter otherwise
     name = "typical-albumentations"
     dataset, images = workloads.AugmentedPictures(name), workloads.pictures(name)
     assert dataset[65].shape == images[1][1].shape

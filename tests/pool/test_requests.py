@@ -11,6 +11,7 @@ import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug import AsyncPool, BatchTimeout, ClosedError, PoolBusy, WorkerDied, blocking
+from aioaug.engines import small_calls
 from imgaug import augmenters as iaa
 from imgaug.augmentables import BoundingBox, BoundingBoxesOnImage, Keypoint, KeypointsOnImage
 
@@ -93,7 +94,9 @@ async def test_batches_that_shared_a_call_are_told_apart_when_a_worker_dies():
             assert results[13].index == 7
 
 
-async def test_waiting_requests_share_calls():
+async def test_waiting_requests_share_calls(monkeypatch):
+    for limit in ("_LOOP_SECONDS", "_QUICK_SECONDS"):  # whatever else the machine does
+        monkeypatch.setattr(small_calls, limit, 60)
     batches = images(200)
     async with AsyncPool(iaa.Identity(), processes=2) as pool:
         await asyncio.gather(*(pool.augment_batch(batch) for batch in batches))
