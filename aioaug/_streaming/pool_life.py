@@ -95,16 +95,12 @@ class PoolLife:
         return task
 
     async def start(self) -> None:
-        """Have the engine there. Idempotent; what has work for it looks at `started` first.
-
-        If it cannot be had, the pool ends, and all that waits for it gets the error.
-        """
-        try:
-            await self._start()
-        except Exception as error:
-            if self.phase is PoolPhase.OPEN:  # without a block, nobody might close it
-                self.stop(error)
-            raise
+        """Have the engine there. Idempotent; what has work for it looks at `started` first."""
+        if self.phase is PoolPhase.NEW:
+            self.phase = PoolPhase.OPEN
+        await self._home.cleaned_up()
+        await self.engine.start()
+        self.started = True
 
     async def enter(self) -> None:
         """Start, as the block of a pool that has not been used yet begins."""
@@ -113,7 +109,7 @@ class PoolLife:
         if self.phase is not PoolPhase.NEW:
             raise RuntimeError("the pool was started already, so it cannot be entered")
         try:
-            await self._start()
+            await self.start()
         except BaseException:
             await self.terminate()
             raise
@@ -153,11 +149,11 @@ class PoolLife:
             self.claim()
             await self._ended.wait()
 
-    def stop(self, error: Exception | None = None) -> None:
-        """Begin to terminate without waiting for it; `error` is for all that waits for the pool."""
+    def stop(self) -> None:
+        """Begin to terminate without waiting for it, from a callback of the loop."""
         if self.phase is not PoolPhase.CLOSED:
             self.claim()
-            self._stop_all(error)
+            self._stop_all()
             self._ending = asyncio.ensure_future(self._end(kill=True))
 
     def __del__(self) -> None:
@@ -170,13 +166,6 @@ class PoolLife:
         if phase is PoolPhase.OPEN and self.name is not None:
             warn_of_drop(self, "'async with' or close()", name=self.name)
 
-    async def _start(self) -> None:
-        if self.phase is PoolPhase.NEW:
-            self.phase = PoolPhase.OPEN
-        await self._home.cleaned_up()
-        await self.engine.start()
-        self.started = True
-
     def _abandon(self) -> list[Callable[[], object]]:
         """Drop what a closed loop left of streams. Returns what is left to do in a thread."""
         left = [end for stream in self._all_streams() for end in stream.abandon()]
@@ -184,16 +173,15 @@ class PoolLife:
         self.futures, self._helpers, self.visitors = set(), {}, Visitors()
         return [partial(drop_tasks, tasks), *left, self.engine.abandon]
 
-    def _stop_all(self, error: Exception | None = None) -> None:
+    def _stop_all(self) -> None:
         self.phase = PoolPhase.CLOSING
-        if error is None:
-            for future in tuple(self.futures):
-                future.cancel()
-            for helper in self._helpers:
-                if helper is not acting():
-                    helper.cancel()
+        for future in tuple(self.futures):
+            future.cancel()
+        for helper in self._helpers:
+            if helper is not acting():
+                helper.cancel()
         for stream in self._all_streams():
-            stream.stop(error or ClosedError("the pool was terminated"))
+            stream.stop(ClosedError("the pool was terminated"))
 
     def _all_streams(self) -> tuple[StreamCore, ...]:
         return (*self.streams, *self.lists)

@@ -14,7 +14,7 @@ import aioaug
 import aioaug_testing as aug
 import anyio
 import pytest
-from aioaug import AsyncPool, ClosedError, TransportError
+from aioaug import AsyncPool, ClosedError
 from imgaug import augmenters as iaa
 
 
@@ -202,24 +202,6 @@ async def test_the_first_call_cancelled_in_the_start():
         assert await second == [2]
         assert await pool.map_batches([3]) == [3]
         await pool.close()
-
-
-async def test_a_pool_that_cannot_start_has_ended_without_a_block():
-    for use in (
-        lambda pool: pool.map_batches([1]),
-        lambda pool: pool.map_batches_async([1]),
-        lambda pool: anext(pool.imap_batches([1])),
-    ):
-        pool = AsyncPool(aug.Locked(), processes=1)
-        calls = [asyncio.ensure_future(use(pool)) for _ in range(2)]
-        await asyncio.wait(calls)
-        for call in calls:
-            with pytest.raises(TransportError, match="cannot be pickled"):
-                await call
-        await pool.join()
-        assert pool.closed
-        with pytest.raises(ClosedError):
-            await pool.map_batches([1])
 
 
 async def test_a_cancelled_start():
