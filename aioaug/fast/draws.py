@@ -11,6 +11,7 @@ The numbers are the same because NumPy's generator gets the same calls with the 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import imgaug as ia
@@ -84,44 +85,42 @@ class DrawnAsBefore(Drawn):
 
 
 class DrawnBetween(Drawn):
-    """A parameter whose bounds are usually constants."""
+    """A parameter whose bounds are usually constants, and then in order."""
 
-    def _bounds(self, generator: Any) -> tuple[float, float] | None:
-        """The bounds in order if they are constants; then the generator advances as for a draw."""
+    kind: Any  # of number
+
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        generator = random_state.generator
         low, high = constant(self.a), constant(self.b)
         if low is None or high is None or not _is_common(generator):
-            return None
-        advance(generator)
+            return self._draw_as_imgaug(size, random_state)
+        advance(generator)  # as for a draw of each bound
         generator.random()
-        return (high, low) if low > high else (low, high)
+        if low == high:
+            return np.full(size, low, self.kind)
+        return self._between(generator, min(low, high), max(low, high), size)
+
+    @abstractmethod
+    def _between(self, generator: Any, low: Any, high: Any, size: Any) -> Any:
+        """Numbers from the lower to the upper bound."""
 
 
 @replaces(iap.Uniform)
 class UniformDrawn(DrawnBetween):
     """NumPy computes with the bounds as double, whatever kind of number they are."""
 
-    def _draw_samples(self, size: Any, random_state: Any) -> Any:
-        generator = random_state.generator
-        bounds = self._bounds(generator)
-        if bounds is None:
-            return self._draw_as_imgaug(size, random_state)
-        low, high = bounds
-        if low == high:
-            return np.full(size, low, np.float32)
-        return generator.uniform(low, high, size).astype(np.float32)
+    kind = np.float32
+
+    def _between(self, generator: Any, low: Any, high: Any, size: Any) -> Any:
+        return generator.uniform(low, high, size).astype(self.kind)
 
 
 @replaces(iap.DiscreteUniform)
 class DiscreteUniformDrawn(DrawnBetween):
-    def _draw_samples(self, size: Any, random_state: Any) -> Any:
-        generator = random_state.generator
-        bounds = self._bounds(generator)
-        if bounds is None:
-            return self._draw_as_imgaug(size, random_state)
-        low, high = bounds
-        if low == high:
-            return np.full(size, low, np.int32)
-        return generator.integers(low, high + 1, size, dtype=np.int32)
+    kind = np.int32
+
+    def _between(self, generator: Any, low: Any, high: Any, size: Any) -> Any:
+        return generator.integers(low, high + 1, size, dtype=self.kind)
 
 
 @replaces(iap.Binomial)

@@ -8,8 +8,8 @@ transforms, channels are filtered one by one as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 import cv2
 import imgaug.augmenters as iaa
@@ -72,31 +72,43 @@ def _is_common(image: Any, height: int, width: int) -> bool:
     return image.dtype == np.uint8 and image.size > 0 and height * width <= LARGEST_BLOCK
 
 
-@replaces(iaa.MaxPooling)
-class MaximumPooled(Faster):
+class Pooled(Faster):
+    """A pooling of blocks: how a picture is padded, and how the values of a block are combined."""
+
+    padding: ClassVar[Mapping[str, Any]]
+    combine: Any
+    kind: Any = np.uint8  # of number, in between
+
     def _pool_image(self, image: Any, height: int, width: int) -> Any:
         if not _is_common(image, height, width):
             return super()._pool_image(image, height, width)  # type: ignore[misc]
-        image = pad_to_multiples_of(image, height, width, mode="edge")
-        return _pooled(image, height, width, np.maximum, np.uint8)
+        image = pad_to_multiples_of(image, height, width, **self.padding)
+        return self._level(_pooled(image, height, width, self.combine, self.kind), height * width)
+
+    def _level(self, pooled: Any, count: int) -> Any:
+        """The value of a block of so many pixels."""
+        return pooled
+
+
+@replaces(iaa.MaxPooling)
+class MaximumPooled(Pooled):
+    padding: ClassVar[Mapping[str, Any]] = {"mode": "edge"}
+    combine = np.maximum
 
 
 @replaces(iaa.MinPooling)
-class MinimumPooled(Faster):
-    def _pool_image(self, image: Any, height: int, width: int) -> Any:
-        if not _is_common(image, height, width):
-            return super()._pool_image(image, height, width)  # type: ignore[misc]
-        image = pad_to_multiples_of(image, height, width, mode="edge", cval=255)
-        return _pooled(image, height, width, np.minimum, np.uint8)
+class MinimumPooled(Pooled):
+    padding: ClassVar[Mapping[str, Any]] = {"mode": "edge", "cval": 255}
+    combine = np.minimum
 
 
 @replaces(iaa.AveragePooling)
-class AveragePooled(Faster):
+class AveragePooled(Pooled):
     """The quotient is cut off at the point, as imgaug does."""
 
-    def _pool_image(self, image: Any, height: int, width: int) -> Any:
-        if not _is_common(image, height, width):
-            return super()._pool_image(image, height, width)  # type: ignore[misc]
-        image = pad_to_multiples_of(image, height, width, mode="reflect", cval=128)
-        sums = _pooled(image, height, width, np.add, np.uint16)
-        return (sums // (height * width)).astype(np.uint8)
+    padding: ClassVar[Mapping[str, Any]] = {"mode": "reflect", "cval": 128}
+    combine = np.add
+    kind = np.uint16
+
+    def _level(self, pooled: Any, count: int) -> Any:
+        return (pooled // count).astype(np.uint8)

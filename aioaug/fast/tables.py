@@ -56,13 +56,11 @@ class AddedByTable(Faster):
             return self._as_imgaug(batch, random_state, parents, hooks)
         for image, values in _drawn_values(self, self.value, batch, random_state):
             values = np.clip(np.round(values), -255, 255).astype(np.int16)
-            if len(values) > 1:
-                look_up(image, _levels(LEVELS_INT16[:, np.newaxis] + values))
-            elif image.size > LIKE_A_SCALAR:
+            if len(values) == 1 and image.size > LIKE_A_SCALAR:
                 rows = image.reshape(len(image), -1)
                 cv2.add(rows, float(values[0]), dst=rows)
             else:
-                look_up(image, _levels(LEVELS_INT16 + values))
+                look_up(image, _levels(_beside(LEVELS_INT16, values) + values))
         return batch
 
 
@@ -73,10 +71,7 @@ class MultipliedByTable(Faster):
             return self._as_imgaug(batch, random_state, parents, hooks)
         for image, values in _drawn_values(self, self.mul, batch, random_state):
             values = values.astype(np.float32)
-            if len(values) == 1:
-                look_up(image, _levels(LEVELS_FLOAT32 * values))
-            else:
-                look_up(image, _levels(LEVELS_FLOAT32[:, np.newaxis] * values))
+            look_up(image, _levels(_beside(LEVELS_FLOAT32, values) * values))
         return batch
 
 
@@ -91,6 +86,11 @@ def _drawn_values(
     for place, image in enumerate(images):
         count = image.shape[2] if per_channel[place] > 0.5 else 1
         yield image, values[place, :count]
+
+
+def _beside(levels: Any, values: Any) -> Any:
+    """The levels in a shape that makes one table out of one value, and else one for each value."""
+    return levels if len(values) == 1 else levels[:, np.newaxis]
 
 
 def _levels(table: Any) -> Any:
