@@ -1,0 +1,7 @@
+"""All close forms. Importing this imports imgaug."""
+
+from __future__ import annotations
+
+from ..replacements import CLOSE
+
+__all__ = ["CLOSE"]
