@@ -47,10 +47,9 @@ def accelerate(augmenter: Any) -> Any:
 
 
 def _rewritten_copy(augmenter: Any, close: bool) -> Any:
-    from imgaug.augmenters.meta import Augmenter
     from imgaug.random import get_global_rng
 
-    if not isinstance(augmenter, Augmenter):
+    if not is_of_imgaug(augmenter):
         raise TypeError(f"augmenter must be one of imgaug's, got {type(augmenter).__name__}")
     shared = get_global_rng().generator
     copied = copy.deepcopy(augmenter, {id(shared): shared})
@@ -58,11 +57,20 @@ def _rewritten_copy(augmenter: Any, close: bool) -> Any:
     return copied
 
 
+def is_of_imgaug(augmenter: Any) -> bool:
+    """Whether it is an augmenter of imgaug's, or of a class made of those; imports nothing."""
+    names = ((kind.__module__, kind.__name__) for kind in type(augmenter).__mro__)
+    return ("imgaug.augmenters.meta", "Augmenter") in names
+
+
 def rewrite(augmenter: Any, close: bool = False) -> None:
     """Make a tree of augmenters faster, in place, and the parameters that they draw from.
 
-    With `close` what has a close form gets it, also if it is of the exact form already.
+    With `close` what has a close form gets it, also if it is of the exact form already. What is not
+    of imgaug's stays as it is.
     """
+    if not is_of_imgaug(augmenter):
+        return  # without an import of imgaug, which need not be installed
     from .families import NODES
 
     forms = _forms(close)
