@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import aioaug.fast
+import cv2
+import imgaug as ia
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 from aioaug.fast.close.families import CLOSE
 from aioaug.fast.replacements import FASTER
-from fast_testing import PICTURES, assert_close, outcome
+from fast_testing import PICTURES, SHAPES, assert_close, noise, outcome
 
 
 class Case(NamedTuple):
@@ -24,15 +26,49 @@ class Case(NamedTuple):
     most: int = 255
 
 
+# Before release 5, OpenCV rounds the places of pixels to 1/32.
+LOOKUP = 0.001 if int(cv2.__version__.split(".")[0]) >= 5 else 0.01
+
 # docs/fast.md names those whose share is a greater one.
-CASES: dict[str, Case] = {}
+CASES = {
+    "Mesh": Case(lambda: iaa.PiecewiseAffine((0.01, 0.05)), LOOKUP),
+    "Mesh of many": Case(
+        lambda: iaa.PiecewiseAffine((0.01, 0.3), nb_rows=(2, 9), nb_cols=(2, 9)), LOOKUP
+    ),
+    "Mesh without a picture's width": Case(
+        lambda: iaa.PiecewiseAffine(9, absolute_scale=True, mode=ia.ALL, cval=(0, 255)), LOOKUP
+    ),
+    "Mesh of points": Case(lambda: iaa.PiecewiseAffine(9.0, mode=ia.ALL, cval=(0, 255)), LOOKUP),
+    "Mesh to the nearest": Case(lambda: iaa.PiecewiseAffine((0.01, 0.05), order=0), 0.01),
+    "Mesh by splines": Case(lambda: iaa.PiecewiseAffine((0.01, 0.05), order=3), 0, 0),
+}
+
+SOME = ["Mesh", "Mesh of points"]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_bounds(name):
     case = CASES[name]
     for images in (np.tile(PICTURES, (3, 1, 1, 1)), PICTURES[..., :1], list(PICTURES)):
-        assert_close(case.make(), images, case.share, case.most)
+        assert_close(case.make(), images, case.share, case.most, name)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes(shape):
+    """Pictures of noise are the hardest ones, and small ones have few values in all."""
+    for name in SOME:
+        assert_close(CASES[name].make(), noise(SHAPES[shape], "uint8"), 0.05, what=name)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "int8", "float16", "float32", "float64"])
+def test_other_kinds_of_pictures(dtype):
+    images = noise((2, 9, 13, 3), dtype)
+    for name in SOME:
+        assert_close(CASES[name].make(), images, 0.05, what=name)
+
+
+def test_mesh_of_too_many_triangles_for_a_byte():
+    assert_close(iaa.PiecewiseAffine(0.02, nb_rows=13, nb_cols=13), PICTURES[:1], LOOKUP)
 
 
 class Own(iaa.PiecewiseAffine):
@@ -74,3 +110,72 @@ def test_nested_trees(first):
 def test_refuses_what_is_not_an_augmenter(value):
     with pytest.raises(TypeError, match="augmenter must be one of imgaug's, got"):
         aioaug.fast.accelerate(value)
+
+
+def columns(shape):
+    """Labels of all kinds for one picture."""
+    rng = np.random.default_rng(3)
+    values = rng.random((3, 3), np.float32)
+    heatmap = cv2.resize(values, (shape[1] // 2, shape[0] // 2))[..., np.newaxis]
+    classes = rng.integers(0, 4, (*shape[:2], 1)).astype(np.int32)
+    boxes = [ia.BoundingBox(5, 6, 30, 24), ia.BoundingBox(-9, 3, 8, 8)]
+    corners = [(10, 9), (40, 9), (25, 33)]
+    return {
+        "heatmaps": [ia.HeatmapsOnImage(heatmap, shape)],
+        "segmentation_maps": [ia.SegmentationMapsOnImage(classes, shape)],
+        "keypoints": [ia.KeypointsOnImage([ia.Keypoint(*corner) for corner in corners], shape)],
+        "bounding_boxes": [ia.BoundingBoxesOnImage(boxes, shape)],
+        "polygons": [ia.PolygonsOnImage([ia.Polygon(corners)], shape)],
+        "line_strings": [ia.LineStringsOnImage([ia.LineString(corners)], shape)],
+    }
+
+
+@pytest.mark.parametrize("name", ["Mesh", "Mesh to the nearest"])
+def test_labels(name):
+    """Points are nearer to the truth than imgaug's, which are those of pixels."""
+    shape = PICTURES.shape[1:]
+    plain = CASES[name].make()
+    fast = aioaug.fast.accelerate(plain)
+    for seed in range(2):
+        results = []
+        for augmenter in (plain, fast):
+            augmenter.seed_(seed)
+            batch = ia.UnnormalizedBatch(images=list(PICTURES[:1]), **columns(shape))
+            results.append(augmenter.augment_batch_(batch))
+        maps, maps_expected = (batch.heatmaps_aug[0].get_arr() for batch in results)
+        assert np.abs(maps - maps_expected).max() < 0.001
+        classes, classes_expected = (b.segmentation_maps_aug[0].get_arr() for b in results)
+        assert np.mean(classes != classes_expected) < 0.01
+        for kind in ("keypoints", "bounding_boxes", "polygons", "line_strings"):
+            points, points_expected = (
+                getattr(batch, f"{kind}_aug")[0].to_xy_array() for batch in results
+            )
+            assert np.abs(points - points_expected).max() < 1.5, kind
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.05])
+def test_points_of_a_mesh_go_where_its_triangles_take_them(scale):
+    shape = (60, 80, 3)
+    fast = aioaug.fast.accelerate(iaa.PiecewiseAffine(scale, nb_rows=4, nb_cols=4))
+    samples = fast._draw_samples(1, ia.random.RNG(2))
+    mesh = fast._get_transformer(shape, shape, 4, 4, samples.jitter[0])
+    goals = np.random.default_rng(1).random((200, 2)) * (79, 59)
+    xs, ys = mesh.maps()
+    columns, rows = goals.astype(int).T
+    here = np.stack([xs[rows, columns], ys[rows, columns]], axis=-1)
+    points = ia.KeypointsOnImage.from_xy_array(here, shape)
+    moved = fast._augment_keypoints_by_samples([points], samples)[0].to_xy_array()
+    np.testing.assert_allclose(moved, np.stack([columns, rows], axis=-1), atol=0.01)
+
+
+def test_points_that_leave_a_mesh():
+    """In a picture that has become a small one, what was at the far end is lost, as in imgaug."""
+    shape = (300, 300, 3)
+    points = ia.KeypointsOnImage([ia.Keypoint(299, 150), ia.Keypoint(50, 40)], shape)
+    for augmenter in (iaa.PiecewiseAffine(1), aioaug.fast.accelerate(iaa.PiecewiseAffine(1))):
+        jitter = np.repeat([[0, 0.01], [0, -0.9]], 2, axis=0)[[0, 2, 1, 3]]
+        samples = augmenter._draw_samples(1, ia.random.RNG(2))
+        samples.nb_rows[:], samples.nb_cols[:], samples.jitter[0] = 2, 2, jitter
+        moved = augmenter._augment_keypoints_by_samples([points.deepcopy()], samples)[0]
+        assert moved.keypoints[0].xy.tolist() == [-1, -1]
+        assert moved.keypoints[1].x > 0

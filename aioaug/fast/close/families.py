@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ..replacements import CLOSE
+from . import meshes
 
-__all__ = ["CLOSE"]
+__all__ = ["CLOSE", "meshes"]
