@@ -11,6 +11,7 @@ from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_genera
 from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
+from ..augmenters.arrays import contiguous
 from ..augmenters.kinds import adapted, is_imgaug
 
 Item = tuple[int, Any]
@@ -53,6 +54,7 @@ class Augmentation(Portable):
         """Augment a batch with these seeds."""
         if self._is_imgaug:
             return self._run_imgaug(batch, seeds)
+        batch = contiguous(batch)
         if not self.owns_interpreter:
             batch = copy.deepcopy(batch)
         if self._takes_rng:

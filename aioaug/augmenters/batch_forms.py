@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from operator import is_
 from typing import Any, NamedTuple
 
-from . import compound
+from . import arrays, compound
 
 
 class RegisteredForm(NamedTuple):
@@ -84,8 +83,8 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
         return form.from_batch(batch, augment(form.to_batch(batch), augment_batch))
 
     def augmented(columns: Any) -> Any:
-        for name in ("images_unaug", "heatmaps_unaug"):
-            setattr(columns, name, _native(getattr(columns, name)))
+        for name in ("images_unaug", "heatmaps_unaug", "segmentation_maps_unaug"):
+            setattr(columns, name, arrays.for_imgaug(getattr(columns, name)))
         return augment_batch(columns)
 
     check(batch)
@@ -156,15 +155,15 @@ def _augmented_columns(
     from imgaug.augmentables.batches import UnnormalizedBatch
 
     # imgaug takes one array of the points or boxes of several images, but fails to give it back.
-    arrays = [
+    stacked = [
         name
         for name, value in columns.items()
         if name != "images" and isinstance(value, np.ndarray) and value.ndim == 3
     ]
-    lists = {name: list(columns[name]) for name in arrays}
+    lists = {name: list(columns[name]) for name in stacked}
     done = augment_batch(UnnormalizedBatch(**{**columns, **lists}))
     augmented = {name: getattr(done, f"{name}_aug") for name in columns}
-    for name in arrays:
+    for name in stacked:
         if len({item.shape for item in augmented[name]}) == 1:
             augmented[name] = np.stack(augmented[name])
     return augmented
@@ -222,12 +221,12 @@ def _is_normal(batch: Any) -> bool:
     if _registered_form(batch) is not None:
         return False
     if type(batch) is np.ndarray:
-        return batch.ndim == 4 and batch.dtype.isnative
+        return batch.ndim == 4 and arrays.is_plain(batch)
     return (
         type(batch) is list
         and bool(batch)
         and all(type(each) is np.ndarray and each.ndim == 3 for each in batch)
-        and all(each.dtype.isnative for each in batch)
+        and all(map(arrays.is_plain, batch))
     )
 
 
@@ -239,25 +238,6 @@ def _is_imgaugs(value: Any) -> bool:
     from imgaug.augmentables.batches import Batch, UnnormalizedBatch
 
     return isinstance(value, (Batch, UnnormalizedBatch))
-
-
-def _native(value: Any) -> Any:
-    """The same pixels in the byte order of this machine.
-
-    imgaug, and OpenCV below it, take other ones for native, and then every value is another one.
-    """
-    if isinstance(value, (list, tuple)):
-        items = [_native(item) for item in value]
-        return value if all(map(is_, items, value)) else items
-    pixels = getattr(value, "arr_0to1", value)  # of a heatmap
-    if getattr(getattr(pixels, "dtype", None), "isnative", True):
-        return value
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="))
-    if not hasattr(value, "arr_0to1"):
-        return pixels
-    heatmap = copy.copy(value)
-    heatmap.arr_0to1 = pixels
-    return heatmap
 
 
 def _augmented(batch: Any) -> list[str]:
