@@ -13,6 +13,7 @@ from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
 from ..augmenters.arrays import contiguous
 from ..augmenters.kinds import adapted, is_imgaug
+from ..fast.trees import rewrite
 
 Item = tuple[int, Any]
 
@@ -20,6 +21,7 @@ Item = tuple[int, Any]
 class Augmentation(Portable):
     """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
 
+    What is unpickled or cloned has faster forms of imgaug's augmenters, see `aioaug.fast`.
     An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
     a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
     `numpy.random` and OpenCV's generator seeded.
@@ -45,6 +47,7 @@ class Augmentation(Portable):
         vars(self).update(state)
         if self._is_imgaug:
             self.localize(self.augmenter)
+            rewrite(self.augmenter)
 
     def __call__(self, index: int, batch: Any) -> Any:
         """Augment the batch with this index; the one passed in stays as it is."""

@@ -60,7 +60,8 @@ class PictureAugmenter:
         seed_generators(seeds)
         with private_rng(seeds.library):
             augmenter = specs.load(self.spec, self.fingerprint)
-        return Augmentation(augmenter, self.seed, owns_interpreter=True)
+        # A clone, because that is what has the faster forms.
+        return Augmentation(augmenter, self.seed, owns_interpreter=True).clone()
 
 
 def _only(images: Any) -> np.ndarray[Any, Any]:

@@ -1,7 +1,7 @@
 """imgaug's augmenters in faster forms, which draw the same random numbers.
 
-`exact` copies an augmenter, and each object of imgaug's that has a faster form becomes one. Nothing
-else is touched, neither imgaug's classes nor the augmenter that the user holds.
+A pool rewrites its augmenter in the workers: each object of imgaug's that has a faster form becomes
+one. Nothing else is touched, neither imgaug's classes nor the augmenter that the user holds.
 """
 
 from __future__ import annotations
