@@ -90,8 +90,8 @@ def _typical_albumentations() -> Any:
         [
             library.HorizontalFlip(p=0.5),
             library.Affine(rotate=(-20, 20), scale=(0.9, 1.1), p=1),
-            library.RandomBrightnessContrast(contrast_limit=0, p=1),
-            library.GaussNoise(std_range=(0.02, 0.02), p=1),
+            library.MultiplicativeNoise((0.8, 1.2), p=1),
+            library.GaussNoise(std_range=(0.02, 0.02), per_channel=True, p=1),
         ]
     )
 
@@ -135,7 +135,7 @@ OF_ALBUMENTATIONS = {
         "typical-albumentations",
         _USUAL,
         _typical_albumentations,
-        "flip, affine, brightness, noise of Albumentations",
+        "flip, affine, multiply, noise of Albumentations",
         augmenter=ALBUMENTATIONS,
     )
 }
