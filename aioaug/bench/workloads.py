@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from .. import _imgaug
 from .._base.optional import need
 from ..augmenters import presets
 
@@ -241,11 +242,9 @@ def augmented(name: str, index: int) -> Images:
 
 
 def _photographs() -> list[Images]:
-    import imgaug
     from skimage import data
 
-    quokka = getattr(imgaug, "data", imgaug).quokka  # the fork imaug has moved it
-    return [data.astronaut(), data.coffee(), data.chelsea(), quokka()]
+    return [data.astronaut(), data.coffee(), data.chelsea(), _imgaug.quokka()]
 
 
 def _tiled(photograph: Images, height: int, width: int) -> Images:

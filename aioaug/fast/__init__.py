@@ -6,6 +6,7 @@ one. Nothing else is touched, neither imgaug's classes nor the augmenter that th
 
 from __future__ import annotations
 
+from .profiling import AugmenterTime, profile
 from .trees import exact
 
-__all__ = ["exact"]
+__all__ = ["AugmenterTime", "exact", "profile"]

@@ -38,6 +38,14 @@ def exact(augmenter: Any) -> Any:
 
 def rewrite(augmenter: Any) -> None:
     """Make a tree of augmenters faster, in place, and the parameters that they draw from."""
+    for found in objects_in(augmenter):
+        faster = FASTER.get(type(found))
+        if faster is not None:
+            found.__class__ = faster
+
+
+def objects_in(augmenter: Any) -> Iterator[Any]:
+    """An augmenter and all that it consists of, each once, in the order of the tree."""
     from . import families
 
     seen: set[int] = set()
@@ -47,10 +55,8 @@ def rewrite(augmenter: Any) -> None:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        faster = FASTER.get(type(found))
-        if faster is not None:
-            found.__class__ = faster
-        open_ends.extend(_parts(found, families.NODES))
+        yield found
+        open_ends.extend(reversed(list(_parts(found, families.NODES))))
 
 
 def _parts(found: Any, nodes: tuple[type, ...]) -> Iterator[Any]:
