@@ -24,6 +24,7 @@ class RegisteredForm(NamedTuple):
 
 
 _registered: dict[type, RegisteredForm] = {}
+_OF_LONE_IMAGES = frozenset(("images_unaug", "data"))
 
 
 def register_form(
@@ -102,13 +103,19 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
 
 def augment_with(augmenter: Any, batch: Any) -> Any:
     """Run an imgaug augmenter over a batch of any form, which stays as it is."""
-    if not _is_normal(batch):
+    images = _lone_images(batch)
+    if images is None or not _are_normal(images):
         return augment(batch, augmenter.augment_batch_)
     # All other columns, empty here, would be converted too, which takes longer than a small batch.
     from imgaug.augmentables.batches import _BatchInAugmentation
     from imgaug.augmentables.utils import copy_augmentables
 
-    return augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(batch))).images
+    done = augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(images))).images
+    if images is batch:
+        return done
+    augmented = copy.copy(batch)
+    augmented.images_aug = done
+    return augmented
 
 
 def pass_through(batch: Any) -> None:
@@ -214,19 +221,29 @@ def known_bytes(batch: Any) -> int | None:
     return None
 
 
-def _is_normal(batch: Any) -> bool:
-    """Whether a batch is images in the very form in which augmenters hand them on."""
+def _lone_images(batch: Any) -> Any:
+    """The images, if there is nothing else to augment; otherwise `None` or anything."""
+    if _registered_form(batch) is not None:
+        return None
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+    if type(batch) is not UnnormalizedBatch and type(batch) is not Batch:
+        return batch
+    used = [name for name, value in vars(batch).items() if value is not None]
+    return batch.images_unaug if _OF_LONE_IMAGES.issuperset(used) else None
+
+
+def _are_normal(images: Any) -> bool:
+    """Whether images have the very form in which augmenters hand them on."""
     import numpy as np
 
-    if _registered_form(batch) is not None:
-        return False
-    if type(batch) is np.ndarray:
-        return batch.ndim == 4 and arrays.is_plain(batch)
+    if type(images) is np.ndarray:
+        return images.ndim == 4 and arrays.is_plain(images)
     return (
-        type(batch) is list
-        and bool(batch)
-        and all(type(each) is np.ndarray and each.ndim == 3 for each in batch)
-        and all(map(arrays.is_plain, batch))
+        type(images) is list
+        and bool(images)
+        and all(type(each) is np.ndarray and each.ndim == 3 for each in images)
+        and all(map(arrays.is_plain, images))
     )
 
 
