@@ -70,7 +70,10 @@ class PictureAugmenter:
                 augmenter, self.seed, owns_interpreter=True, accelerate=self.accelerated
             )
         except TypeError as error:
-            raise AugmenterSpecError(f"{self.spec} cannot be made faster: {error}") from error
+            raise AugmenterSpecError(
+                f"{self.spec} cannot be made faster, for it is no augmenter of imgaug's; "
+                "leave out --fast"
+            ) from error
         return augmentation.clone()  # which has the faster forms
 
 
