@@ -35,6 +35,12 @@ class AugmenterTimer:
                 self.seconds[name] = 0.0
                 found.augment_batch_ = partial(self._run, name, found.augment_batch_)
 
+    def take(self) -> dict[str, float]:
+        """The seconds since they were taken last, of those augmenters that ran."""
+        taken = {name: seconds for name, seconds in self.seconds.items() if seconds}
+        self.seconds.update(dict.fromkeys(self.seconds, 0.0))
+        return taken
+
     def _free_name(self, name: str) -> str:
         number, free = 1, name
         while free in self.seconds:
