@@ -71,9 +71,17 @@ def rewrite(augmenter: Any, close: bool = False) -> None:
     """
     if not is_of_imgaug(augmenter):
         return  # without an import of imgaug, which need not be installed
+    forms = _forms(close)
+    for found in objects_in(augmenter):
+        faster = forms.get(type(found))
+        if faster is not None:
+            found.__class__ = faster
+
+
+def objects_in(augmenter: Any) -> Iterator[Any]:
+    """An augmenter and all that it consists of, each once, in the order of the tree."""
     from .families import NODES
 
-    forms = _forms(close)
     seen: set[int] = set()
     open_ends = [augmenter]
     while open_ends:
@@ -81,10 +89,8 @@ def rewrite(augmenter: Any, close: bool = False) -> None:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        faster = forms.get(type(found))
-        if faster is not None:
-            found.__class__ = faster
-        open_ends.extend(_parts(found, NODES))
+        yield found
+        open_ends.extend(reversed(list(_parts(found, NODES))))
 
 
 def _forms(close: bool) -> Mapping[type, type]:
