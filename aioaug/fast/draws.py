@@ -40,13 +40,12 @@ class Drawn(Faster):
     """A parameter, drawn from a generator of NumPy's own kind."""
 
     def draw_samples(self, size: Any, random_state: Any = None) -> Any:
-        generator = random_state.generator if type(random_state) is RNG else None
-        if not _is_common(generator):
+        if not draws_by_itself(random_state):
             return super().draw_samples(size, random_state)  # type: ignore[misc]
         if type(size) is not tuple and ia.is_single_integer(size):
             size = (size,)
         samples = self._draw_samples(size, random_state)
-        advance(generator)
+        advance(random_state.generator)
         return samples
 
     def _draw_as_imgaug(self, size: Any, random_state: Any) -> Any:
@@ -57,8 +56,24 @@ def _is_common(generator: Any) -> bool:
     return type(generator) is np.random.Generator
 
 
+def draws_by_itself(random_state: Any) -> bool:
+    """Whether a random state of imgaug's has a generator that `advance` knows."""
+    return type(random_state) is RNG and _is_common(random_state.generator)
+
+
+@replaces(iap.Deterministic)
+class ConstantDrawn(Drawn):
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        kind = KINDS.get(type(self.value))
+        if kind is None:
+            return self._draw_as_imgaug(size, random_state)
+        return np.full(size, self.value, kind)
+
+
+KINDS = {int: np.int32, float: np.float32}  # of Python's numbers, in imgaug
+
+
 @replaces(
-    iap.Deterministic,
     iap.DeterministicList,
     iap.Choice,
     iap.Poisson,

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ..replacements import CLOSE
-from . import meshes
+from . import flakes, meshes, motion
 
-__all__ = ["CLOSE", "meshes"]
+__all__ = ["CLOSE", "flakes", "meshes", "motion"]
