@@ -143,6 +143,7 @@ def test_a_manifest_that_does_not_fit_is_5(folder, refused, capsys):
     assert "was made with seed 1, not 2" in refused(5, *same, "--seed", 2)
     assert "with copies 2, not 3" in refused(5, *same, "--copies", 3)
     assert "quality 95, not 9" in refused(5, *same, "--quality", 9)
+    assert "fast False, not True" in refused(5, *same, "--fast")
     line = refused(5, "augment", "in", "out", "--preset", "light", "--copies", 2)
     assert "pipeline ../same.py:same, not preset:light" in line
     assert "has a-0.png as number 0, not a-0.jpg" in refused(5, *same, "--format", "jpg")

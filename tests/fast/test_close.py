@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import aioaug
 import aioaug.fast
 import cv2
 import imgaug as ia
@@ -26,8 +27,8 @@ class Case(NamedTuple):
     most: int = 255
 
 
-# Before release 5, OpenCV rounds the places of pixels to 1/32.
-LOOKUP = 0.001 if int(cv2.__version__.split(".")[0]) >= 5 else 0.01
+# Before release 5, OpenCV rounds the places of pixels to 1/32: in photographs, and in noise.
+LOOKUP, LOOKUP_IN_NOISE = (0.001, 0.001) if cv2.__version__ >= "5" else (0.02, 0.3)
 
 # docs/fast.md names those whose share is a greater one.
 CASES = {
@@ -35,10 +36,12 @@ CASES = {
     "Mesh of many": Case(
         lambda: iaa.PiecewiseAffine((0.01, 0.3), nb_rows=(2, 9), nb_cols=(2, 9)), LOOKUP
     ),
-    "Mesh without a picture's width": Case(
+    "Mesh in pixels": Case(
         lambda: iaa.PiecewiseAffine(9, absolute_scale=True, mode=ia.ALL, cval=(0, 255)), LOOKUP
     ),
-    "Mesh of points": Case(lambda: iaa.PiecewiseAffine(9.0, mode=ia.ALL, cval=(0, 255)), LOOKUP),
+    "Mesh of points": Case(
+        lambda: iaa.PiecewiseAffine((0.5, 0.9), nb_rows=(2, 6), mode=ia.ALL, cval=(0, 255)), LOOKUP
+    ),
     "Mesh to the nearest": Case(lambda: iaa.PiecewiseAffine((0.01, 0.05), order=0), 0.01),
     "Mesh by splines": Case(lambda: iaa.PiecewiseAffine((0.01, 0.05), order=3), 0, 0),
 }
@@ -55,16 +58,16 @@ def test_bounds(name):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes(shape):
-    """Pictures of noise are the hardest ones, and small ones have few values in all."""
+    images = noise(SHAPES[shape], "uint8")
     for name in SOME:
-        assert_close(CASES[name].make(), noise(SHAPES[shape], "uint8"), 0.05, what=name)
+        assert_close(CASES[name].make(), images, LOOKUP_IN_NOISE, what=name)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint16", "int8", "float16", "float32", "float64"])
 def test_other_kinds_of_pictures(dtype):
     images = noise((2, 9, 13, 3), dtype)
     for name in SOME:
-        assert_close(CASES[name].make(), images, 0.05, what=name)
+        assert_close(CASES[name].make(), images, LOOKUP_IN_NOISE, what=name)
 
 
 def test_mesh_of_too_many_triangles_for_a_byte():
@@ -104,6 +107,38 @@ def test_nested_trees(first):
         np.testing.assert_array_equal(outcome(copied, PICTURES)[0], expected)
     fixed = fast.to_deterministic()
     np.testing.assert_array_equal(fixed(images=PICTURES), fixed(images=PICTURES))
+
+
+@pytest.mark.parametrize("engine", ["inline", "thread", "process"])
+async def test_pools_accelerate(engine):
+    plain = iaa.PiecewiseAffine((0.05, 0.1))
+    results = []
+    for augmenter, accelerated in ((plain, True), (aioaug.fast.accelerate(plain), False)):
+        pool = aioaug.AsyncPool(augmenter, 1, seed=1, engine=engine, accelerate=accelerated)
+        async with pool:
+            results.append(await pool.map_batches([PICTURES, PICTURES]))
+    np.testing.assert_array_equal(*results)
+    assert type(plain) is iaa.PiecewiseAffine
+
+
+async def test_background_augmenters_that_load_accelerate():
+    plain = iaa.PiecewiseAffine((0.05, 0.1))
+    options = {"nb_workers": 1, "seed": 1, "engine": "thread"}
+    results = []
+    for accelerated in (True, False):
+        augmenter = plain if accelerated else aioaug.fast.accelerate(plain)
+        background = aioaug.BackgroundAugmenter(
+            [0], augmenter, load=lambda _: PICTURES, accelerate=accelerated, **options
+        )
+        async with background:
+            results.append(await background.get_batch())
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("augmenter", [np.flip, aioaug.chain(iaa.Add(1))])
+def test_pools_accelerate_imgaugs_augmenters_only(augmenter):
+    with pytest.raises(TypeError, match=r"accelerate: only for .*; leave it out, and put .*"):
+        aioaug.AsyncPool(augmenter, accelerate=True)
 
 
 @pytest.mark.parametrize("value", [None, lambda batch: batch])

@@ -2,8 +2,9 @@
 
 imgaug moves the corners of a regular grid. Triangles are made of the corners as they were, so which
 triangle a pixel lies in is known before. The maps are those of scikit-image. OpenCV interpolates
-between the same pixels and rounds once, where scikit-image rounds as well; before release 5 it
-rounds the places of pixels to 1/32, and 0.5 % of the values are further off.
+between the same pixels with `float32`, so a value that is nearly halfway between two levels may be
+rounded to the other one. Before release 5 it rounds the places of pixels to 1/32; so in photographs
+up to 1 % of the values are further off.
 """
 
 from __future__ import annotations
