@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import imgaug.parameters as iap
 from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
+from imgaug.augmenters.edges import IBinaryImageColorizer
 
-from . import cells, colors, draws, geometry, kernels, masks, meshes, tables
+from . import cells, colors, draws, edges, geometry, kernels, masks, meshes, tables
 
 # What may have parameters, or other augmenters, in its attributes.
 NODES: tuple[type, ...] = (
@@ -13,6 +14,7 @@ NODES: tuple[type, ...] = (
     iap.StochasticParameter,
     blend.IBatchwiseMaskGenerator,
     segmentation.IPointsSampler,
+    IBinaryImageColorizer,
     convolutional._SharpeningMatrixGenerator,
     convolutional._EmbossMatrixGenerator,
     convolutional._EdgeDetectMatrixGenerator,
@@ -20,4 +22,5 @@ NODES: tuple[type, ...] = (
     blur._MotionBlurMatrixGenerator,
 )
 
-__all__ = ["NODES", "cells", "colors", "draws", "geometry", "kernels", "masks", "meshes", "tables"]
+__all__ = ["NODES", "cells", "colors", "draws", "edges", "geometry", "kernels", "masks"]
+__all__ += ["meshes", "tables"]
