@@ -6,7 +6,7 @@ import imgaug.parameters as iap
 from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
 from imgaug.augmenters.edges import IBinaryImageColorizer
 
-from . import cells, colors, draws, edges, geometry, kernels, masks, meshes, tables
+from . import cells, colors, draws, edges, filters, geometry, kernels, masks, meshes, tables
 
 # What may have parameters, or other augmenters, in its attributes.
 NODES: tuple[type, ...] = (
@@ -22,5 +22,5 @@ NODES: tuple[type, ...] = (
     blur._MotionBlurMatrixGenerator,
 )
 
-__all__ = ["NODES", "cells", "colors", "draws", "edges", "geometry", "kernels", "masks"]
-__all__ += ["meshes", "tables"]
+__all__ = ["NODES", "cells", "colors", "draws", "edges", "filters", "geometry", "kernels"]
+__all__ += ["masks", "meshes", "tables"]

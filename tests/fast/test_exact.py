@@ -157,6 +157,7 @@ OPTIONS = {
     "Products": lambda: iaa.MultiplyElementwise((-0.5, 2.0), per_channel=0.5),
     "Cells of equal distances": lambda: iaa.RegularGridVoronoi((1, 9), 8, 0.0, max_size=None),
     "Cells of many points": lambda: iaa.UniformVoronoi((1, 2000), p_replace=0.5, max_size=None),
+    "Medians of odd blocks": lambda: iaa.MedianPooling([1, 3, 5], keep_size=False),
     "Many superpixels": lambda: iaa.Superpixels((0.0, 1.0), (1, 300)),
     "Add a number": lambda: iaa.Add(-300),
     "Add for each channel": lambda: iaa.Add([-40, 0, 33], per_channel=True),
