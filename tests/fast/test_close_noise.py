@@ -1,4 +1,4 @@
-"""Weather, blurs by motion, and JPEG of the close tier."""
+"""Weather, blurs by motion, Pillow's filters and JPEG of the close tier."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ CASES = {
         iap.Normal(200, 9), -2.0, 10, 0.1, 0.9, [3, 90], [-2.0, -1.0], 1.0, 1.0
     ),
     "fog": lambda: iaa.Fog(),
+    "smooth more": lambda: iaa.pillike.FilterSmoothMore(),
+    "details": lambda: iaa.pillike.FilterDetail(),
     "JPEG": lambda: iaa.JpegCompression((0, 100)),
 }
 FEW = 0.01  # of the values of small pictures are more than some
