@@ -6,7 +6,19 @@ import imgaug.parameters as iap
 from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
 from imgaug.augmenters.edges import IBinaryImageColorizer
 
-from . import cells, colors, draws, edges, filters, geometry, kernels, masks, meshes, tables
+from . import (
+    cells,
+    colors,
+    draws,
+    edges,
+    filters,
+    geometry,
+    kernels,
+    masks,
+    meshes,
+    simplex,
+    tables,
+)
 
 # What may have parameters, or other augmenters, in its attributes.
 NODES: tuple[type, ...] = (
@@ -23,4 +35,4 @@ NODES: tuple[type, ...] = (
 )
 
 __all__ = ["NODES", "cells", "colors", "draws", "edges", "filters", "geometry", "kernels"]
-__all__ += ["masks", "meshes", "tables"]
+__all__ += ["masks", "meshes", "simplex", "tables"]
