@@ -218,9 +218,9 @@ class Batch(BatchData):
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
         data = self.data
         if data is not None and not isinstance(data, Components):
-            data = Components(None, data, self._labels)
+            data = Components(None, data, self.index)
         own = {"batch_class": type(self), "preloaded": data, "copy": copy}
-        index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.index)
+        index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.indices)
         if isinstance(dataset, type):
             return dataset(index, **own)
         return type(dataset).from_dataset(dataset, index, **own)

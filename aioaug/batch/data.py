@@ -11,18 +11,16 @@ from typing import Any, Self
 import numpy as np
 
 from .._base.arguments import whole_or_none
+from .._base.optional import need
 from .calls import DataNotSent
 from .components import (
     Array,
     Components,
     Labelled,
     Labels,
-    check_components,
     columns_of,
     crop,
     each_column,
-    joined,
-    merged_column,
     named,
     picked,
     rows,
@@ -37,7 +35,6 @@ class BatchData(Labelled):
     """Named columns of the same items, known by the labels of an index."""
 
     components: tuple[str, ...] | None = None
-    index: Any = None
     pipeline: Any = None
     iteration: int | None = None
     iterations: int | None = None
@@ -62,16 +59,17 @@ class BatchData(Labelled):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        check_components(type(self), self.components)
+        if not isinstance(self.components, tuple | None):
+            raise TypeError(f"components must be a tuple of names, got {self.components!r}")
+        for name in self.components or ():
+            if hasattr(type(self), name):
+                raise ValueError(f"component {name!r} has the name of an attribute")
         if isinstance(preloaded, Components):
             self.components = preloaded._names  # of a batch that may have added some
-        self.index = index if hasattr(index, "indices") else np.asarray(index)
-        if self.indices.ndim != 1:
-            raise TypeError(f"index must be one-dimensional, got {index!r}")
+        self.index = index if isinstance(index, Labels) else Labels(index)
         self.pipeline = pipeline
         self._dataset = dataset
         self._copy = copy
-        self._labels = index if isinstance(index, Labels) else Labels(self.indices)
         self._lock = threading.RLock()
         self._preloaded = preloaded
         self._pending = preloaded is not None
@@ -80,12 +78,6 @@ class BatchData(Labelled):
         self.create_attrs(**kwargs)
 
     # -- what it is of --
-
-    @property
-    def indices(self) -> Array:  # type: ignore[override]
-        """The labels of the items (N,)."""
-        found: Array = getattr(self.index, "indices", self.index)
-        return found
 
     @property
     def dataset(self) -> Any:
@@ -151,17 +143,15 @@ class BatchData(Labelled):
     def _take(self, src: Any, dst: Any) -> None:
         """Put the rows of `src` that go by this batch's labels into components, all or some."""
         if dst is None:
-            self._put(src, self._labels)
+            self._put(src, self.index)
             return
         self._load_pending()
+        names = named(dst, ())
         if isinstance(dst, str):
             found = {dst: None if src is None else crop(src, self.indices)}
         else:
-            names = named(dst, ())
-            found = picked(src, names, self._labels)
-            if missing := [name for name in names if name not in found]:
-                raise KeyError(f"the source has no {', '.join(map(repr, missing))}")
-        self._fill(self._copied(found))
+            found = picked(src, names, self.index)
+        self._fill(self._copied(found), names)
 
     def _put(self, source: Any, labels: Labels | None) -> None:
         """Make `source` the data, or the rows of it that go by labels."""
@@ -169,24 +159,26 @@ class BatchData(Labelled):
         source = {} if source is None and names is not None else source
         found = columns_of(source, names) if labels is None else picked(source, names, labels)
         found = self._copied(found)
-        self._data = found if names is None else Components(names, found, self._labels)
+        self._data = found if names is None else Components(names, found, self.index)
 
     def _copied(self, data: Any) -> Any:
         return copy.deepcopy(data) if self._copy else data
 
-    def _fill(self, columns: dict[str, Any]) -> None:
-        """Set components, those that are new after those that are there."""
-        new = [name for name in columns if name not in (self.components or ())]
-        self.add_components(new)
-        for name, column in columns.items():
-            setattr(self, name, column)
+    def _fill(
+        self, columns: dict[str, Any], names: Iterable[str] | None = None, src: Any = "the source"
+    ) -> None:
+        """Set components of these names, those that are new after those that are there."""
+        names = list(columns if names is None else names)
+        if missing := [name for name in names if name not in columns]:
+            raise KeyError(f"{src} has no component {', '.join(map(repr, missing))}")
+        self.add_components([name for name in names if name not in (self.components or ())])
+        for name in names:
+            setattr(self, name, columns[name])
 
     def _keep(self, where: list[int]) -> None:
         """Keep the items at some positions alone."""
         kept = each_column(columns_of(self.data, None), lambda column: rows(column, where))
-        labels = self.indices[where]
-        self.index = labels if self.index is self.indices else self.index.create_subset(labels)
-        self._labels = Labels(labels)
+        self.index = self.index.create_subset(self.indices[where])
         self.data_setter = kept
 
     @action
@@ -219,7 +211,7 @@ class BatchData(Labelled):
             warnings.warn("All batch data is erased: it had no names", stacklevel=2)
         self.components = own + names
         columns_by_name = kept | dict(zip(names, columns, strict=True))
-        self._data = Components(self.components, columns_by_name, self._labels)
+        self._data = Components(self.components, columns_by_name, self.index)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -234,7 +226,7 @@ class BatchData(Labelled):
         if isinstance(components, tuple) and name in components:
             self._load_pending()
             if self._data is None:
-                self._data = Components(components, {}, self._labels)
+                self._data = Components(components, {}, self.index)
             setattr(self._data, name, value)
         else:
             object.__setattr__(self, name, value)
@@ -251,7 +243,7 @@ class BatchData(Labelled):
         data = self.data
         if isinstance(data, Components):
             return data[item]
-        where = None if data is None else self._labels.find(item)
+        where = None if data is None else self.index.get_pos(item)
         return each_column(data, lambda column: rows(column, where))
 
     def __iter__(self) -> Iterator[Any]:
@@ -352,28 +344,38 @@ class BatchData(Labelled):
                 raise TypeError(f"batches must be batches, got {type(batch).__name__}")
         if not batches:
             raise ValueError("batches must not be empty")
+        columns: dict[Any, Any] = {}
         names = batches[0].components if components is None else named(components, ())
-        kind = cls if batch_class is None else batch_class
-        first = {name: merged_column(cls, batches, name) for name in names or (None,)}
-        size = sum(map(len, batches))
-        limit, rest = size if batch_size is None else min(batch_size, size), None
-        if limit < size:
-            rest = _new(kind, size - limit, each_column(first, lambda column: column[limit:]))
-            first = each_column(first, lambda column: column[:limit])
-        return _new(kind, limit, first), rest
+        for name in names or (None,):
+            found = [batch.get(component=name) for batch in batches]
+            absent = [column is None for column in found]
+            if any(absent) and not all(absent):
+                raise ValueError(f"component {name!r} is None in some batches")
+            columns[name] = None if all(absent) else cls.merge_component(name, found)
+        kind, size = cls if batch_class is None else batch_class, sum(map(len, batches))
+        limit = size if batch_size is None else min(batch_size, size)
+        return _new(kind, columns, 0, limit), _new(kind, columns, limit, size)
 
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
         """One column out of the columns of several batches; to be overridden for other kinds."""
-        return joined(component, data)
+        if data and all(isinstance(column, np.ndarray) for column in data):
+            return np.concatenate(data)
+        if data and all(isinstance(column, list) for column in data):
+            return [value for column in data for value in column]
+        if data and all(hasattr(column, "iloc") for column in data):
+            return need("pandas", extra="dataframe").concat(data)
+        kinds = ", ".join({type(column).__name__ for column in data or ()})
+        raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
 
 
-def _new(kind: type[BatchData], size: int, columns: dict[Any, Any]) -> Any:
-    """A batch of these columns, or of the one without a name."""
-    if not size:
+def _new(kind: type[BatchData], columns: dict[Any, Any], start: int, stop: int) -> Any:
+    """A batch of some rows of these columns, or of the one without a name; `None` if of none."""
+    if start == stop:
         return None
-    batch = kind(DatasetIndex(size))
+    batch = kind(DatasetIndex(stop - start))
     if None not in columns:
         batch.components = tuple(columns)
-    batch.data_setter = columns.get(None, columns)
+    found = each_column(columns, lambda column: rows(column, slice(start, stop)))
+    batch.data_setter = found.get(None, found)
     return batch

@@ -22,7 +22,7 @@ from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
 from .applying import Steps, drive_async, with_twin
-from .components import words_for
+from .components import LEFT_OUT
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
@@ -275,7 +275,7 @@ class Pipeline:
         name, kind = action.name, self._batch_class()
         checked = kind is not None and action.function is None
         if checked and not hasattr(getattr(kind, name, None), "action"):
-            hint = f"is it marked @action?{words_for(name)}"
+            hint = f"is it marked @action? {LEFT_OUT}"
             raise AttributeError(f"{kind.__name__} has no action {name!r}; {hint}")
 
     # -- all batches --
