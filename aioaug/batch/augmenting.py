@@ -14,7 +14,7 @@ from ..augmenters.compound import COLUMNS
 from ..augmenters.kinds import check_augmenter, is_imgaug
 from .applying import Steps, check_limits, check_target, raise_failures
 from .calls import Call, Task, Work
-from .components import objects, rows, stack
+from .components import rows, stack
 from .data import BatchData
 
 # Items that go into an augmenter together; fixed, since chance depends on it.
@@ -136,7 +136,7 @@ def _as_before(before: Any, after: Any) -> Any:
         return list(after)
     if isinstance(after, np.ndarray):
         return after
-    return objects(after) if before.dtype.hasobject else stack(after)
+    return np.fromiter(after, object) if before.dtype.hasobject else stack(after)
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import augmenting, decorators, files
 from .applying import Steps, apply_steps, raise_failures, with_twin
-from .components import Components, stack
+from .components import stack
 from .data import BatchData
 from .decorators import action
 from .index import DatasetIndex
@@ -216,10 +216,8 @@ class Batch(BatchData):
         dataset = self._dataset if dataset is None else dataset
         if dataset is None:
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
-        data = self.data
-        if data is not None and not isinstance(data, Components):
-            data = Components(None, data, self.index)
-        own = {"batch_class": type(self), "preloaded": data, "copy": copy}
+        self._load_pending()
+        own = {"batch_class": type(self), "preloaded": self._data, "copy": copy}
         index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.indices)
         if isinstance(dataset, type):
             return dataset(index, **own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ Array = NDArray[Any]
 
 # What NaN is looked up by: nobody has such a label, and it is equal to itself in any process.
 _NAN = (float,)
+# What arrays are made of; anything else is an object for itself.
+_PLAIN = (int, float, complex, str, bytes, list, tuple, type(None))
 # What an error says, besides, about a name that is not known.
 LEFT_OUT = "if batchflow has it, it is left out here"
 
@@ -163,10 +166,13 @@ class Components:
         else:
             getattr(column, "iloc", column)[self._where] = value
 
-    def __getitem__(self, label: Any) -> Components:
+    def __getitem__(self, label: Any) -> Any:
         if self._where is not None:
             raise TypeError("rows of components have no rows")
-        return Components(self._names, self._columns, self._labels, self._labels.get_pos(label))
+        where = None if self._columns is None else self._labels.get_pos(label)
+        if self._names is None:
+            return each_column(self._columns, lambda column: rows(column, where))
+        return Components(self._names, self._columns, self._labels, where)
 
     def __len__(self) -> int:
         return len(self._labels) if self._where is None else np.size(self._where)
@@ -233,59 +239,39 @@ def crop(source: Any, labels: Any) -> Any:
         return found.to_numpy() if hasattr(found, "to_frame") else found
     if isinstance(source, dict):
         return stack([source[label] for label in np.asarray(labels).tolist()])
-    if isinstance(source, list | tuple):
-        return rows(source, labels)
-    return source[labels]
+    return rows(source, labels)
 
 
-def columns_of(source: Any, names: tuple[str, ...] | None) -> Any:
+def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None = None) -> Any:
     """Columns by name out of a tuple, a list, a dict, a data frame or `Components`.
 
-    Without names, it is all that the source holds.
+    Without names, it is all that the source holds; with labels, the rows that go by these.
     """
+    where = None if labels is None else labels.indices
+    pick: Callable[[Any, Any], Any] = crop
     if isinstance(source, Components):
-        return source._columns if names is None else source.as_dict(names)
-    if names is None:
-        return source
-    if isinstance(source, list | tuple):
+        found = source._columns if names is None else source.as_dict(names)
+        where = where if labels is None else source._labels.get_pos(where)
+        pick = rows
+    elif names is None:
+        found = source
+    elif isinstance(source, list | tuple):
         if len(source) > len(names):
             raise ValueError(f"{len(source)} columns for {len(names)} components: {names}")
-        return dict(zip(names, source, strict=False))
-    if isinstance(source, dict) or hasattr(source, "iloc"):
-        return {name: source[name] for name in names if name in source}
-    raise TypeError(
-        f"components {names} need a tuple, a dict or a data frame of columns, got "
-        f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
-    )
-
-
-def picked(source: Any, names: tuple[str, ...] | None, labels: Labels) -> Any:
-    """The same, but of each column the rows that go by these labels."""
-    columns = columns_of(source, names)
-    if not isinstance(source, Components):
-        return each_column(columns, lambda column: crop(column, labels.indices))
-    where = source._labels.get_pos(labels.indices)
-    return each_column(columns, lambda column: rows(column, where))
+        found = dict(zip(names, source, strict=False))
+    elif isinstance(source, dict) or hasattr(source, "iloc"):
+        found = {name: source[name] for name in names if name in source}
+    else:
+        raise TypeError(
+            f"components {names} need a tuple, a dict or a data frame of columns, got "
+            f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
+        )
+    return found if labels is None else each_column(found, lambda column: pick(column, where))
 
 
 def stack(values: Sequence[Any]) -> Any:
     """Values of one shape as one array, any others as an array of objects (N,)."""
-    if values and all(_stackable(value) for value in values):
-        try:
-            return np.stack([np.asarray(value) for value in values])
-        except ValueError:  # their shapes differ, or one is ragged in itself
-            pass
-    return objects(values)
-
-
-def objects(values: Sequence[Any]) -> Any:
-    """An array of objects (N,), arrays among them as they are."""
-    found = np.empty(len(values), object)
-    for position, value in enumerate(values):
-        found[position] = value
-    return found
-
-
-def _stackable(value: Any) -> bool:
-    plain = isinstance(value, int | float | complex | str | bytes | list | tuple)
-    return plain or value is None or hasattr(value, "__array__")
+    if values and all(isinstance(each, _PLAIN) or hasattr(each, "__array__") for each in values):
+        with suppress(ValueError):  # their shapes differ, or one is ragged in itself
+            return np.stack([np.asarray(each) for each in values])
+    return np.fromiter(values, object)

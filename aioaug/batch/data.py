@@ -22,7 +22,6 @@ from .components import (
     crop,
     each_column,
     named,
-    picked,
     rows,
     stack,
 )
@@ -73,7 +72,7 @@ class BatchData(Labelled):
         self._lock = threading.RLock()
         self._preloaded = preloaded
         self._pending = preloaded is not None
-        self._data: Any = None  # with components, all of them
+        self._data = Components(self.components, {} if self.components else None, self.index)
         self._random = BatchRandom()
         self.create_attrs(**kwargs)
 
@@ -113,7 +112,7 @@ class BatchData(Labelled):
     def data(self) -> Any:
         """The components, or without components the data itself; loaded when first asked for."""
         self._load_pending()
-        return self._data
+        return self._data if self._data._names is not None else self._data._columns
 
     @property
     def data_setter(self) -> Any:
@@ -123,7 +122,7 @@ class BatchData(Labelled):
     @data_setter.setter
     def data_setter(self, value: Any) -> None:
         self._pending = False
-        self._put(value, None)
+        self._put(value)
 
     def _load_pending(self) -> None:
         if not self._pending:
@@ -150,16 +149,15 @@ class BatchData(Labelled):
         if isinstance(dst, str):
             found = {dst: None if src is None else crop(src, self.indices)}
         else:
-            found = picked(src, names, self.index)
+            found = columns_of(src, names, self.index)
         self._fill(self._copied(found), names)
 
-    def _put(self, source: Any, labels: Labels | None) -> None:
+    def _put(self, source: Any, labels: Labels | None = None) -> None:
         """Make `source` the data, or the rows of it that go by labels."""
         names = self.components
         source = {} if source is None and names is not None else source
-        found = columns_of(source, names) if labels is None else picked(source, names, labels)
-        found = self._copied(found)
-        self._data = found if names is None else Components(names, found, self.index)
+        found = self._copied(columns_of(source, names, labels))
+        self._data = Components(names, found, self.index)
 
     def _copied(self, data: Any) -> Any:
         return copy.deepcopy(data) if self._copy else data
@@ -177,7 +175,7 @@ class BatchData(Labelled):
 
     def _keep(self, where: list[int]) -> None:
         """Keep the items at some positions alone."""
-        kept = each_column(columns_of(self.data, None), lambda column: rows(column, where))
+        kept = each_column(self._data._columns, lambda column: rows(column, where))
         self.index = self.index.create_subset(self.indices[where])
         self.data_setter = kept
 
@@ -186,11 +184,8 @@ class BatchData(Labelled):
         """Add components to this batch, with their columns, or `None` for each.
 
         `init` is a column for a lone name, and a sequence of columns for several names. A batch
-        whose data had no names loses that data, with a warning.
-
-        Raises:
-            ValueError: a component or an attribute has the name already, or there is not one
-                column for each name.
+        whose data had no names loses that data, with a warning. Raises `ValueError` if a component
+        or an attribute has the name already, or there is not one column for each name.
         """
         names, columns = named(components, ()), [init]
         if not isinstance(components, str):
@@ -206,12 +201,12 @@ class BatchData(Labelled):
         if not names:
             return self
         self._load_pending()
-        kept = self._data._columns if isinstance(self._data, Components) else {}
-        if self.components is None and self._data is not None:
+        kept = self._data._columns
+        if self.components is None and kept is not None:
             warnings.warn("All batch data is erased: it had no names", stacklevel=2)
+        found = ({} if self.components is None else kept) | dict(zip(names, columns, strict=True))
         self.components = own + names
-        columns_by_name = kept | dict(zip(names, columns, strict=True))
-        self._data = Components(self.components, columns_by_name, self.index)
+        self._data = Components(self.components, found, self.index)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -225,8 +220,6 @@ class BatchData(Labelled):
         components = self.components
         if isinstance(components, tuple) and name in components:
             self._load_pending()
-            if self._data is None:
-                self._data = Components(components, {}, self.index)
             setattr(self._data, name, value)
         else:
             object.__setattr__(self, name, value)
@@ -240,11 +233,8 @@ class BatchData(Labelled):
         return self[item] if component is None else getattr(self[item], component, None)
 
     def __getitem__(self, item: Any) -> Any:
-        data = self.data
-        if isinstance(data, Components):
-            return data[item]
-        where = None if data is None else self.index.get_pos(item)
-        return each_column(data, lambda column: rows(column, where))
+        self._load_pending()
+        return self._data[item]
 
     def __iter__(self) -> Iterator[Any]:
         return (self[label] for label in self.indices)
