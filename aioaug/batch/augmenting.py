@@ -43,12 +43,10 @@ def augment(
     `augmented_as`.
 
     What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
-    from a coroutine await `augment_async`. When that is cancelled, it abandons what runs.
+    from a coroutine await `augment_async`, which when cancelled abandons what runs.
 
-    Raises:
-        TypeError: `augseq` is no augmenter of imgaug.
-        ValueError: there is nothing to augment.
-        ParallelError: the augmenter failed.
+    Raises `TypeError` if `augseq` is no augmenter of imgaug, `ValueError` if there is nothing to
+    augment, and `ParallelError` if the augmenter fails.
     """
     check_augmenter(augseq)
     if not is_imgaug(augseq):

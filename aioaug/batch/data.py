@@ -274,10 +274,7 @@ class BatchData(Labelled):
         return twin
 
     def deepcopy(self) -> Self:
-        """A copy that shares nothing but the dataset and the pipeline, and draws the same numbers.
-
-        `copy.copy` makes the same.
-        """
+        """As `copy.copy`: all but the dataset and the pipeline; it draws the same numbers."""
         return copy.deepcopy(self)
 
     __copy__ = deepcopy
@@ -317,15 +314,12 @@ class BatchData(Labelled):
     ) -> tuple[Any, Any]:
         """One batch of `batch_size` items, and one of the rest; their items are numbered anew.
 
-        Args:
-            batches: any iterable of batches, whose order is kept.
-            batch_size: `None` is all items. There is no rest then, nor if all items fit: `None`.
-            components: which; by default those of the first batch.
-            batch_class: the class of the new ones; by default this one.
+        The order of the batches, any iterable, is kept. `batch_size=None` takes all items. If all
+        fit, there is no rest: `None`. `components` are by default those of the first batch, and
+        `batch_class` is this one.
 
-        Raises:
-            ValueError: there are no batches, or a component is `None` in some, but not in all.
-            TypeError: a component is of a kind that `merge_component` does not merge.
+        Raises `ValueError` if there are no batches, or a component is `None` in some, but not in
+        all, and `TypeError` if `merge_component` cannot merge one.
         """
         batches = list(batches)
         whole_or_none("batch_size", batch_size, low=1)

@@ -19,22 +19,9 @@ from .pipeline import Pipeline
 class Dataset(Labelled):
     """Items that go by an index, in batches of one class.
 
-    Args:
-        index: a `DatasetIndex` or `FilesIndex`, labels (N,), or a number of items.
-        batch_class: `Batch` or a subclass.
-        preloaded: what batches take their data from; without it they `load` it.
-        copy: have each batch copy its data.
-        kwargs: become attributes.
-
-    Raises:
-        TypeError: `batch_class` is no class of batches.
-
-    Example::
-
-        dataset = Dataset(len(images), Pictures, preloaded=(images, masks))
-        dataset.split(0.8, shuffle=1)
-        for batch in dataset.train.gen_batch(16, shuffle=2, n_epochs=3):
-            ...
+    `index` is a `DatasetIndex` or `FilesIndex`, labels (N,), or a number of items. Batches take
+    their data from `preloaded`, with `copy` as a copy; without it they `load` it. Other arguments
+    by name become attributes. Raises `TypeError` if `batch_class` is no class of batches.
     """
 
     def __init__(

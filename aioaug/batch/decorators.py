@@ -96,20 +96,14 @@ def inbatch_parallel(
 ) -> Callable[[Method], Method]:
     """Have a method called once for each element that `init` gives; `post` gets the results.
 
-    Args:
-        init: the name of a method or property of the batch, a callable, or the elements
-            themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or
-            tuple of arguments, or the one argument.
-        post: the name of a method, or a callable; `None` returns the batch, and raises if a call
-            failed.
-        target: `"for"`, `"threads"`, `"mpc"` or `"async"`; coroutine functions are always async.
-        debug: with "for", let the first exception through as it is.
-        extra: further arguments for `init` and `post`.
+    `init` is the name of a method or property of the batch, a callable, or the elements
+    themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or tuple of
+    arguments, or the one argument. `post` is the name of a method, or a callable; `None` returns
+    the batch, and raises if a call failed. Coroutine functions are async on every `target`. With
+    `debug` and "for" the first exception comes as it is. `extra` are further arguments for `init`
+    and `post`. A call may bring `target`, `debug`, `n_workers` and `timeout` of its own.
 
-    A call of the method may bring `target`, `debug`, `n_workers` and `timeout` of its own.
-
-    Raises:
-        ValueError: there is no such target, or `debug` is not for it.
+    Raises `ValueError` if there is no such target, or `debug` is not for it.
     """
     if check_target(target) != "f" and debug:
         raise ValueError(f"debug needs target='for', got {target!r}")

@@ -34,14 +34,11 @@ def load(
         fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
         dst: a component for the whole of `src`, or names of components, in the order in which
             new ones are added; `None` is all components.
-        args: none; the libraries take options by name.
-        kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
-            dst=, **kwargs)` may change what was read.
+        kwargs: for the library that reads the file, which takes options by name alone. Of tables,
+            `post(df, src=, fmt=, dst=, **kwargs)` may change what was read.
 
-    Raises:
-        ValueError: there is no such format, or the file is not of it, or not whole.
-        KeyError: the source lacks a label or a component.
-        MissingExtra: the library for the format is not installed.
+    Raises `ValueError` if there is no such format, or the file is not of it, or not whole,
+    `KeyError` if a label or a component is missing, `MissingExtra` if a library is.
     """
     _by_name_only("load", args, () if fmt else kwargs)
     if fmt is None:
@@ -69,16 +66,10 @@ def dump(
     column each, those of more dimensions one for each element. Tables widen dtypes where
     they must: csv is text, and keeps neither dtypes, bytes nor which texts look like others.
 
-    Args:
-        dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
-            what `src` is for `load`.
-        fmt: as for `load`.
-        components: which; `None` is all.
-        args: none; the libraries take options by name.
-        kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
-
-    Raises `ValueError` if there is no such format, or it cannot hold a component, or several were
-    to go into one array.
+    `dst` is, without `fmt`, an array, of which the rows at the batch's labels are set; else what
+    `src` is for `load`. `components=None` is all. `kwargs` are for the library that writes the
+    file, as `key` for "hdf5", and `mode`. Raises `ValueError` if there is no such format, or it
+    cannot hold a component, or several were to go into one array.
     """
     _by_name_only("dump", args, () if fmt else kwargs)
     names = named(components, batch.components or ())

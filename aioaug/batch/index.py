@@ -160,10 +160,6 @@ class FilesIndex(DatasetIndex):
     name. Where nothing is found, the index is empty, and there is a warning.
 
     Raises `ValueError` if two files have the same label.
-
-    Example::
-
-        index = FilesIndex(path="pictures/*.png", no_ext=True, sort=True)
     """
 
     not_empty = False
@@ -205,10 +201,7 @@ class FilesIndex(DatasetIndex):
 
     @property
     def folders(self) -> dict[Any, str]:
-        """The name of each item's folder, which often is its class.
-
-        `batch.load(src=index.folders, dst="labels")` makes a component of it.
-        """
+        """The name of each item's folder, its class: `batch.load(src=index.folders, dst="y")`."""
         return {label: _folder_of(path) for label, path in self.paths.items()}
 
     def get_fullpath(self, key: Any) -> str:
