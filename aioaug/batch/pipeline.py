@@ -32,7 +32,7 @@ from .index import BatchRun
 
 
 class RecordedAction(NamedTuple):
-    """A method of batches by its name; or a function of its own, and where its result goes."""
+    """A method of batches by its name; or a function, and where its result goes."""
 
     name: str
     args: tuple[Any, ...]
@@ -130,8 +130,6 @@ class Pipeline:
         # One step, so that threads that come at once get the same.
         return self._locks.setdefault(name, threading.Lock())
 
-    # -- actions and values of its own --
-
     def call(
         self, function: Any, *args: Any, save_to: Expression | None = None, **kwargs: Any
     ) -> Self:
@@ -190,8 +188,6 @@ class Pipeline:
         """Add options to `config`, or replace them, at once; returns the pipeline."""
         self.config |= config
         return self
-
-    # -- one batch --
 
     @with_twin
     def execute_for(
@@ -265,8 +261,6 @@ class Pipeline:
         if checked and not hasattr(getattr(kind, name, None), "action"):
             hint = f"is it marked @action? {LEFT_OUT}"
             raise AttributeError(f"{kind.__name__} has no action {name!r}; {hint}")
-
-    # -- all batches --
 
     def run(self, batch_size: int, *args: Any, **kwargs: Any) -> Self:
         """Do all actions on all batches, one epoch by default; as `gen_batch`. It blocks."""
