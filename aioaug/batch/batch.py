@@ -167,8 +167,8 @@ class Batch(BatchData):
     def __augment__(self, augment_batch: Callable[[Any], Any]) -> Self:
         """A copy of the batch with its components augmented; what a pool calls."""
         found = augmenting.augmented(self, augment_batch)
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(self.__getstate__() | {"_random": copy.deepcopy(self._random)})
+        own = {"_random": copy.deepcopy(self._random), "_dataset": None, "pipeline": None}
+        twin = self._twin(own)
         twin.data_setter = self.data.as_dict() | found
         return twin
 

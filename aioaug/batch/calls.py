@@ -53,15 +53,9 @@ class Call:
     seed: int | None = None
 
 
-_Perform = Callable[[Call], Any]
-
-
 @dataclass(frozen=True)
 class Task:
-    """What all calls have in common.
-
-    `root` is the key of the batch's seed, `path` the number of the call.
-    """
+    """What all calls have in common; `root` is the key of the batch's seed, `path` their number."""
 
     function: Callable[..., Any]
     kwargs: dict[str, Any]
@@ -90,7 +84,7 @@ class Task:
         except DataNotSent:
             return DataNotSent
 
-    def for_workers(self) -> list[_Perform]:
+    def for_workers(self) -> list[Callable[[Call], Any]]:
         """`perform_alone`; of a method, first without the data of its batch, then with it."""
         batch: Any = getattr(self.function, "__self__", None)
         if not hasattr(type(batch), "without_data"):

@@ -76,14 +76,10 @@ class BatchData(Labelled):
         self._random = BatchRandom()
         self.create_attrs(**kwargs)
 
-    # -- what it is of --
-
     @property
     def dataset(self) -> Any:
         """The dataset that the batch is of, by its pipeline or by itself."""
         return self._dataset if self.pipeline is None else self.pipeline.dataset
-
-    # -- its random numbers --
 
     @property
     def random_seed(self) -> np.random.SeedSequence:
@@ -251,11 +247,14 @@ class BatchData(Labelled):
 
     # -- copies --
 
+    def _twin(self, changes: dict[str, Any]) -> Self:
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self) | changes | {"_lock": threading.RLock()})
+        return twin
+
     def without_data(self) -> Self:
         """A twin to be sent to a worker, where whoever asks for its data gets `DataNotSent`."""
-        twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self), _data=None, _preloaded=DataNotSent, _pending=False)
-        return twin
+        return self._twin({"_data": None, "_preloaded": DataNotSent, "_pending": False})
 
     def __getstate__(self) -> dict[str, Any]:
         self._load_pending()  # of all that was preloaded, only this batch's part should travel
@@ -267,11 +266,8 @@ class BatchData(Labelled):
         object.__setattr__(self, "_lock", threading.RLock())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        object.__setattr__(twin, "_dataset", self._dataset)
-        object.__setattr__(twin, "pipeline", self.pipeline)
-        return twin
+        own = copy.deepcopy(self.__getstate__(), memo)
+        return self._twin(own | {"_dataset": self._dataset, "pipeline": self.pipeline})
 
     def deepcopy(self) -> Self:
         """As `copy.copy`: all but the dataset and the pipeline; it draws the same numbers."""
