@@ -10,7 +10,7 @@ import numpy as np
 
 from . import augmenting, decorators, files
 from .applying import Steps, apply_steps, raise_failures, with_twin
-from .components import stack
+from .components import named, stack
 from .data import BatchData
 from .decorators import action
 from .index import DatasetIndex
@@ -96,15 +96,14 @@ class Batch(BatchData):
         """Put results into components: one for each name of `dst`, or else of `src`."""
         raise_failures(results, "Could not assemble the batch")
         dst = src if dst is None else dst
-        if dst is None:
-            if self.components is None and self.data is not None:
-                self.data_setter = stack(results)
-            elif any(result is not None for result in results):
-                raise ValueError("dst must say where the results go, since there is no src")
+        if dst is None and self.components is None and self.data is not None:
+            self.data_setter = stack(results)
             return self
-        names = [dst] if isinstance(dst, str) else list(dst)
+        if dst is None and all(result is None for result in results):
+            return self
+        names = named(dst, ())
         if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError("dst must say where the results go: src names no components")
+            raise ValueError("dst must say where the results go, since src names no components")
         columns = [list(results)]
         if len(names) > 1:
             for position, result in enumerate(results):

@@ -190,10 +190,9 @@ class BatchData(Labelled):
             raise ValueError(f"init has {len(columns)} columns for {len(names)} components")
         own = self.components or ()
         for name in names:
-            if name in own:
-                raise ValueError(f"a component {name!r} exists already")
-            if names.count(name) > 1 or hasattr(type(self), name) or name in vars(self):
-                raise ValueError(f"an attribute {name!r} exists already")
+            taken = name in own or names.count(name) > 1 or name in vars(self)
+            if taken or hasattr(type(self), name):
+                raise ValueError(f"a component or an attribute {name!r} exists already")
         if not names:
             return self
         self._load_pending()

@@ -229,24 +229,6 @@ class _Named(Expression):
         return f"{self._letter}({'' if self._name is None else repr(self._name)})"
 
 
-class _Iteration(_Named):
-    """The place of the batch in its run; its names may be shortened."""
-
-    set = Expression.set
-
-    def get(self, batch: Any, size: int | None = None) -> Any:
-        name, number, total = evaluate(self._name, batch), batch.iteration, batch.iterations
-        values = {"current": number, "maximum": total, "total": total}
-        if total is not None:
-            values["ratio"] = number / total
-        for known in values:
-            if known.startswith(name or "current"):
-                return values[known]
-        raise ValueError(
-            f"I({name!r}) is not known: {', '.join(values)} are; and ratio with an end"
-        )
-
-
 def outlives_batch(target: Expression | None) -> bool:
     """Whether an expression stands for something that is not of the batch alone."""
     if isinstance(target, _Computed):
@@ -272,11 +254,25 @@ C = _Named("C", lambda batch: _pipeline(batch).config)
 D = _Named("D", lambda batch: batch.dataset)
 """An attribute of the batch's dataset: `D.classes`; `D()` is the dataset."""
 
-I = _Iteration("I", lambda batch: batch)  # noqa: E741
-"""The number of the batch in its run, from 1: `I()`. `I("total")` is how many there will be.
 
-`I("ratio")` is the one by the other.
-"""
+def I(name: Any = "current") -> Expression:  # noqa: E743
+    """The number of the batch in its run, from 1; of "total", how many there will be.
+
+    `I("ratio")` is the one by the other. Names may be shortened.
+    """
+    return _Computed(_place_in_run, B(), name)
+
+
+def _place_in_run(batch: Any, name: str) -> Any:
+    number, total = batch.iteration, batch.iterations
+    values = {"current": number, "maximum": total, "total": total}
+    if total is not None:
+        values["ratio"] = number / total
+    for known in values:
+        if known.startswith(name):
+            return values[known]
+    raise ValueError(f"I({name!r}) is not known: {', '.join(values)} are here")
+
 
 V = _Named("V", lambda batch: _pipeline(batch).variables)
 """A variable of the pipeline: `V.losses`, or `V("losses", mode="a")` to append to it."""
