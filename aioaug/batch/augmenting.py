@@ -12,8 +12,7 @@ from .._worker.augmentation import Augmentation
 from ..augmenters import batch_forms
 from ..augmenters.compound import COLUMNS
 from ..augmenters.kinds import check_augmenter, is_imgaug
-from .applying import Steps, check_limits, check_target, raise_failures
-from .calls import Call, Task, Work
+from .applying import Steps, apply_steps, raise_failures
 from .components import rows, stack
 from .data import BatchData
 
@@ -51,16 +50,15 @@ def augment(
     check_augmenter(augseq)
     if not is_imgaug(augseq):
         raise TypeError(f"augseq must be an augmenter of imgaug, got {type(augseq).__name__}")
-    target = check_target(target or batch.apply_defaults.get("target", "threads"))
-    limits = check_limits(n_workers, timeout)
     wanted = _columns_for(batch, columns)
     state = Augmentation(augseq, int(batch.random.integers(2**31 - 1)), owns_interpreter=False)
-    calls = [
-        Call(position, (_columns(batch, wanted, slice(start, start + _TOGETHER)), position))
+    parts = [
+        (_columns(batch, wanted, slice(start, start + _TOGETHER)), position)
         for position, start in enumerate(range(0, len(batch), _TOGETHER))
     ]
-    task = Task(partial(_part, state), {}, *batch._random.next_path())
-    results = yield Work(task, calls, target, **limits)
+    limits: dict[str, Any] = {"target": target, "n_workers": n_workers, "timeout": timeout}
+    function = partial(_part, state)
+    results = yield from apply_steps(batch, function, parts, lambda found, **_: found, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
         found = {n: _joined([part[column] for part in results]) for n, column in wanted.items()}

@@ -94,7 +94,7 @@ class DatasetIndex(Labels):
         """Set `train`, `test` and `validation` to parts of these sizes, `None` for those of none.
 
         `shares` are those of train, test and validation, the last of which has what is left;
-        each that is named gets one item at least. `shuffle` is as for `shuffle`.
+        each that is named gets one item at least. `shuffle` is that of the method `shuffle`.
         """
         _, test, validation = self.calc_split(shares)
         parts = np.split(self.indices[self.shuffle(shuffle)], (validation, validation + test))
@@ -225,19 +225,21 @@ def _label_of(path: str, no_ext: bool, folders: bool) -> str:
     return f"{_folder_of(path)}/{name}" if folders else name
 
 
-def _matching(path: str | Sequence[str], dirs: bool) -> Iterator[str]:
+def _matching(path: str | Sequence[str], dirs: bool) -> list[str]:
     """The files, or folders, that patterns match; a warning for each that has none."""
     patterns = [path] if isinstance(path, str) else path
     if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
         raise TypeError(f"path must be a pattern or a list of patterns, got {path!r}")
     if not patterns:
         raise ValueError("path must not be an empty list of patterns")
+    found: list[str] = []
     for pattern in patterns:
         names = glob.iglob(pattern, recursive=True)
-        found = list(filter(os.path.isdir if dirs else os.path.isfile, names))
-        if not found:
-            warnings.warn(f"no items in {pattern}", stacklevel=4)
-        yield from found
+        matching = list(filter(os.path.isdir if dirs else os.path.isfile, names))
+        if not matching:
+            warnings.warn(f"no items in {pattern}", stacklevel=3)
+        found += matching
+    return found
 
 
 class BatchRun(NamedTuple):
