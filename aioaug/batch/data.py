@@ -286,9 +286,9 @@ class BatchData(Labelled):
         """
         if isinstance(data, list) and cls.components is None:
             data = stack(data)
-        column = next(iter(data.values()), ()) if isinstance(data, dict) else data
-        if isinstance(data, tuple | list):
-            column = next((column for column in data if column is not None), ())
+        columns = data.values() if isinstance(data, dict) else data
+        columns = columns if isinstance(data, dict | tuple | list) else [data]
+        column = next((column for column in columns if column is not None), ())
         if index is None:
             index = data.index.to_numpy() if hasattr(data, "iloc") else np.arange(len(column))
         batch = cls(index)

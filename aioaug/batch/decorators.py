@@ -115,10 +115,9 @@ def inbatch_parallel(
 
         @functools.wraps(method)
         def steps(*args: Any, **kwargs: Any) -> Steps:
-            if not bound:
-                return inbatch_steps(None, method, given, *args, **kwargs)
-            batch, args = args[0], args[1:]
-            return inbatch_steps(batch, MethodType(method, batch), given, *args, **kwargs)
+            batch, args = (args[0], args[1:]) if bound else (None, args)
+            function = MethodType(method, batch) if bound else method
+            return inbatch_steps(batch, function, given, *args, **kwargs)
 
         return _for_each(method, steps)  # type: ignore[no-any-return]
 

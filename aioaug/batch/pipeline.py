@@ -29,6 +29,7 @@ from .components import LEFT_OUT
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
+from .randomness import key_of, seed_at
 
 
 class RecordedAction(NamedTuple):
@@ -233,10 +234,8 @@ class Pipeline:
             return batch
         method = getattr(batch, each.name)
         skipped = method.action["no_eval"]
-        kwargs = {
-            name: value if name in skipped else evaluate(value, batch)
-            for name, value in each.kwargs.items()
-        }
+        wanted = {name: value for name, value in each.kwargs.items() if name not in skipped}
+        kwargs = each.kwargs | evaluate(wanted, batch)
         if hasattr(method, "steps"):
             return (yield from method.steps(batch, *args, **kwargs))
         return (yield partial(method, *args, **kwargs))
@@ -351,10 +350,9 @@ class Pipeline:
         order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
         in_order = run.shuffle is False or (drawn and run.shuffle < 0)
         batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
-        total = run.batches(len(self.dataset))
-        entropy, key = execution.entropy, execution.spawn_key
-        numbered = _numbered(batches, total)
-        return numbered, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
+        key = key_of(execution)
+        numbered = _numbered(batches, run.batches(len(self.dataset)))
+        return numbered, lambda n: seed_at(key, (n,))
 
 
 def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
