@@ -75,6 +75,8 @@ class AsyncPool(AsyncResource):
             wait for a worker; further ones raise `PoolBusy` at once. `None` is no limit.
         abandon_after: after so many seconds a worker process is replaced that is still busy with
             what nobody waits for any more, if others wait for a worker; `None` is never.
+        accelerate: have imgaug's augmenters in forms that are faster, and whose pictures may differ
+            by a grey level; see `aioaug.fast.accelerate`.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -103,6 +105,7 @@ class AsyncPool(AsyncResource):
         max_worker_memory: int | None = None,
         max_waiting: int | None = None,
         abandon_after: float | None = None,
+        accelerate: bool = False,
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
@@ -133,7 +136,7 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
-        state = Augmentation(augseq, options.seed)
+        state = Augmentation(augseq, options.seed, accelerate=accelerate)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
         look = LayoutCheck() if takes_forms(augseq) else None
         self._streams = StreamMaker(self._life, options, look)

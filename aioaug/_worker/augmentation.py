@@ -11,7 +11,9 @@ from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_genera
 from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
-from ..augmenters.kinds import adapted, is_imgaug
+from ..augmenters.arrays import contiguous
+from ..augmenters.kinds import adapted, held, is_imgaug
+from ..fast.trees import is_of_imgaug, rewrite
 
 Item = tuple[int, Any]
 
@@ -19,16 +21,32 @@ Item = tuple[int, Any]
 class Augmentation(Portable):
     """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
 
+    What is unpickled or cloned has the faster forms of imgaug's augmenters, with `accelerate` the
+    close ones, too: `TypeError` where there are none.
     An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
     a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
     `numpy.random` and OpenCV's generator seeded.
     """
 
-    def __init__(self, augmenter: Any, seed: int, *, owns_interpreter: bool = False) -> None:
+    def __init__(
+        self,
+        augmenter: Any,
+        seed: int,
+        *,
+        owns_interpreter: bool = False,
+        accelerate: bool = False,
+    ) -> None:
+        if accelerate and not is_of_imgaug(held(augmenter)):
+            raise TypeError(
+                f"accelerate: only for an augmenter of imgaug's, got {type(augmenter).__name__}; "
+                "leave it out, and put those of imgaug's that it uses through "
+                "aioaug.fast.accelerate"
+            )
         self.augmenter = adapted(augmenter)
         self.seed = seed
         # Whether nobody else uses this interpreter's global generators; an engine says so.
         self.owns_interpreter = owns_interpreter
+        self.accelerate = accelerate
         self._is_imgaug = is_imgaug(augmenter)
         self._takes_rng = not self._is_imgaug and "rng" in (parameters_of(self.augmenter) or ())
 
@@ -44,6 +62,7 @@ class Augmentation(Portable):
         vars(self).update(state)
         if self._is_imgaug:
             self.localize(self.augmenter)
+            rewrite(held(self.augmenter), close=self.accelerate)
 
     def __call__(self, index: int, batch: Any) -> Any:
         """Augment the batch with this index; the one passed in stays as it is."""
@@ -53,6 +72,7 @@ class Augmentation(Portable):
         """Augment a batch with these seeds."""
         if self._is_imgaug:
             return self._run_imgaug(batch, seeds)
+        batch = contiguous(batch)
         if not self.owns_interpreter:
             batch = copy.deepcopy(batch)
         if self._takes_rng:

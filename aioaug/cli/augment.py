@@ -34,6 +34,7 @@ _FORMATS = ("bmp", "jpg", "png", "tiff", "webp")
 @click.option("--buffer", type=POSITIVE, help="Outputs under way at once.  [default: 4 calls each]")
 @click.option("--format", "suffix", type=click.Choice(_FORMATS), help="[default: the source's own]")
 @click.option("--quality", type=QUALITY, default=95, show_default=True, help="Of JPEG and WebP.")
+@click.option("--fast", is_flag=True, help="Faster, and the pictures may differ by a grey level.")
 def augment(
     src: tuple[Path, ...],
     dst: Path,
@@ -46,6 +47,7 @@ def augment(
     buffer: int | None,
     suffix: str | None,
     quality: int,
+    fast: bool,
 ) -> int:
     """Augment the pictures in SRC (files, or folders with all their subfolders) into DST.
 
@@ -56,12 +58,13 @@ def augment(
     manifest = plan.read_manifest(dst, src)
     if seed is None:
         seed = next((entry.seed for entry in manifest.entries.values()), None)
-    settings = plan.settings_for(spec, check_seed(seed), copies, quality, dst)
+    settings = plan.settings_for(spec, check_seed(seed), copies, quality, fast, dst)
     sources = plan.find_sources(src, manifest)
     jobs = plan.make_jobs(sources, dst, copies, f".{suffix}" if suffix else "")
     left = plan.left_to_do(jobs, manifest, settings)
     run = _Run(manifest, settings, jobs, left=len(left))
-    task = AugmentTask(PictureAugmenter(spec, settings.seed, settings.pipeline_digest), quality)
+    augmenter = PictureAugmenter(spec, settings.seed, settings.pipeline_digest, fast)
+    task = AugmentTask(augmenter, quality)
     return run(JobRunner(task, left, RunOptions(workers, batch_size, buffer)))
 
 

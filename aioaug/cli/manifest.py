@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +32,7 @@ class ManifestEntry:
     annotations: str | None
     size: tuple[int, int]
     sha256: str
+    fast: bool = False  # manifests of earlier releases do not have it
 
 
 class Manifest:
@@ -109,5 +110,9 @@ def _line(entry: ManifestEntry) -> bytes:
 
 
 def _entry(content: dict[str, Any]) -> ManifestEntry:
-    values = {field.name: content[field.name] for field in fields(ManifestEntry)}
+    values = {
+        field.name: content[field.name]
+        for field in fields(ManifestEntry)
+        if field.default is MISSING or field.name in content
+    }
     return ManifestEntry(**{**values, "size": tuple(content["size"])})

@@ -42,6 +42,7 @@ class AugmentSettings:
     pipeline: str
     pipeline_digest: str
     quality: int
+    fast: bool
 
 
 def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
@@ -111,12 +112,12 @@ def left_to_do(
 
 
 def settings_for(
-    pipeline: str, seed: int, copies: int, quality: int, folder: Path
+    pipeline: str, seed: int, copies: int, quality: int, fast: bool, folder: Path
 ) -> AugmentSettings:
     """The settings as the manifest in `folder` holds them: a path is relative to it."""
     place, _, name = pipeline.rpartition(":")
     shown = f"{relative(Path(place), folder)}:{name}" if place.endswith(".py") else pipeline
-    return AugmentSettings(seed, copies, shown, specs.fingerprint(pipeline), quality)
+    return AugmentSettings(seed, copies, shown, specs.fingerprint(pipeline), quality, fast)
 
 
 def _does_not_fit(manifest: Manifest, why: str) -> None:

@@ -41,7 +41,7 @@ def remake(manifest: Path, index: int, file: Path) -> int:
             raise CommandError(f"{job.source}: {result.problem}")
         differs = result.value.sha256 != entry.sha256
 
-    augmenter = PictureAugmenter(spec, entry.seed, entry.pipeline_digest)
+    augmenter = PictureAugmenter(spec, entry.seed, entry.pipeline_digest, entry.fast)
     runner = JobRunner(AugmentTask(augmenter, entry.quality), [job], RunOptions(workers=1))
     run_interruptibly(runner.run(each))
     console.tell(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 Part = TypeVar("Part", bound="type[Faster]")
 
-FASTER: dict[type, type] = {}
+FASTER: dict[type, type] = {}  # the exact form of a class of imgaug's
+CLOSE: dict[type, type] = {}  # its close form; and that of its exact form
 
 
 class Faster:
@@ -24,25 +25,34 @@ class Faster:
         def __getattr__(self, name: str) -> Any: ...
 
     def _as_imgaug(self, batch: Any, *rest: Any) -> Any:
-        """What imgaug does, for pictures that are not of the common kind."""
+        """What the next class does, for pictures that are not of the common kind."""
         return super()._augment_batch_(batch, *rest)  # type: ignore[misc]
 
 
-def replaces(*classes: Any) -> Callable[[Part], Part]:
-    """Have objects of exactly these classes of imgaug become of a class with the decorated part."""
+def replaces(*classes: Any, close: bool = False) -> Callable[[Part], Part]:
+    """Have objects of exactly these classes of imgaug become of a class with the decorated part.
+
+    With `close` their results may differ by a grey level, and the next class in the order of
+    resolution is the exact form, if there is one.
+    """
 
     def register(part: Part) -> Part:
-        for base in classes:
+        for imgaugs in classes:
+            base = FASTER.get(imgaugs, imgaugs) if close else imgaugs
             # It has imgaug's name, because imgaug writes that into messages. Pickle needs the
             # qualified one, and there are two classes `Solarize`.
-            attribute = f"{base.__module__.rpartition('.')[2]}_{base.__name__}"
+            attribute = f"{imgaugs.__module__.rpartition('.')[2]}_{imgaugs.__name__}"
             names = {
                 "__module__": part.__module__,
                 "__qualname__": f"{part.__qualname__}.{attribute}",
-                "__doc__": base.__doc__,
+                "__doc__": imgaugs.__doc__,
             }
-            FASTER[base] = type(base)(base.__name__, (part, base), names)
-            setattr(part, attribute, FASTER[base])
+            made = type(base)(imgaugs.__name__, (part, base), names)
+            if close:
+                CLOSE[imgaugs] = CLOSE[base] = made
+            else:
+                FASTER[imgaugs] = made
+            setattr(part, attribute, made)
         return part
 
     return register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .replacements import FASTER
@@ -25,20 +25,62 @@ def exact(augmenter: Any) -> Any:
         augmenter = aioaug.fast.exact(iaa.Sequential([iaa.Fliplr(0.5), iaa.Multiply((0.8, 1.2))]))
         images = augmenter(images=images)
     """
-    from imgaug.augmenters.meta import Augmenter
+    return _rewritten_copy(augmenter, close=False)
+
+
+def accelerate(augmenter: Any) -> Any:
+    """A copy of an imgaug augmenter like that of `exact`, with close forms where there are some.
+
+    They draw the same random numbers and compute the same, but round elsewhere: in pictures of
+    `uint8`, 99.9 % of the values differ by one grey level at most. The documentation lists them,
+    and what differs by more. All else is exact.
+
+    Raises:
+        TypeError: `augmenter` is not one of imgaug's.
+
+    Example::
+
+        augmenter = aioaug.fast.accelerate(iaa.Sequential([iaa.PiecewiseAffine(0.03)]))
+        images = augmenter(images=images)
+    """
+    return _rewritten_copy(augmenter, close=True)
+
+
+def _rewritten_copy(augmenter: Any, close: bool) -> Any:
     from imgaug.random import get_global_rng
 
-    if not isinstance(augmenter, Augmenter):
+    if not is_of_imgaug(augmenter):
         raise TypeError(f"augmenter must be one of imgaug's, got {type(augmenter).__name__}")
     shared = get_global_rng().generator
     copied = copy.deepcopy(augmenter, {id(shared): shared})
-    rewrite(copied)
+    rewrite(copied, close=close)
     return copied
 
 
-def rewrite(augmenter: Any) -> None:
-    """Make a tree of augmenters faster, in place, and the parameters that they draw from."""
-    from . import families
+def is_of_imgaug(augmenter: Any) -> bool:
+    """Whether it is an augmenter of imgaug's, or of a class made of those; imports nothing."""
+    names = ((kind.__module__, kind.__name__) for kind in type(augmenter).__mro__)
+    return ("imgaug.augmenters.meta", "Augmenter") in names
+
+
+def rewrite(augmenter: Any, close: bool = False) -> None:
+    """Make a tree of augmenters faster, in place, and the parameters that they draw from.
+
+    With `close` what has a close form gets it, also if it is of the exact form already. What is not
+    of imgaug's stays as it is.
+    """
+    if not is_of_imgaug(augmenter):
+        return  # without an import of imgaug, which need not be installed
+    forms = _forms(close)
+    for found in objects_in(augmenter):
+        faster = forms.get(type(found))
+        if faster is not None:
+            found.__class__ = faster
+
+
+def objects_in(augmenter: Any) -> Iterator[Any]:
+    """An augmenter and all that it consists of, each once, in the order of the tree."""
+    from .families import NODES
 
     seen: set[int] = set()
     open_ends = [augmenter]
@@ -47,10 +89,17 @@ def rewrite(augmenter: Any) -> None:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        faster = FASTER.get(type(found))
-        if faster is not None:
-            found.__class__ = faster
-        open_ends.extend(_parts(found, families.NODES))
+        yield found
+        open_ends.extend(reversed(list(_parts(found, NODES))))
+
+
+def _forms(close: bool) -> Mapping[type, type]:
+    """Which class becomes which."""
+    if not close:
+        return FASTER
+    from .close.families import CLOSE
+
+    return {**FASTER, **CLOSE}
 
 
 def _parts(found: Any, nodes: tuple[type, ...]) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from .._base.arguments import check_not_async, whole
 from .._base.system import worker_count
 from .._streaming.queues import QueueIterator, UntilNone
 from ..augmenters import batch_forms
-from ..augmenters.kinds import adapted, is_imgaug
+from ..augmenters.kinds import ImgaugHolder, adapted, is_imgaug
 from ..pool import AsyncPool
 from .base import BackgroundIterator
 from .loader import BatchLoader
@@ -210,17 +210,12 @@ class LoadThenAugment:
         return self._augmenter(self._load(name), **options)
 
 
-class LoadThenImgaug:
+class LoadThenImgaug(ImgaugHolder):
     """The same with an imgaug augmenter; the names come in batches of their own, as `data`."""
 
     def __init__(self, load: Callable[[Any], Any], augmenter: Any) -> None:
+        super().__init__(augmenter)
         self._load = load
-        self._augmenter = augmenter
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._augmenter, name)
 
     def augment_batch_(self, named: Any) -> Any:
         """Load what the batch names, and augment that."""

@@ -12,7 +12,7 @@ from aioaug._base import atomic
 from aioaug._pictures import Picture
 from aioaug.augmenters import specs
 from aioaug.augmenters.presets import PRESETS
-from aioaug.cli import annotation_files, contact_sheet
+from aioaug.cli import annotation_files, contact_sheet, manifest
 from aioaug.cli.annotation_files import Annotations
 from aioaug.cli.picture_augmenter import PictureAugmenter
 from aioaug.errors import UnreadablePictureError
@@ -146,3 +146,28 @@ def test_a_sheet_is_known_as_one(tmp_path):
     assert contact_sheet.is_sheet(tmp_path / "a.png")
     Image.fromarray(COLOUR).save(tmp_path / "b.png")
     assert not contact_sheet.is_sheet(tmp_path / "b.png")
+
+
+def test_accelerated(tmp_path):
+    (tmp_path / "pipe.py").write_text(
+        "import imgaug.augmenters as iaa\n"
+        "mesh = iaa.PiecewiseAffine((0.03, 0.1))\n"
+        "def same(batch):\n    return batch\n"
+    )
+    plain, fast = (PictureAugmenter(f"{tmp_path}/pipe.py:mesh", 1, "", each) for each in (0, 1))
+    (tmp_path / "a.json").write_text(json.dumps({"keypoints": [[10, 5]]}))
+    notes = annotation_files.read(tmp_path / "a.json")
+    (expected, pixel), (done, point) = (each(0, Picture(COLOUR), notes) for each in (plain, fast))
+    assert np.abs(done.pixels.astype(int) - expected.pixels).max() <= 2
+    (pixel,), (point,) = (json.loads(notes.encode())["keypoints"] for notes in (pixel, point))
+    assert 0 < np.linalg.norm(np.subtract(point, pixel)) < 1
+    with pytest.raises(errors.AugmenterSpecError, match="same cannot be made faster"):
+        PictureAugmenter(f"{tmp_path}/pipe.py:same", 1, accelerated=True)(0, Picture(COLOUR), None)
+
+
+def test_manifests_of_earlier_releases(tmp_path):
+    entry = manifest.ManifestEntry("s", "o", 0, 1, 1, 0, "p", "", 95, None, (2, 3), "0")
+    values = vars(entry).copy()
+    del values["fast"]
+    (tmp_path / manifest.NAME).write_text(json.dumps(values) + "\n")
+    assert manifest.Manifest(tmp_path / manifest.NAME).entries == {0: entry}

@@ -14,51 +14,16 @@ import imgaug.augmenters as iaa
 import imgaug.parameters as iap
 import numpy as np
 import pytest
+from aioaug._worker.augmentation import Augmentation
 from aioaug.fast import draws, tables
 from aioaug.fast.replacements import FASTER
-from golden import cases, load
+from fast_testing import PICTURES, SHAPES, made, noise, outcome
+from golden import cases
 from imgaug.augmentables.batches import _BatchInAugmentation
 
-PICTURES = load("record").recorded()["pictures"]
 MODULES = list(dict.fromkeys(name.partition(".")[0] for name in cases.ALL))
-NOISE = np.random.default_rng(1)
 DTYPES = ["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "int64"]
 DTYPES += ["float16", "float32", "float64"]
-SHAPES = {
-    "one pixel": (2, 1, 1, 3),
-    "one value": (2, 1, 1, 1),
-    "four values": (2, 4, 1, 1),
-    "odd": (2, 33, 47, 3),
-    "wide": (1, 3, 130, 3),
-    "gray": (2, 20, 31, 1),
-    "four": (2, 20, 31, 4),
-    "none high": (2, 0, 8, 3),
-    "no channel": (2, 8, 8, 0),
-    "nothing": (0, 8, 8, 3),
-}
-
-
-def noise(shape, dtype):
-    if dtype == "bool":
-        return NOISE.random(shape) > 0.5
-    if np.dtype(dtype).kind == "f":
-        return (NOISE.random(shape) * 2 - 0.5).astype(dtype)
-    limits = np.iinfo(dtype)
-    return NOISE.integers(limits.min, limits.max, shape, dtype, endpoint=True)
-
-
-def outcome(augmenter, images):
-    """What comes out for a seed, or the error, and the generators' states afterwards."""
-    ia.random.seed(5)
-    augmenter.seed_(3)
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            done = augmenter.augment_images(copy.deepcopy(images))
-        except Exception as error:
-            done = error
-    states = [rng.state for rng in (augmenter.random_state, ia.random.get_global_rng())]
-    return done, [str(warning.message) for warning in warned], states
 
 
 def assert_same(plain, fast, what=""):
@@ -72,12 +37,6 @@ def assert_same(plain, fast, what=""):
         assert image.dtype == image_expected.dtype, what
         np.testing.assert_array_equal(image, image_expected, what)
     np.testing.assert_equal(rest_done, rest, what)
-
-
-def made(name):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "AffineCv2 is deprecated")
-        return cases.ALL[name]()
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -352,10 +311,17 @@ def test_refuses_what_is_not_an_augmenter(value):
         aioaug.fast.exact(value)
 
 
-@pytest.mark.parametrize("engine", ["inline", "thread", "process"])
-async def test_pools_take_the_faster_copy(engine):
-    results = []
-    for augmenter in (nested(), aioaug.fast.exact(nested())):
-        async with aioaug.AsyncPool(augmenter, 1, seed=1, engine=engine) as pool:
-            results.append(await pool.map_batches([PICTURES, PICTURES]))
-    np.testing.assert_array_equal(*results)
+def test_workers_have_faster_forms():
+    plain = nested()
+    state = Augmentation(plain, 1)
+    for worker in (state.clone(), pickle.loads(pickle.dumps(state))):
+        assert set(kinds(worker.augmenter)) & set(FASTER.values())
+    assert not set(kinds(state.augmenter)) & set(FASTER.values())
+
+
+@pytest.mark.parametrize("engine", ["inline", "thread"])
+async def test_pools_do_not_change_their_argument(engine):
+    plain = nested()
+    async with aioaug.AsyncPool(plain, seed=1, engine=engine) as pool:
+        await pool.map_batches([PICTURES])
+    assert not set(kinds(plain)) & set(FASTER.values())
