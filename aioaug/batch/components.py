@@ -139,15 +139,10 @@ class Components:
     columns. Without names, it is data that others may pick rows of.
     """
 
-    # With underscores, since a component may well be called "labels".
-    _names: tuple[str, ...]
-    _columns: Any
-    _labels: Labels
-    _where: Any
-
     def __init__(
         self, names: Sequence[str] | None, columns: Any, labels: Labels, where: Any = None
     ) -> None:
+        # With underscores, since a component may well be called "labels".
         vars(self).update(_names=names, _columns=columns, _labels=labels, _where=where)
 
     def __getattr__(self, name: str) -> Any:

@@ -201,7 +201,7 @@ class FilesIndex(DatasetIndex):
 
     @property
     def folders(self) -> dict[Any, str]:
-        """The name of each item's folder, its class: `batch.load(src=index.folders, dst="y")`."""
+        """The name of each item's folder, to be loaded as a component: its class, often."""
         return {label: _folder_of(path) for label, path in self.paths.items()}
 
     def get_fullpath(self, key: Any) -> str:

@@ -196,7 +196,7 @@ class Pipeline:
         batch: Any,
         iteration: int | None = None,
         seed: Any = None,
-        _turns: Mapping[int, Turns] = MappingProxyType({}),
+        _turns: Mapping[int, Any] = MappingProxyType({}),
     ) -> Steps:
         """Do all actions on one batch, and return what the last one returns.
 
