@@ -20,7 +20,7 @@ from .._base import system
 from .._base.versions import installed_version
 from .figures import judged, summaries
 from .peers import PEERS
-from .trial_spec import TrialSpec
+from .trial_spec import UVLOOP, TrialSpec
 from .workloads import WORKLOADS
 
 # How long a trial may take, beside the seconds that it is to measure: one that hangs must end.
@@ -40,11 +40,12 @@ class BenchSettings:
     workers: int = 2
     seconds: float = 2.0
     batches: int | None = None
+    loop: str = UVLOOP
 
     def jobs(self, workload: str) -> list[TrialSpec]:
         """The trials of one round with one workload."""
         return [
-            TrialSpec(peer, workload, self.workers, self.seconds, self.batches)
+            TrialSpec(peer, workload, self.workers, self.seconds, self.batches, self.loop)
             for peer in self.peers
             if PEERS[peer].takes(WORKLOADS[workload])
         ]

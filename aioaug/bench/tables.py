@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .peers import OURS, PREINSTALLED
+from .trial_spec import UVLOOP
 from .workloads import REQUESTS
 
 Document = Mapping[str, Any]
@@ -65,10 +66,11 @@ def about(document: Document) -> str:
         if name in settings["peers"] and peer["version"] and name not in PREINSTALLED
     )
     took = f"{settings['batches']} batches" if settings["batches"] else f"{settings['seconds']:g} s"
+    loop = settings.get("loop", UVLOOP)
     words = [
         f"{machine['cpus']} CPUs ({machine['cpu']}), {machine['system']}, {machine['python']}",
         f"aioaug {document['aioaug']}, {libraries}",
-        f"{settings['workers']} workers, {settings['rounds']} rounds of {took} each",
+        f"{settings['workers']} workers, {settings['rounds']} rounds of {took} each, on {loop}",
     ]
     return "; ".join([*words, *([peers] if peers else [])]) + "."
 

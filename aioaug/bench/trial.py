@@ -23,7 +23,7 @@ from . import memory
 from .lag import Ticker
 from .peers import OURS, PEERS
 from .requests import measure_requests
-from .trial_spec import TrialSpec
+from .trial_spec import ASYNCIO, TrialSpec
 from .ways import WAYS
 from .workloads import WorkloadSource, augmenter, touch
 
@@ -57,10 +57,11 @@ def main() -> None:
     source = WorkloadSource(job.what)
     augmenter(job.workload)
     need(PEERS[job.way].module, extra="bench")
+    start = asyncio.run if job.loop == ASYNCIO else run
     if job.what.tasks:
-        figures = run(measure_requests(job))
+        figures = start(measure_requests(job))
     elif job.way == OURS:
-        figures = run(_asynchronous(job, source))
+        figures = start(_asynchronous(job, source))
     else:
         figures = _synchronous(job, source)
     sys.stdout.write(json.dumps(figures) + "\n")

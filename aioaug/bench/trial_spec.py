@@ -8,6 +8,8 @@ from typing import Any
 
 from .workloads import WORKLOADS, Workload
 
+ASYNCIO, UVLOOP = LOOPS = "asyncio", "uvloop"  # event loops; uvloop where it is installed
+
 
 @dataclass(frozen=True)
 class TrialSpec:
@@ -18,6 +20,7 @@ class TrialSpec:
     workers: int = 2
     seconds: float = 2.0
     batches: int | None = None
+    loop: str = UVLOOP
 
     @property
     def what(self) -> Workload:

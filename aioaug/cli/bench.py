@@ -17,7 +17,7 @@ from .._base.optional import need
 from ..bench import kernels, tables
 from ..bench.measure import BenchSettings, measure
 from ..bench.peers import OURS, PEERS, POOL, SERIAL
-from ..bench.trial_spec import TrialSpec
+from ..bench.trial_spec import LOOPS, UVLOOP, TrialSpec
 from ..bench.workloads import ALBUMENTATIONS, GROUPS, IMGAUG, STREAMS, WORKLOADS
 from .console import say, showable, tell
 from .exits import CommandError, Exit
@@ -51,6 +51,8 @@ def _split_peers(
 @click.option("--workers", type=POSITIVE, default=2, show_default=True, help="Of each way.")
 @click.option("--seconds", type=click.FloatRange(min=0.01), help="A round.  [default: 2]")
 @click.option("--batches", type=POSITIVE, help="A round takes so many in place of seconds.")
+@click.option("--loop", type=click.Choice(LOOPS), default=UVLOOP, show_default=True,
+              help="What asynchronous libraries run on.")  # fmt: skip
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write every figure.")
 @click.option("--plot", type=PATH, metavar="DIR", help="Write charts.")
 @click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
@@ -65,6 +67,7 @@ def bench(
     workers: int,
     seconds: float | None,
     batches: int | None,
+    loop: str,
     json_file: Path | None,
     plot: Path | None,
     markdown: bool,
@@ -100,6 +103,7 @@ def bench(
             workers,
             seconds or default.seconds,
             batches,
+            loop,
         )
         document = _run(settings, markdown, json_file)
     if load is not None or markdown:
