@@ -6,7 +6,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from .trees import exact, objects_in
+from .trees import exact
 
 
 class AugmenterTime(NamedTuple):
@@ -27,6 +27,8 @@ class AugmenterTimer:
     def __init__(self, augmenter: Any) -> None:
         from imgaug.augmenters.meta import Augmenter
 
+        from .parts import objects_in
+
         self.seconds: dict[str, float] = {}
         self._inside: list[float] = []  # seconds of those inside each that is running
         for found in objects_in(augmenter):
@@ -34,6 +36,12 @@ class AugmenterTimer:
                 name = self._free_name(_name_of(found))
                 self.seconds[name] = 0.0
                 found.augment_batch_ = partial(self._run, name, found.augment_batch_)
+
+    def take(self) -> dict[str, float]:
+        """The seconds since they were taken last, of those augmenters that ran."""
+        taken = {name: seconds for name, seconds in self.seconds.items() if seconds}
+        self.seconds.update(dict.fromkeys(self.seconds, 0.0))
+        return taken
 
     def _free_name(self, name: str) -> str:
         number, free = 1, name
