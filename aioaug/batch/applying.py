@@ -14,7 +14,6 @@ import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, ParamSpec
 
 from .._aio.tasks import finish, in_thread
@@ -60,7 +59,7 @@ async def drive_async(steps: Steps) -> Any:
     def aside(fn: Callable[..., Any], *args: Any) -> Any:
         # In a thread of ours, exits and interrupts are nobody else's either.
         context = contextvars.copy_context()
-        return in_thread(context.run, plainly, partial(fn, *args), (*ENDS, *_EXITS))
+        return in_thread(context.run, plainly, functools.partial(fn, *args), (*ENDS, *_EXITS))
 
     with _thrown_into(steps):
         over, found = await finish(aside(_next, steps, None))

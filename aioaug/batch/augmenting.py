@@ -61,8 +61,8 @@ def augment(
     results = yield from apply_steps(batch, function, parts, lambda found, **_: found, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
-        found = {n: _joined([part[column] for part in results]) for n, column in wanted.items()}
-        batch._fill(found)
+        parts_of = {name: [part[column] for part in results] for column, name in wanted.items()}
+        batch._fill({name: _joined(parts) for name, parts in parts_of.items()})
     return batch
 
 
@@ -71,32 +71,29 @@ def augmented(batch: BatchData, augment_batch: Callable[[Any], Any]) -> dict[str
     wanted = _columns_for(batch, {})
     augment = partial(batch_forms.augment, augment_batch=augment_batch)
     found = _through(augment, _columns(batch, wanted, slice(None)))
-    return {name: found[column] for name, column in wanted.items()}
+    return {name: found[column] for column, name in wanted.items()}
 
 
 def _columns_for(batch: BatchData, given: Mapping[str, str]) -> dict[str, str]:
-    """The components to augment, and which columns they are for imgaug."""
-    known = {**batch.augmented_as, **given}
-    columns = {
-        name: known[name]
-        for name in batch.components or ()
-        if name in known and getattr(batch, name) is not None
-    }
-    if unknown := [name for name in given if name not in columns]:
-        raise ValueError(f"no component {unknown[0]!r} with data")
-    for column in columns.values():
+    """The component that each of imgaug's columns is to be augmented from."""
+    wanted: dict[str, str] = {}
+    for name, column in {**batch.augmented_as, **given}.items():
+        if name not in (batch.components or ()) or getattr(batch, name) is None:
+            if name in given:
+                raise ValueError(f"no component {name!r} with data")
+            continue
         if column not in _COLUMNS:
             raise ValueError(f"imgaug has no column {column!r}; it has {', '.join(_COLUMNS)}")
-        if list(columns.values()).count(column) > 1:
+        if wanted.setdefault(column, name) != name:
             raise ValueError(f"several components are {column!r} for imgaug")
-    if not columns:
+    if not wanted:
         raise ValueError("there is nothing to augment: no component is a column of imgaug's")
-    return columns
+    return wanted
 
 
 def _columns(batch: BatchData, wanted: dict[str, str], where: slice) -> dict[str, Any]:
     """Some rows of each component, by the name of imgaug's column."""
-    return {column: rows(getattr(batch, name), where) for name, column in wanted.items()}
+    return {column: rows(getattr(batch, name), where) for column, name in wanted.items()}
 
 
 def _part(augmentation: Augmentation, columns: dict[str, Any], position: int) -> dict[str, Any]:

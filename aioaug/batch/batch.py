@@ -13,7 +13,6 @@ from .applying import Steps, apply_steps, raise_failures, with_twin
 from .components import named, stack
 from .data import BatchData
 from .decorators import action
-from .index import DatasetIndex
 
 
 class Batch(BatchData):
@@ -182,7 +181,6 @@ class Batch(BatchData):
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
         self._load_pending()
         own = {"batch_class": type(self), "preloaded": self._data, "copy": copy}
-        index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.indices)
         if isinstance(dataset, type):
-            return dataset(index, **own)
-        return type(dataset).from_dataset(dataset, index, **own)
+            return dataset(self.index, **own)
+        return type(dataset).from_dataset(dataset, self.index, **own)

@@ -173,7 +173,7 @@ class Components:
         return len(self._labels) if self._where is None else np.size(self._where)
 
     def __repr__(self) -> str:
-        return f"Components({', '.join(self._names)}; {len(self)} rows)"
+        return f"Components({', '.join(self._names or ())}; {len(self)} rows)"
 
     def as_dict(self, names: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Columns, or what some rows have of them, by name, all or some."""
@@ -233,7 +233,7 @@ def crop(source: Any, labels: Any) -> Any:
         found = source.loc[labels]
         return found.to_numpy() if hasattr(found, "to_frame") else found
     if isinstance(source, dict):
-        return stack([source[label] for label in np.asarray(labels).tolist()])
+        return stack([source[label] for label in labels.tolist()])
     return rows(source, labels)
 
 

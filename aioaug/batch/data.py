@@ -37,12 +37,8 @@ class BatchData(Labelled):
     pipeline: Any = None
     iteration: int | None = None
     iterations: int | None = None
-    apply_defaults: dict[str, Any] = {  # noqa: RUF012 - as subclasses are written
-        "target": "threads",
-        "post": "_assemble",
-        "src": None,
-        "dst": None,
-    }
+    # As subclasses are written: {**Batch.apply_defaults, "src": "images"}.
+    apply_defaults: dict[str, Any] = {"target": "threads", "post": "_assemble"}  # noqa: RUF012
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -286,8 +282,8 @@ class BatchData(Labelled):
         """
         if isinstance(data, list) and cls.components is None:
             data = stack(data)
-        columns = data.values() if isinstance(data, dict) else data
-        columns = columns if isinstance(data, dict | tuple | list) else [data]
+        columns: Any = data if isinstance(data, tuple | list) else [data]
+        columns = data.values() if isinstance(data, dict) else columns
         column = next((column for column in columns if column is not None), ())
         if index is None:
             index = data.index.to_numpy() if hasattr(data, "iloc") else np.arange(len(column))

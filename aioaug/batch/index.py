@@ -201,7 +201,7 @@ class FilesIndex(DatasetIndex):
 
     @property
     def folders(self) -> dict[Any, str]:
-        """The name of each item's folder, to be loaded as a component: its class, often."""
+        """The name of each item's folder, which often is its class."""
         return {label: _folder_of(path) for label, path in self.paths.items()}
 
     def get_fullpath(self, key: Any) -> str:
