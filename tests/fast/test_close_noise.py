@@ -62,7 +62,7 @@ def test_bounds(name):
 def test_shapes(name):
     for shape in SHAPES.values():
         if np.prod(shape) and shape[-1] in (1, 3):  # in others, imgaug has no snow
-            assert_close(CASES[name](), noise(shape, "uint8"), FEW, 2, shape)
+            assert_close(CASES[name](), noise(shape, "uint8"), FEW, 2, str(shape))
     turned = [np.asfortranarray(PICTURES[0]), PICTURES[0][::-1, ::-1], PICTURES[1][..., [0]]]
     assert_close(CASES[name](), turned, FEW, 2)
 
