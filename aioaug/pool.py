@@ -75,8 +75,8 @@ class AsyncPool(AsyncResource):
             wait for a worker; further ones raise `PoolBusy` at once. `None` is no limit.
         abandon_after: after so many seconds a worker process is replaced that is still busy with
             what nobody waits for any more, if others wait for a worker; `None` is never.
-        accelerate: have imgaug's augmenters in forms that are faster, and whose pictures may differ
-            by a grey level; see `aioaug.fast.accelerate`.
+        accelerate: run the faster forms that may differ by a grey level, see `fast.accelerate`.
+        profile: measure how long each of imgaug's augmenters takes, for `stats().augmenters`.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -106,6 +106,7 @@ class AsyncPool(AsyncResource):
         max_waiting: int | None = None,
         abandon_after: float | None = None,
         accelerate: bool = False,
+        profile: bool = False,
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
@@ -117,6 +118,7 @@ class AsyncPool(AsyncResource):
             timeout=seconds_or_none("timeout", timeout),
             on_error=check_on_error(on_error),
             max_waiting=whole_or_none("max_waiting", max_waiting, low=0),
+            profile=profile,
             engine=engine_class(engine),
             engine_options={
                 "start_method": start_method,
@@ -136,7 +138,7 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
-        state = Augmentation(augseq, options.seed, accelerate=accelerate)
+        state = Augmentation(augseq, options.seed, accelerate=accelerate, profile=profile)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
         look = LayoutCheck() if takes_forms(augseq) else None
         self._streams = StreamMaker(self._life, options, look)
@@ -383,8 +385,7 @@ class AsyncPool(AsyncResource):
         return chunksize
 
     def _list(self, batches: list[Any], chunksize: int) -> StreamCore:
-        # The indices of the whole list are taken now: what comes after does not depend on how
-        # far this call gets.
+        # All its indices are taken now: what comes after does not depend on how far this gets.
         tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
         core = self._streams.make(
             open_source(batches), tracker, chunksize, OutputBuffer(None), ordered=True

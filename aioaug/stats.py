@@ -30,6 +30,9 @@ class Stats:
     something to do; for some it may be work that nobody waits for any more: `abandoned` counts
     all of that, and `killed` the workers that `abandon_after` ended for it.
 
+    `augmenters` are the seconds that each of imgaug's augmenters worked by itself, without those
+    inside it, the slowest first; it is empty unless the pool was built with `profile=True`.
+
     Printed, and in a notebook, it is a table.
     """
 
@@ -52,6 +55,7 @@ class Stats:
     refused: int
     abandoned: int
     killed: int
+    augmenters: dict[str, float] = field(default_factory=dict)
 
     @property
     def bottleneck(self) -> str:
@@ -93,6 +97,7 @@ class Stats:
             ("elapsed", f"{self.elapsed:.3f} s"),
             *((f"in {stage}", f"{seconds:.3f} s") for stage, seconds in self.seconds.items()),
             ("bottleneck", self.bottleneck),
+            *((f"in {name}", f"{seconds:.3f} s") for name, seconds in self.augmenters.items()),
         ]
 
 
@@ -151,6 +156,7 @@ class Meter:
     skipped: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     requests: RequestCounts = field(default_factory=RequestCounts)
+    augmenters: dict[str, float] = field(default_factory=dict)
     _under_way: int = 0
     _streams: int = 0
     _since: float = 0.0
@@ -172,6 +178,11 @@ class Meter:
     def since(self, begun: float, stage: str) -> None:
         """Add the time since `begun`, of `time.perf_counter`, to a stage."""
         self.seconds[stage] += time.perf_counter() - begun
+
+    def add_augmenters(self, seconds: dict[str, float]) -> None:
+        """Augmenters worked so many seconds more."""
+        for name, more in seconds.items():
+            self.augmenters[name] = self.augmenters.get(name, 0.0) + more
 
     def stats(self, workers: int, busy: int, segments: int, segments_at_most: int) -> Stats:
         """The figures as they are now."""
@@ -197,6 +208,7 @@ class Meter:
             refused=self.refused,
             abandoned=self.abandoned,
             killed=self.killed,
+            augmenters=dict(sorted(self.augmenters.items(), key=lambda item: -item[1])),
         )
 
     def _add_up(self) -> None:

@@ -5,11 +5,13 @@ Nothing is imported for that: each module is patched when the user's program imp
 
 from __future__ import annotations
 
+from typing import Any
+
 from .hook import Hook
 from .patches import IMAGECORRUPTIONS, IMAUG, IMGAUG
 from .rng import Portable, private_rng, seed_augmenter
 
-__all__ = ["Portable", "install", "is_known", "private_rng", "seed_augmenter"]
+__all__ = ["Portable", "install", "is_known", "private_rng", "quokka", "seed_augmenter"]
 
 _IMGAUG_HOOK = Hook("imgaug", (IMGAUG, IMAUG))
 _HOOKS = (_IMGAUG_HOOK, Hook("imagecorruptions", (IMAGECORRUPTIONS,)))
@@ -24,3 +26,10 @@ def install() -> None:
 def is_known() -> bool:
     """Whether the imgaug that this program has imported is one that is patched here."""
     return _IMGAUG_HOOK.found is not None
+
+
+def quokka(size: tuple[int, int] | None = None) -> Any:
+    """imgaug's example, a photograph (H,W,3) of `uint8`; the fork imaug has moved the function."""
+    import imgaug
+
+    return getattr(imgaug, "data", imgaug).quokka(size=size)

@@ -31,6 +31,7 @@ class PoolOptions:
     timeout: float | None
     on_error: OnError
     max_waiting: int | None
+    profile: bool
     engine: EngineFactory
     engine_options: Mapping[str, Any]
 

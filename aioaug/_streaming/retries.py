@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._base.results import BatchResult, Failure, Skipped
-from .._worker.augmentation import Item, augment_chunk
+from .._worker.augmentation import Item, augment_chunk, augment_chunk_timed
 from ..engines.scheduler import Caller
 from ..errors import BatchTimeout, ClosedError, TransportError, WorkerDied
 from .options import PoolOptions
@@ -111,8 +111,8 @@ class RetryingCaller:
         """Have a worker augment a chunk; what else there is, is for `Engine.submit`."""
         if limit is None and self._options.timeout is not None:
             limit = self._options.timeout * len(chunk)
-        return self._life.engine.submit(
-            augment_chunk,
+        call = self._life.engine.submit(
+            augment_chunk_timed if self._options.profile else augment_chunk,
             chunk,
             ahead=self._ahead,
             limit=limit,
@@ -120,6 +120,12 @@ class RetryingCaller:
             begun=begun,
             late=late,
         )
+        return self._measured(call) if self._options.profile else call
+
+    async def _measured(self, call: Awaitable[Any]) -> list[BatchResult]:
+        results, seconds = await call
+        self._life.engine.meter.add_augmenters(seconds)
+        return list(results)
 
     async def resolve(self, item: Item, failure: Failure) -> BatchResult:
         """Decide about a failure, and count it."""

@@ -11,17 +11,25 @@ from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_genera
 from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
+from ..augmenters.arrays import contiguous
 from ..augmenters.kinds import adapted, held, is_imgaug
+from ..fast.profiling import AugmenterTimer
 from ..fast.trees import is_of_imgaug, rewrite
 
 Item = tuple[int, Any]
+
+_REMEDIES = {
+    "accelerate": "leave it out, and put those of imgaug's that it uses through "
+    "aioaug.fast.accelerate",
+    "profile": "leave it out",
+}
 
 
 class Augmentation(Portable):
     """An augmenter ready to work: the state of one worker. Pickle it, or call `clone`.
 
     What is unpickled or cloned has the faster forms of imgaug's augmenters, with `accelerate` the
-    close ones, too: `TypeError` where there are none.
+    close ones, too: `TypeError` where there are none. With `profile` it measures them.
     An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
     a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
     `numpy.random` and OpenCV's generator seeded.
@@ -34,18 +42,21 @@ class Augmentation(Portable):
         *,
         owns_interpreter: bool = False,
         accelerate: bool = False,
+        profile: bool = False,
     ) -> None:
-        if accelerate and not is_of_imgaug(held(augmenter)):
-            raise TypeError(
-                f"accelerate: only for an augmenter of imgaug's, got {type(augmenter).__name__}; "
-                "leave it out, and put those of imgaug's that it uses through "
-                "aioaug.fast.accelerate"
-            )
+        for name, wanted in (("accelerate", accelerate), ("profile", profile)):
+            if wanted and not is_of_imgaug(held(augmenter)):
+                kind = type(augmenter).__name__
+                raise TypeError(
+                    f"{name}: only for an augmenter of imgaug's, got {kind}; {_REMEDIES[name]}"
+                )
         self.augmenter = adapted(augmenter)
         self.seed = seed
         # Whether nobody else uses this interpreter's global generators; an engine says so.
         self.owns_interpreter = owns_interpreter
         self.accelerate = accelerate
+        self.profile = profile
+        self.timer: AugmenterTimer | None = None
         self._is_imgaug = is_imgaug(augmenter)
         self._takes_rng = not self._is_imgaug and "rng" in (parameters_of(self.augmenter) or ())
 
@@ -62,6 +73,8 @@ class Augmentation(Portable):
         if self._is_imgaug:
             self.localize(self.augmenter)
             rewrite(held(self.augmenter), close=self.accelerate)
+        if self.profile:
+            self.timer = AugmenterTimer(held(self.augmenter))
 
     def __call__(self, index: int, batch: Any) -> Any:
         """Augment the batch with this index; the one passed in stays as it is."""
@@ -71,6 +84,7 @@ class Augmentation(Portable):
         """Augment a batch with these seeds."""
         if self._is_imgaug:
             return self._run_imgaug(batch, seeds)
+        batch = contiguous(batch)
         if not self.owns_interpreter:
             batch = copy.deepcopy(batch)
         if self._takes_rng:
@@ -98,3 +112,11 @@ class Augmentation(Portable):
 def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[BatchResult]:
     """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
     return [value_or_failure(worker, index, batch) for index, batch in chunk]
+
+
+def augment_chunk_timed(
+    worker: Augmentation, chunk: Sequence[Item]
+) -> tuple[list[BatchResult], dict[str, float]]:
+    """The same, and how many seconds each augmenter took for it."""
+    results = augment_chunk(worker, chunk)
+    return results, {} if worker.timer is None else worker.timer.take()

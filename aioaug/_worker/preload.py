@@ -11,7 +11,7 @@ from . import main as worker_main
 fill_standard_streams()
 worker_main.use_one_native_thread()
 
-import aioaug._worker.augmentation  # noqa: E402, F401 - after the line above, since it may import NumPy
+import aioaug._worker.augmentation  # noqa: E402 - after the line above, since it may import NumPy
 
 with suppress(Exception):  # workers that need it raise the error, others work
-    import imgaug.augmenters  # noqa: F401
+    import aioaug.fast.families  # noqa: F401 - and imgaug's augmenters, which it imports

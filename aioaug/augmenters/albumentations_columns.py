@@ -23,6 +23,17 @@ def empty(name: str, shape: Shape) -> Any:
     return kind([], shape)
 
 
+def _form(params: Any) -> str:
+    """How the pipeline writes coordinates; AlbumentationsX calls it otherwise."""
+    if getattr(params, "bbox_type", "hbb") != "hbb":
+        raise ValueError(
+            "the pipeline wants oriented boxes, and imgaug's have no angle; "
+            "build it with bbox_type='hbb', or give the corners as keypoints"
+        )
+    form: str = getattr(params, "coord_format", None) or params.format
+    return form
+
+
 def _segmentation_maps_to(maps: Any, _: Any, shape: Shape) -> dict[str, Any]:
     import numpy as np
 
@@ -39,7 +50,7 @@ def _segmentation_maps_from(_: Any, got: dict[str, Any], __: Any, shape: Shape) 
 
 
 def _heatmaps_to(maps: Any, _: Any, shape: Shape) -> dict[str, Any]:
-    return {"masks": [maps.resize(shape[:2]).arr_0to1]}
+    return {"masks": maps.resize(shape[:2]).arr_0to1[None]}  # AlbumentationsX takes no list
 
 
 def _heatmaps_from(maps: Any, got: dict[str, Any], _: Any, shape: Shape) -> Any:
@@ -55,7 +66,7 @@ def _boxes_to(boxes: Any, params: Any, shape: Shape) -> dict[str, Any]:
     # The last number is carried through the pipeline, and tells which box it was.
     numbers = np.arange(len(corners), dtype=np.float32)[:, None]
     labels = [box.label for box in boxes.bounding_boxes]
-    rows = np.hstack([_from_corners(corners, params.format, shape), numbers])
+    rows = np.hstack([_from_corners(corners, _form(params), shape), numbers])
     return {"bboxes": rows, **dict.fromkeys(params.label_fields or (), labels)}
 
 
@@ -66,19 +77,23 @@ def _boxes_from(boxes: Any, got: dict[str, Any], params: Any, shape: Shape) -> A
     rows = np.asarray(got["bboxes"], np.float32)
     if not len(rows):
         return BoundingBoxesOnImage([], shape)
-    return moved_boxes(boxes, _to_corners(rows, params.format, shape), rows[:, 4], shape)
+    return moved_boxes(boxes, _to_corners(rows, _form(params), shape), rows[:, 4], shape)
+
+
+_IN_PIXELS = ("pascal_voc", "coco", "cxcywh")
+_BY_CENTER = ("yolo", "cxcywh")
 
 
 def _from_corners(corners: Any, form: str, shape: Shape) -> Any:
     import numpy as np
 
     height, width = shape[:2]
-    if form != "pascal_voc" and form != "coco":
+    if form not in _IN_PIXELS:
         corners = corners / np.array([width, height, width, height], np.float32)
     first, second = corners[:, :2], corners[:, 2:]
-    if form == "coco":
-        return np.hstack([first, second - first])
-    return np.hstack([(first + second) / 2, second - first]) if form == "yolo" else corners
+    if form in _BY_CENTER:
+        return np.hstack([(first + second) / 2, second - first])
+    return np.hstack([first, second - first]) if form == "coco" else corners
 
 
 def _to_corners(rows: Any, form: str, shape: Shape) -> Any:
@@ -88,10 +103,10 @@ def _to_corners(rows: Any, form: str, shape: Shape) -> Any:
     first, second = rows[:, :2], rows[:, 2:4]
     if form == "coco":
         second = first + second
-    elif form == "yolo":
+    elif form in _BY_CENTER:
         first, second = first - second / 2, first + second / 2
     corners = np.hstack([first, second])
-    if form == "pascal_voc" or form == "coco":
+    if form in _IN_PIXELS:
         return corners
     return corners * np.array([width, height, width, height], np.float32)
 
@@ -99,10 +114,11 @@ def _to_corners(rows: Any, form: str, shape: Shape) -> Any:
 def _points_to(points: Any, params: Any, _: Shape) -> dict[str, Any]:
     import numpy as np
 
+    form = _form(params)
     places = points.to_xy_array().astype(np.float32)
-    rows = np.zeros((len(places), len(params.format)), np.float32)
-    rows[:, params.format.index("x")] = places[:, 0]
-    rows[:, params.format.index("y")] = places[:, 1]
+    rows = np.zeros((len(places), len(form)), np.float32)
+    rows[:, form.index("x")] = places[:, 0]
+    rows[:, form.index("y")] = places[:, 1]
     numbers = list(range(len(rows)))
     return {"keypoints": rows, **dict.fromkeys(params.label_fields or (), numbers)}
 
@@ -111,8 +127,9 @@ def _points_from(_: Any, got: dict[str, Any], params: Any, shape: Shape) -> Any:
     import numpy as np
     from imgaug.augmentables.kps import KeypointsOnImage
 
-    rows = np.asarray(got["keypoints"], np.float32).reshape(-1, len(params.format))
-    places = rows[:, [params.format.index("x"), params.format.index("y")]]
+    form = _form(params)
+    rows = np.asarray(got["keypoints"], np.float32).reshape(-1, len(form))
+    places = rows[:, [form.index("x"), form.index("y")]]
     return KeypointsOnImage.from_xy_array(places, shape)
 
 

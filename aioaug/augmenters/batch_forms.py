@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from operator import is_
 from typing import Any, NamedTuple
 
-from . import compound
+from . import arrays, compound
 
 
 class RegisteredForm(NamedTuple):
@@ -25,6 +24,7 @@ class RegisteredForm(NamedTuple):
 
 
 _registered: dict[type, RegisteredForm] = {}
+_OF_LONE_IMAGES = frozenset(("images_unaug", "data"))
 
 
 def register_form(
@@ -84,8 +84,8 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
         return form.from_batch(batch, augment(form.to_batch(batch), augment_batch))
 
     def augmented(columns: Any) -> Any:
-        for name in ("images_unaug", "heatmaps_unaug"):
-            setattr(columns, name, _native(getattr(columns, name)))
+        for name in ("images_unaug", "heatmaps_unaug", "segmentation_maps_unaug"):
+            setattr(columns, name, arrays.for_imgaug(getattr(columns, name)))
         return augment_batch(columns)
 
     check(batch)
@@ -103,13 +103,19 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
 
 def augment_with(augmenter: Any, batch: Any) -> Any:
     """Run an imgaug augmenter over a batch of any form, which stays as it is."""
-    if not _is_normal(batch):
+    images = _lone_images(batch)
+    if images is None or not _are_normal(images):
         return augment(batch, augmenter.augment_batch_)
     # All other columns, empty here, would be converted too, which takes longer than a small batch.
     from imgaug.augmentables.batches import _BatchInAugmentation
     from imgaug.augmentables.utils import copy_augmentables
 
-    return augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(batch))).images
+    done = augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(images))).images
+    if images is batch:
+        return done
+    augmented = copy.copy(batch)
+    augmented.images_aug = done
+    return augmented
 
 
 def pass_through(batch: Any) -> None:
@@ -156,15 +162,15 @@ def _augmented_columns(
     from imgaug.augmentables.batches import UnnormalizedBatch
 
     # imgaug takes one array of the points or boxes of several images, but fails to give it back.
-    arrays = [
+    stacked = [
         name
         for name, value in columns.items()
         if name != "images" and isinstance(value, np.ndarray) and value.ndim == 3
     ]
-    lists = {name: list(columns[name]) for name in arrays}
+    lists = {name: list(columns[name]) for name in stacked}
     done = augment_batch(UnnormalizedBatch(**{**columns, **lists}))
     augmented = {name: getattr(done, f"{name}_aug") for name in columns}
-    for name in arrays:
+    for name in stacked:
         if len({item.shape for item in augmented[name]}) == 1:
             augmented[name] = np.stack(augmented[name])
     return augmented
@@ -215,19 +221,29 @@ def known_bytes(batch: Any) -> int | None:
     return None
 
 
-def _is_normal(batch: Any) -> bool:
-    """Whether a batch is images in the very form in which augmenters hand them on."""
+def _lone_images(batch: Any) -> Any:
+    """The images, if there is nothing else to augment; otherwise `None` or anything."""
+    if _registered_form(batch) is not None:
+        return None
+    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+
+    if type(batch) is not UnnormalizedBatch and type(batch) is not Batch:
+        return batch
+    used = [name for name, value in vars(batch).items() if value is not None]
+    return batch.images_unaug if _OF_LONE_IMAGES.issuperset(used) else None
+
+
+def _are_normal(images: Any) -> bool:
+    """Whether images have the very form in which augmenters hand them on."""
     import numpy as np
 
-    if _registered_form(batch) is not None:
-        return False
-    if type(batch) is np.ndarray:
-        return batch.ndim == 4 and batch.dtype.isnative
+    if type(images) is np.ndarray:
+        return images.ndim == 4 and arrays.is_plain(images)
     return (
-        type(batch) is list
-        and bool(batch)
-        and all(type(each) is np.ndarray and each.ndim == 3 for each in batch)
-        and all(each.dtype.isnative for each in batch)
+        type(images) is list
+        and bool(images)
+        and all(type(each) is np.ndarray and each.ndim == 3 for each in images)
+        and all(map(arrays.is_plain, images))
     )
 
 
@@ -239,25 +255,6 @@ def _is_imgaugs(value: Any) -> bool:
     from imgaug.augmentables.batches import Batch, UnnormalizedBatch
 
     return isinstance(value, (Batch, UnnormalizedBatch))
-
-
-def _native(value: Any) -> Any:
-    """The same pixels in the byte order of this machine.
-
-    imgaug, and OpenCV below it, take other ones for native, and then every value is another one.
-    """
-    if isinstance(value, (list, tuple)):
-        items = [_native(item) for item in value]
-        return value if all(map(is_, items, value)) else items
-    pixels = getattr(value, "arr_0to1", value)  # of a heatmap
-    if getattr(getattr(pixels, "dtype", None), "isnative", True):
-        return value
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="))
-    if not hasattr(value, "arr_0to1"):
-        return pixels
-    heatmap = copy.copy(value)
-    heatmap.arr_0to1 = pixels
-    return heatmap
 
 
 def _augmented(batch: Any) -> list[str]:

@@ -26,7 +26,7 @@ PREINSTALLED = (
 class Peer:
     """One way to augment: `module` is what it needs, in the distribution `package`.
 
-    It is for `streams` of batches, or is asked for single ones by many tasks, or for both.
+    It is for `streams` of batches, takes whole `lists`, or is asked for single ones by many tasks.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Peer:
     chunks: bool = True
     streams: bool = True
     requests: bool = False
+    lists: bool = False
     augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
 
     @property
@@ -55,6 +56,8 @@ class Peer:
             return False
         if workload.tasks:
             return self.requests
+        if workload.listed:
+            return self.lists
         return self.streams and (self.chunks or workload.chunksize == 1)
 
 
@@ -65,10 +68,10 @@ def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True, augmenters=_EVERY),
+        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True, lists=True, augmenters=_EVERY),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
         Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
-        Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug"),
+        Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug", lists=True),
         Peer(
             TORCH,
             "PyTorch DataLoader",

@@ -12,6 +12,7 @@ import json
 import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -67,31 +68,43 @@ def main() -> None:
 
 async def _asynchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any]:
     plan = TrialPlan(job)
-    chunksize = job.what.chunksize
     began = perf_counter()
-    async with AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool:
-        stream = pool.imap_batches(_without_waiting(source), chunksize, job.lookahead)
-        async with stream:
-            take = partial(_take, stream, chunksize)
-            await _take(stream, 1, Duration(0, 1))
-            first = perf_counter() - began
-            await take(plan.warm)
-            clock = await take(plan.timed)
-            ticker = Ticker()
-            await take(plan.lag)
-            late = ticker.stop()
-            looks = []
-            for _ in range(_LOOKS):
-                await take(plan.look)
-                looks.append(memory.held())
+    async with (
+        AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool,
+        _results(pool, job, source) as stream,
+    ):
+        take = partial(_take, stream, job.unit)
+        await _take(stream, 1, Duration(0, 1))
+        first = perf_counter() - began
+        await take(plan.warm)
+        clock = await take(plan.timed)
+        ticker = Ticker()
+        await take(plan.lag)
+        late = ticker.stop()
+        looks = []
+        for _ in range(_LOOKS):
+            await take(plan.look)
+            looks.append(memory.held())
     return _figures(first, clock, late, looks)
+
+
+def _results(pool: AsyncPool, job: TrialSpec, source: WorkloadSource) -> Any:
+    if job.what.listed:
+        return aclosing(_of_lists(pool, source.lists(job.what.listed)))
+    return pool.imap_batches(_without_waiting(source), job.what.chunksize, job.lookahead)
+
+
+async def _of_lists(pool: AsyncPool, lists: Iterator[list[Any]]) -> AsyncIterator[Any]:
+    for batches in lists:
+        for result in await pool.map_batches(batches):
+            yield result
 
 
 def _synchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any]:
     plan = TrialPlan(job)
     began = perf_counter()
     with WAYS[job.way](job, source) as results:
-        take = partial(_take_now, results, job.what.chunksize)
+        take = partial(_take_now, results, job.unit)
         _take_now(results, 1, Duration(0, 1))
         first = perf_counter() - began
         take(plan.warm)
@@ -119,33 +132,33 @@ async def _without_waiting(source: WorkloadSource) -> AsyncIterator[Any]:
 class Clock:
     """Counts results, and tells when a stretch is over."""
 
-    def __init__(self, stretch: Duration, chunksize: int) -> None:
+    def __init__(self, stretch: Duration, unit: int) -> None:
         self.count = 0
         self.seconds = 0.0
         self._stretch = stretch
-        self._chunksize = chunksize
+        self._unit = unit
         self._began = perf_counter()
 
     def enough(self, result: Any) -> bool:
-        """Take a result; a chunk that has begun to come is taken whole."""
+        """Take a result; a chunk or list that has begun to come is taken whole."""
         touch(result)
         self.count += 1
         self.seconds = perf_counter() - self._began
-        if self.count % self._chunksize:
+        if self.count % self._unit:
             return False
         return self.count >= self._stretch.batches and self.seconds >= self._stretch.seconds
 
 
-async def _take(results: AsyncIterator[Any], chunksize: int, stretch: Duration) -> Clock:
-    clock = Clock(stretch, chunksize)
+async def _take(results: AsyncIterator[Any], unit: int, stretch: Duration) -> Clock:
+    clock = Clock(stretch, unit)
     async for result in results:
         if clock.enough(result):
             return clock
     raise RuntimeError("the results ended early")
 
 
-def _take_now(results: Iterator[Any], chunksize: int, stretch: Duration) -> Clock:
-    clock = Clock(stretch, chunksize)
+def _take_now(results: Iterator[Any], unit: int, stretch: Duration) -> Clock:
+    clock = Clock(stretch, unit)
     for result in results:
         if clock.enough(result):
             return clock

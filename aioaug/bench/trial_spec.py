@@ -34,6 +34,11 @@ class TrialSpec:
             return self.what.window
         return max(4 * self.workers * self.what.chunksize, int(1 / self.what.megabytes))
 
+    @property
+    def unit(self) -> int:
+        """How many results come together, so that they are all counted or none."""
+        return self.what.listed or self.what.chunksize
+
     def dumps(self) -> str:
         """As an argument of a program."""
         return json.dumps(asdict(self))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from typing import Any
 
 from .._base.optional import need
@@ -46,6 +47,9 @@ def imgaug_pool(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any
     from imgaug import multicore
 
     with multicore.Pool(augmenter(job.workload), processes=job.workers, seed=1) as pool:
+        if job.what.listed:
+            yield chain.from_iterable(map(pool.map_batches, source.lists(job.what.listed)))
+            return
         results = pool.imap_batches(
             iter(source), chunksize=job.what.chunksize, output_buffer_size=job.lookahead
         )

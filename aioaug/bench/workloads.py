@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .. import _imgaug
 from .._base.optional import need
 from ..augmenters import presets
 
@@ -30,8 +32,9 @@ _in_this_thread = threading.local()  # augmenters are not thread-safe
 class Workload:
     """One kind of batch and what is done to it.
 
-    With `tasks`, so many tasks ask for one batch after the other; without, batches stream. Then
-    `window` is the number of batches that may exist at once, if it is not the usual one.
+    With `tasks`, so many tasks ask for one batch after the other; with `listed`, lists of so many
+    go through `map_batches`; otherwise batches stream. Then `window` is the number of batches that
+    may exist at once, if it is not the usual one.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Workload:
     about: str
     chunksize: int = 1
     tasks: int = 0
+    listed: int = 0
     window: int = 0
     augmenter: str = IMGAUG  # the library of which `make` makes one
 
@@ -55,8 +59,9 @@ class Workload:
         chunks = f", {self.chunksize} batches a call" if self.chunksize > 1 else ""
         tasks = f", {self.tasks} task{'s' * (self.tasks > 1)}" if self.tasks else ""
         window = f", {self.window} of them at once" if self.window else ""
+        listed = f", {self.listed} of them in a list" if self.listed else ""
         shape = "x".join(map(str, self.shape))
-        return f"{self.name}: {shape} uint8{chunks}{tasks}{window}, {self.about}"
+        return f"{self.name}: {shape} uint8{chunks}{tasks}{window}{listed}, {self.about}"
 
 
 def _identity() -> Any:
@@ -90,8 +95,8 @@ def _typical_albumentations() -> Any:
         [
             library.HorizontalFlip(p=0.5),
             library.Affine(rotate=(-20, 20), scale=(0.9, 1.1), p=1),
-            library.RandomBrightnessContrast(contrast_limit=0, p=1),
-            library.GaussNoise(std_range=(0.02, 0.02), p=1),
+            library.MultiplicativeNoise((0.8, 1.2), p=1),
+            library.GaussNoise(std_range=(0.02, 0.02), per_channel=True, p=1),
         ]
     )
 
@@ -116,8 +121,11 @@ STREAMS = {
 BUFFERS = {
     workload.name: workload
     for workload in (
-        Workload(f"buffer-{window}", _TINY, _identity, "nothing done", window=window)
-        for window in (4, 8, 16, 64)
+        *(
+            Workload(f"buffer-{window}", _TINY, _identity, "nothing done", window=window)
+            for window in (4, 8, 16, 64)
+        ),
+        Workload("list-3000", _TINY, _identity, "nothing done", listed=3000),
     )
 }
 
@@ -135,7 +143,7 @@ OF_ALBUMENTATIONS = {
         "typical-albumentations",
         _USUAL,
         _typical_albumentations,
-        "flip, affine, brightness, noise of Albumentations",
+        "flip, affine, multiply, noise of Albumentations",
         augmenter=ALBUMENTATIONS,
     )
 }
@@ -200,6 +208,12 @@ class WorkloadSource:
                     return
                 yield UnnormalizedBatch(images=images[:])
 
+    def lists(self, length: int) -> Iterator[list[Any]]:
+        """The batches in lists of this length."""
+        batches = iter(self)
+        while True:
+            yield list(islice(batches, length))
+
 
 class AugmentedDataset:
     """The batches as a data set whose items the workers make themselves, already augmented."""
@@ -241,11 +255,9 @@ def augmented(name: str, index: int) -> Images:
 
 
 def _photographs() -> list[Images]:
-    import imgaug
     from skimage import data
 
-    quokka = getattr(imgaug, "data", imgaug).quokka  # the fork imaug has moved it
-    return [data.astronaut(), data.coffee(), data.chelsea(), quokka()]
+    return [data.astronaut(), data.coffee(), data.chelsea(), _imgaug.quokka()]
 
 
 def _tiled(photograph: Images, height: int, width: int) -> Images:

@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 import time
+from pathlib import Path
 
 import click
 
@@ -20,6 +21,8 @@ from ..engines.process.worker_process import context_for
 from .console import tell
 from .exits import Exit, Interrupted, one_line
 from .interrupts import run_interruptibly
+from .options import PATH, chosen_spec, pipeline_options
+from .pipeline_times import augmenter_times, lines
 from .runner import JobResult, JobRunner, RunOptions
 
 _IMGAUGS = ("imgaug", "imaug")
@@ -37,13 +40,30 @@ Fact = str | int | float | bool | None | list[str]
 
 @click.command(short_help="Tell what there is, and what aioaug will do with it.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def doctor(as_json: bool) -> int:
-    """Print cores, quotas, memory, versions, and what aioaug will do with them."""
+@pipeline_options
+@click.option("--picture", type=PATH, help="What the pipeline is measured on.  [default: 224x224]")
+def doctor(
+    as_json: bool,
+    pipeline: str | None,
+    preset: str | None,
+    seed: int | None,
+    picture: Path | None,
+) -> int:
+    """Print cores, quotas, memory, versions, and what aioaug will do with them.
+
+    With --pipeline or --preset, print instead which of its augmenters take the time.
+    """
+    if pipeline is not None or preset is not None:
+        times = augmenter_times(chosen_spec(pipeline, preset), seed or 0, picture)
+        tell(*(_as_json([time._asdict() for time in times]) if as_json else lines(times)))
+        return Exit.FINE
+    if seed is not None or picture is not None:
+        raise click.UsageError("--seed and --picture need --pipeline or --preset")
     problems = _problems()
     facts = {**_machine(), **_libraries(), **_decisions(), "a trial": _trial(problems)}
     facts["problems"] = problems
     if as_json:
-        tell(*json.dumps(facts, indent=2).split("\n"))
+        tell(*_as_json(facts))
     else:
         width = max(map(len, facts))
         for name, fact in facts.items():
@@ -126,6 +146,10 @@ def _shared_memory() -> str | None:
     except OSError:
         return None
     return f"{_MEMORY}, {usage.free >> 20} MB free of {usage.total >> 20} MB"
+
+
+def _as_json(value: object) -> list[str]:
+    return json.dumps(value, indent=2).split("\n")
 
 
 def _shown(fact: Fact) -> str:

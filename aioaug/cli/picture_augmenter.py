@@ -11,7 +11,6 @@ from .._pictures import Picture
 from .._worker.augmentation import Augmentation
 from ..augmenters import specs
 from ..errors import AugmenterSpecError
-from ..fast import accelerate
 from .annotation_files import Annotations
 
 if TYPE_CHECKING:
@@ -66,12 +65,16 @@ class PictureAugmenter:
         seed_generators(seeds)
         with private_rng(seeds.library):
             augmenter = specs.load(self.spec, self.fingerprint)
-        if self.accelerated:
-            try:
-                augmenter = accelerate(augmenter)
-            except TypeError as error:
-                raise AugmenterSpecError(f"{self.spec} cannot be made faster: {error}") from error
-        return Augmentation(augmenter, self.seed, owns_interpreter=True)
+        try:
+            augmentation = Augmentation(
+                augmenter, self.seed, owns_interpreter=True, accelerate=self.accelerated
+            )
+        except TypeError as error:
+            raise AugmenterSpecError(
+                f"{self.spec} cannot be made faster, for it is no augmenter of imgaug's; "
+                "leave out --fast"
+            ) from error
+        return augmentation.clone()  # which has the faster forms
 
 
 def _only(images: Any) -> np.ndarray[Any, Any]:

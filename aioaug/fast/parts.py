@@ -1,4 +1,4 @@
-"""Changes the classes of all parts of an augmenter. Importing this imports imgaug."""
+"""The parts of an augmenter, and their classes. Importing this imports imgaug."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from .replacements import FASTER
 
 
 def change_classes(augmenter: Any, forms: Mapping[type, type] = FASTER) -> Any:
-    """The same augmenter or parameter, with parts of other classes, as the table says."""
+    """The same augmenter or parameter, whose parts are of other classes now, as the table says."""
+    for found in objects_in(augmenter):
+        faster = forms.get(type(found))
+        if faster is not None:
+            found.__class__ = faster
+    return augmenter
+
+
+def objects_in(augmenter: Any) -> Iterator[Any]:
+    """An augmenter and all that it consists of, each once, in the order of the tree."""
     seen: set[int] = set()
     open_ends = [augmenter]
     while open_ends:
@@ -18,11 +27,8 @@ def change_classes(augmenter: Any, forms: Mapping[type, type] = FASTER) -> Any:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        faster = forms.get(type(found))
-        if faster is not None:
-            found.__class__ = faster
-        open_ends.extend(_parts(found))
-    return augmenter
+        yield found
+        open_ends.extend(reversed(list(_parts(found))))
 
 
 def _parts(found: Any) -> Iterator[Any]:

@@ -180,7 +180,7 @@ async def test_albumentations_by_hand():
             labels=["cat", None],
             keypoints=[(4, 3), (11, 8)],
             mask=columns()["segmentation_maps"][0].arr.astype(np.uint8),
-            masks=[columns()["heatmaps"][0].arr_0to1],
+            masks=columns()["heatmaps"][0].arr_0to1[np.newaxis],
         )
         np.testing.assert_array_equal(batch.images_aug[place], got["image"])
         np.testing.assert_array_equal(batch.segmentation_maps_aug[place].arr, got["mask"])
@@ -194,10 +194,13 @@ async def test_albumentations_by_hand():
         assert [box.label for box in boxes.bounding_boxes] == list(got["labels"])
 
 
-@pytest.mark.parametrize("form", ["pascal_voc", "coco", "yolo", "albumentations"])
+@pytest.mark.parametrize("form", ["pascal_voc", "coco", "yolo", "albumentations", "cxcywh"])
 async def test_boxes_of_every_format(form):
     library = pytest.importorskip("albumentations")
-    pipeline = library.Compose([library.HorizontalFlip(p=1)], bbox_params=library.BboxParams(form))
+    params = library.BboxParams(form)
+    if form == "cxcywh" and not hasattr(params, "coord_format"):
+        pytest.skip("only AlbumentationsX has this format")
+    pipeline = library.Compose([library.HorizontalFlip(p=1)], bbox_params=params)
     boxes = np.array([[4, 3, 12, 9], [1, 1, 5, 5]], np.float32)
     batch = {"images": IMAGES, "bounding_boxes": [boxes, boxes, boxes[:0]], "labels": "kept"}
     (result,) = await mapped(pipeline, [batch], engine="inline")
@@ -205,6 +208,18 @@ async def test_boxes_of_every_format(form):
     first, _, last = result["bounding_boxes"]
     np.testing.assert_allclose(first, [[12, 3, 20, 9], [19, 1, 23, 5]], atol=1e-4)
     assert (len(last), result["labels"]) == (0, "kept")
+
+
+async def test_oriented_boxes_are_refused():
+    library = pytest.importorskip("albumentations")
+    try:
+        params = library.BboxParams("coco", bbox_type="obb")
+    except TypeError:
+        pytest.skip("this version has none")
+    pipeline = library.Compose([library.HorizontalFlip(p=1)], bbox_params=params)
+    batch = {"images": IMAGES, "bounding_boxes": columns()["bounding_boxes"]}
+    with pytest.raises(ValueError, match="bbox_type='hbb'"):
+        await mapped(pipeline, [batch], engine="inline")
 
 
 async def test_albumentations_in_other_forms(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from unittest.mock import ANY
 
 import pytest
 from aioaug.augmenters import specs
@@ -240,6 +241,20 @@ def test_doctor_knows_what_is_in_imgaugs_place(capsys, monkeypatch):
         "imgaug and imaug overwrite each other; "
         "keep imgaug 0.4.0 or imaug 0.4.3 alone, as docs/imgaug.md says"
     )
+
+
+def test_doctor_looks_into_a_pipeline(capsys, tmp_path):
+    assert main(["doctor", "--preset", "tutorial"]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first.endswith("ms a picture  PiecewiseAffine")
+    assert last.split() == ["100.0%", ANY, "ms", "a", "picture", "all", "together"]
+    Image.new("RGB", (20, 16), "teal").save(tmp_path / "picture.png")
+    options = ["--preset", "light", "--picture", str(tmp_path / "picture.png"), "--json"]
+    assert main(["doctor", *options]) == 0
+    times = json.loads(capsys.readouterr().out)
+    assert {"name", "seconds", "share"} == set(times[0])
+    assert main(["doctor", "--seed", "3"]) == 2
+    assert "--seed and --picture need --pipeline" in capsys.readouterr().err
 
 
 def test_help_lists_the_exit_codes():

@@ -7,6 +7,7 @@ import re
 import time
 
 import aioaug_testing as aug
+import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 from aioaug import AsyncPool
@@ -71,6 +72,31 @@ async def test_a_slow_consumer_is_named(engine):
         async for _ in pool.imap_batches(range(5), output_buffer_size=3):
             await asyncio.sleep(0.05)
         assert pool.stats().bottleneck == "consumer"
+
+
+async def test_each_augmenter_is_measured_when_asked(engine):
+    images = np.random.default_rng(2).integers(0, 256, (2, 40, 40, 3), np.uint8)
+    tree = iaa.Sequential(
+        [iaa.Fliplr(0.5), iaa.PiecewiseAffine(0.03), iaa.Sometimes(0.5, iaa.Add(9))]
+    )
+    results = []
+    for profile in (False, True):
+        async with AsyncPool(tree, 2, seed=1, engine=engine, profile=profile) as pool:
+            listed = await pool.map_batches([images] * 5)
+            streamed = [batch async for batch in pool.imap_batches([images] * 5)]
+            results.append([*listed, *streamed, await pool.augment_batch(images)])
+            stats = pool.stats()
+            assert bool(stats.augmenters) is profile
+    np.testing.assert_array_equal(*results)
+    assert next(iter(stats.augmenters)) == "PiecewiseAffine"
+    assert set(stats.augmenters) >= {"Sequential", "Fliplr", "Sometimes", "Add"}
+    assert sum(stats.augmenters.values()) <= stats.seconds["worker"]
+    assert re.search("^in PiecewiseAffine ", str(stats), re.MULTILINE)
+
+
+def test_only_imgaugs_augmenters_are_measured():
+    with pytest.raises(TypeError, match=r"profile: only .* got function; leave it out$"):
+        AsyncPool(aug.nothing, profile=True)
 
 
 def test_a_table_when_printed_and_in_a_notebook():

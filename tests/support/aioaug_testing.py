@@ -31,6 +31,10 @@ def changes_and_draws(batch):
     return batch
 
 
+def strides(batch):
+    return [batch["array"].strides, batch["more"][0].strides, batch["more"][1][0].strides]
+
+
 def total(batch):
     return batch.sum()
 

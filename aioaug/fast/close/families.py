@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ..replacements import CLOSE
-from . import clouds, filters, flakes, jpeg, meshes, motion
+from . import clouds, filters, flakes, jpeg, meshes, motion, shifts
 
-__all__ = ["CLOSE", "clouds", "filters", "flakes", "jpeg", "meshes", "motion"]
+__all__ = ["CLOSE", "clouds", "filters", "flakes", "jpeg", "meshes", "motion", "shifts"]
