@@ -15,6 +15,8 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import arithmetic, blend, color
 
+from .._imgaug.views import View
+from .pictures import are_bytes
 from .replacements import Faster, calling, replaces
 
 
@@ -50,6 +52,9 @@ def blend_alpha(image_fg: Any, image_bg: Any, alpha: Any, eps: float = 0.01) -> 
     return np.rint(blended, out=blended).astype(np.uint8)
 
 
+BLEND = View(blend, blend_alpha=blend_alpha)  # for what calls it as a module's function
+
+
 def _can_be_blended(image_fg: Any, image_bg: Any, alpha: Any) -> bool:
     shape = image_fg.shape
     if not image_fg.dtype == image_bg.dtype == np.uint8 or shape != image_bg.shape:
@@ -61,16 +66,23 @@ def _can_be_blended(image_fg: Any, image_bg: Any, alpha: Any) -> bool:
 
 
 def compress_jpeg(image: Any, compression: int) -> Any:
-    """Only the common pictures; imgaug's formula for the quality is taken over."""
+    """In memory, where imgaug writes a file."""
     from PIL import Image
 
-    is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] == 3
-    if not is_common or not 0 <= compression <= 100:
+    quality = jpeg_quality(image, compression)
+    if quality is None:
         return arithmetic.compress_jpeg(image, compression)
-    quality = int(np.clip(np.round(1 + 99 * (1.0 - compression / 101)), 1, 100))
     with io.BytesIO() as file:
         Image.fromarray(image).save(file, "JPEG", quality=quality)
         return np.array(Image.open(file, formats=["JPEG"]))
+
+
+def jpeg_quality(image: Any, compression: int) -> int | None:
+    """By imgaug's formula, for the common pictures; else `None`."""
+    is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] == 3
+    if not is_common or not 0 <= compression <= 100:
+        return None
+    return int(np.clip(np.round(1 + 99 * (1.0 - compression / 101)), 1, 100))
 
 
 @replaces(iaa.ChangeColorspace, iaa.Grayscale)
@@ -78,7 +90,7 @@ class ColorsChanged(Faster):
     _augment_batch_ = calling(
         iaa.ChangeColorspace._augment_batch_,
         change_colorspace_=change_colorspace_,
-        blend=type("blend", (), {"blend_alpha": staticmethod(blend_alpha)}),
+        blend=BLEND,
     )
 
 
@@ -107,6 +119,29 @@ class BlendedByMask(Faster):
 @replaces(iaa.JpegCompression)
 class CompressedInMemory(Faster):
     _augment_batch_ = calling(iaa.JpegCompression._augment_batch_, compress_jpeg=compress_jpeg)
+
+
+@replaces(iaa.FastSnowyLandscape)
+class SnowyByTable(Faster):
+    """imgaug's formula, for the 256 levels of lightness; all levels of other channels remain."""
+
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        if not are_bytes(batch.images) or any(image.shape[2] != 3 for image in batch.images):
+            return self._as_imgaug(batch, random_state, parents, hooks)
+        samples = self._draw_samples(batch.images, random_state)
+        for place, (image, threshold, factor) in enumerate(
+            zip(batch.images, *samples, strict=True)
+        ):
+            levels = np.arange(256.0)
+            levels[levels < threshold] *= factor
+            table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+            hls = color.change_colorspace_(image, color.CSPACE_HLS, self.from_colorspace)
+            channels = list(cv2.split(hls))
+            channels[1] = cv2.LUT(channels[1], table)
+            batch.images[place] = color.change_colorspace_(
+                cv2.merge(channels), self.from_colorspace, color.CSPACE_HLS
+            )
+        return batch
 
 
 @replaces(iaa.AddToHueAndSaturation, iaa.AddToHue, iaa.AddToSaturation)

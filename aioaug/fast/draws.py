@@ -5,7 +5,7 @@ draw. So a single `Uniform` takes three draws. Here the generator advances by as
 the same order, but without the objects around them.
 
 The numbers are the same because NumPy's generator gets the same calls with the same arguments. Only
-`Binomial` has other ones; its docstring says why they come to the same.
+binomial numbers are drawn by other calls; the docstring of `ones` says why they come to the same.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ class Drawn(Faster):
     """A parameter, drawn from a generator of NumPy's own kind."""
 
     def draw_samples(self, size: Any, random_state: Any = None) -> Any:
-        generator = random_state.generator if type(random_state) is RNG else None
-        if not _is_common(generator):
+        if not draws_by_itself(random_state):
             return super().draw_samples(size, random_state)  # type: ignore[misc]
         if type(size) is not tuple and ia.is_single_integer(size):
             size = (size,)
         samples = self._draw_samples(size, random_state)
-        advance(generator)
+        advance(random_state.generator)
         return samples
 
     def _draw_as_imgaug(self, size: Any, random_state: Any) -> Any:
@@ -57,8 +56,24 @@ def _is_common(generator: Any) -> bool:
     return type(generator) is np.random.Generator
 
 
+def draws_by_itself(random_state: Any) -> bool:
+    """Whether a random state of imgaug's has a generator that `advance` knows."""
+    return type(random_state) is RNG and _is_common(random_state.generator)
+
+
+@replaces(iap.Deterministic)
+class ConstantDrawn(Drawn):
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        kind = KINDS.get(type(self.value))
+        if kind is None:
+            return self._draw_as_imgaug(size, random_state)
+        return np.full(size, self.value, kind)
+
+
+KINDS = {int: np.int32, float: np.float32}  # of Python's numbers, in imgaug
+
+
 @replaces(
-    iap.Deterministic,
     iap.DeterministicList,
     iap.Choice,
     iap.Poisson,
@@ -77,7 +92,6 @@ def _is_common(generator: Any) -> bool:
     iap.Subtract,
     iap.Power,
     iap.Absolute,
-    iap.RandomSign,
     iap.ForceSign,
 )
 class DrawnAsBefore(Drawn):
@@ -125,15 +139,6 @@ class DiscreteUniformDrawn(DrawnBetween):
 
 @replaces(iap.Binomial)
 class BinomialDrawn(Drawn):
-    """Zeros and ones out of one uniform number each.
-
-    That is what NumPy does: one number for each value, which is a one if it is above 1 - p. Where p
-    is above 0.5, it does so with 1 - p and swaps zeros and ones. NumPy computes this limit by
-    exp(log1p(-p)), and draws again if a number is so near to 1 that rounding would make a two of
-    it. So if a number is within `DOUBT` of the limit or of 1, NumPy draws them all, with the
-    generator as it was before.
-    """
-
     def _draw_samples(self, size: Any, random_state: Any) -> Any:
         generator = random_state.generator
         if not _is_common(generator):
@@ -143,25 +148,50 @@ class BinomialDrawn(Drawn):
             p = float(self.p.draw_sample(random_state=random_state))
         else:
             advance(generator)
-        rare = 1.0 - p if p > 0.5 else p
-        if math.prod(size) < MANY or not DOUBT < rare <= 0.5:  # also for what NumPy refuses
-            return self._drawn_by_numpy(generator, p, size)
-        before = generator.bit_generator.state
-        numbers = generator.random(size)
-        ones = numbers > 1.0 - rare + DOUBT
-        if (
-            np.count_nonzero(numbers > 1.0 - rare - DOUBT) != np.count_nonzero(ones)
-            or numbers.max() > 1.0 - DOUBT
-        ):
-            generator.bit_generator.state = before
-            return self._drawn_by_numpy(generator, p, size)
-        return (~ones if p > 0.5 else ones).astype(np.int32)
-
-    def _drawn_by_numpy(self, generator: Any, p: float, size: Any) -> Any:
         if not 0 <= p <= 1:  # as imgaug says it
             interval = "the interval [0.0, 1.0]"
             raise AssertionError(f"Expected probability p to be in {interval}, got {p:.4f}.")
-        return generator.binomial(1, p, size).astype(np.int32)
+        return ones(generator, p, size).astype(np.int32)
+
+
+@replaces(iap.RandomSign)
+class RandomSignDrawn(Drawn):
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        generator = random_state.generator
+        if not _is_common(generator) or type(size) is not tuple:
+            return self._draw_as_imgaug(size, random_state)
+        samples = np.absolute(self.other_param.draw_samples(size, random_state=random_state))
+        if samples.dtype.kind not in "fi":
+            raise AssertionError(
+                "Expected to get samples of kind float or int, but got dtype "
+                f"{samples.dtype.name} of kind {samples.dtype.kind}."
+            )
+        signs = ones(generator, self.p_positive, size).view(np.int8) * np.int8(2) - np.int8(1)
+        return samples * signs
+
+
+def ones(generator: Any, p: float, size: Any) -> Any:
+    """Where NumPy's binomial numbers of one trial each are ones, out of one uniform number each.
+
+    That is what NumPy does: one number for each value, which is a one if it is above 1 - p. Where p
+    is above 0.5, it does so with 1 - p and swaps zeros and ones. NumPy computes this limit by
+    exp(log1p(-p)), and draws again if a number is so near to 1 that rounding would make a two of
+    it. So if a number is within `DOUBT` of the limit or of 1, NumPy draws them all, with the
+    generator as it was before.
+    """
+    rare = 1.0 - p if p > 0.5 else p
+    if math.prod(size) < MANY or not DOUBT < rare <= 0.5:
+        return generator.binomial(1, p, size).astype(bool)
+    before = generator.bit_generator.state
+    numbers = generator.random(size)
+    above = numbers > 1.0 - rare + DOUBT
+    if (
+        np.count_nonzero(numbers > 1.0 - rare - DOUBT) != np.count_nonzero(above)
+        or numbers.max() > 1.0 - DOUBT
+    ):
+        generator.bit_generator.state = before
+        return generator.binomial(1, p, size).astype(bool)
+    return ~above if p > 0.5 else above
 
 
 def constant(parameter: Any) -> float | None:

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import imgaug.parameters as iap
-from imgaug.augmenters import blend, blur, convolutional, meta
+from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
+from imgaug.augmenters.edges import IBinaryImageColorizer
 
-from . import colors, draws, geometry, kernels, masks, meshes, tables
+from . import (
+    cells,
+    colors,
+    draws,
+    edges,
+    filters,
+    geometry,
+    kernels,
+    masks,
+    meshes,
+    simplex,
+    tables,
+)
 
 # What may have parameters, or other augmenters, in its attributes.
 NODES: tuple[type, ...] = (
     meta.Augmenter,
     iap.StochasticParameter,
     blend.IBatchwiseMaskGenerator,
+    segmentation.IPointsSampler,
+    IBinaryImageColorizer,
     convolutional._SharpeningMatrixGenerator,
     convolutional._EmbossMatrixGenerator,
     convolutional._EdgeDetectMatrixGenerator,
@@ -19,4 +34,5 @@ NODES: tuple[type, ...] = (
     blur._MotionBlurMatrixGenerator,
 )
 
-__all__ = ["NODES", "colors", "draws", "geometry", "kernels", "masks", "meshes", "tables"]
+__all__ = ["NODES", "cells", "colors", "draws", "edges", "filters", "geometry", "kernels"]
+__all__ += ["masks", "meshes", "simplex", "tables"]

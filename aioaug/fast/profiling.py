@@ -6,7 +6,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from .trees import exact, objects_in
+from .trees import exact
 
 
 class AugmenterTime(NamedTuple):
@@ -26,6 +26,8 @@ class AugmenterTimer:
 
     def __init__(self, augmenter: Any) -> None:
         from imgaug.augmenters.meta import Augmenter
+
+        from .parts import objects_in
 
         self.seconds: dict[str, float] = {}
         self._inside: list[float] = []  # seconds of those inside each that is running

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .replacements import FASTER
@@ -71,26 +71,9 @@ def rewrite(augmenter: Any, close: bool = False) -> None:
     """
     if not is_of_imgaug(augmenter):
         return  # without an import of imgaug, which need not be installed
-    forms = _forms(close)
-    for found in objects_in(augmenter):
-        faster = forms.get(type(found))
-        if faster is not None:
-            found.__class__ = faster
+    from .parts import change_classes
 
-
-def objects_in(augmenter: Any) -> Iterator[Any]:
-    """An augmenter and all that it consists of, each once, in the order of the tree."""
-    from .families import NODES
-
-    seen: set[int] = set()
-    open_ends = [augmenter]
-    while open_ends:
-        found = open_ends.pop()
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        open_ends.extend(reversed(list(_parts(found, NODES))))
+    change_classes(augmenter, _forms(close))
 
 
 def _forms(close: bool) -> Mapping[type, type]:
@@ -100,13 +83,3 @@ def _forms(close: bool) -> Mapping[type, type]:
     from .close.families import CLOSE
 
     return {**FASTER, **CLOSE}
-
-
-def _parts(found: Any, nodes: tuple[type, ...]) -> Iterator[Any]:
-    """What an object of imgaug's consists of; of other objects nothing, but for containers."""
-    if isinstance(found, (list, tuple)):
-        yield from found
-    elif isinstance(found, dict):
-        yield from found.values()
-    if isinstance(found, nodes):
-        yield from vars(found).values()

@@ -156,6 +156,13 @@ OPTIONS = {
     "Whole numbers": lambda: iaa.AddElementwise((-300, 300), per_channel=0.5),
     "Products of whole numbers": lambda: iaa.MultiplyElementwise(iap.DiscreteUniform(-1, 3)),
     "Products": lambda: iaa.MultiplyElementwise((-0.5, 2.0), per_channel=0.5),
+    "Cells of equal distances": lambda: iaa.RegularGridVoronoi((1, 9), 8, 0.0, max_size=None),
+    "Cells of many points": lambda: iaa.UniformVoronoi((1, 2000), p_replace=0.5, max_size=None),
+    "Medians of odd blocks": lambda: iaa.MedianPooling([1, 3, 5], keep_size=False),
+    "Simplex noise of many points": lambda: iaa.BlendAlphaSimplexNoise(
+        iaa.Invert(1), size_px_max=(1, 99), upscale_method=ia.ALL
+    ),
+    "Many superpixels": lambda: iaa.Superpixels((0.0, 1.0), (1, 300)),
     "Add a number": lambda: iaa.Add(-300),
     "Add for each channel": lambda: iaa.Add([-40, 0, 33], per_channel=True),
     "Add fractions": lambda: iaa.Add((-20.0, 20.0), per_channel=0.5),

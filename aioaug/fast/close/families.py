@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ..replacements import CLOSE
-from . import meshes, shifts
+from . import clouds, filters, flakes, jpeg, meshes, motion, shifts
 
-__all__ = ["CLOSE", "meshes", "shifts"]
+__all__ = ["CLOSE", "clouds", "filters", "flakes", "jpeg", "meshes", "motion", "shifts"]
