@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, ParamSpec
 
 from .._aio.tasks import finish, in_thread
-from .._base.arguments import one_of, whole_or_none
+from .._base.arguments import one_of, seconds_or_none, whole_or_none
 from .._base.signatures import accepts
 from ..engines.shared import shared_engine
 from ..errors import ParallelError
@@ -27,8 +27,8 @@ from .components import items_of
 from .expressions import draw, evaluate, of_items
 from .randomness import BatchRandom
 
-# The names of targets; the first letter of each is what it goes by here.
-_TARGETS = ("for", "threads", "mpc", "async")
+# The first letter of a target is what it goes by here.
+_TARGETS = ("for", "threads", "mpc", "async", "f", "t", "m", "a")
 _EXITS = (SystemExit, KeyboardInterrupt)
 # The arguments of a call: positional ones, and those by name.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -136,15 +136,14 @@ def apply_steps(
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
     target = check_target(target or batch.apply_defaults.get("target", "for"))
-    limits = check_limits(n_workers, timeout)
-    init = batch.apply_defaults.get("init") if init is None or init is False else init
+    where = {"target": target, "labels": batch.indices, **check_limits(n_workers, timeout)}
+    init = batch.apply_defaults.get("init") if init is None else init
     init = None if isinstance(init, str) and init == "data" else init
     func, args, kwargs = evaluate((func, args, kwargs), batch)
     if not callable(func):
         raise TypeError(f"func must be callable, got {func!r}")
     p, seeds = draw(batch, p, requires_rng, evaluate(rng_seeds, batch))
-    if post is None or post is False:
-        post = batch.apply_defaults.get("post") or "_assemble"
+    post = post or batch.apply_defaults.get("post") or "_assemble"
     if skips and (init is not None or post != "_assemble"):
         raise ValueError("on_error='skip' is for the items of the batch, without init and post")
     post = _named(batch, "post", post)
@@ -161,10 +160,7 @@ def apply_steps(
         else:
             init = getattr(batch, init) if isinstance(init, str) else init
             elements = _elements(init, **passed)
-        calls, passthrough = _calls(elements, args, kwargs, p, seeds)
-        results = yield Work(
-            task, calls, target, **limits, passthrough=passthrough, labels=batch.indices
-        )
+        results = yield _work(task, elements, args, kwargs, p, seeds, **where)
         if skips:
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
@@ -206,18 +202,15 @@ def inbatch_steps(
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
     target = check_target(given["target"] if target is None else target)
-    debug = given["debug"] if debug is None else debug
-    limits = check_limits(n_workers, timeout)
+    where = {"target": target, "debug": given["debug"] if debug is None else debug}
+    where |= {"labels": () if batch is None else batch.indices, **check_limits(n_workers, timeout)}
     args, kwargs = evaluate((args, kwargs), batch)
     passed = given["extra"] | kwargs
     if given["init"] is None:
         raise ValueError("init must not be None")
     init, post = (_named(batch, name, given[name]) for name in ("init", "post"))
-    calls, _ = _calls(_elements(init, *args, **passed), args, kwargs)
-    path = (BatchRandom() if batch is None else batch._random).next_path()
-    labels = () if batch is None else batch.indices
-    task = Task(function, {}, *path)
-    results = yield Work(task, calls, target, **limits, debug=debug, labels=labels)
+    task = Task(function, {}, *(BatchRandom() if batch is None else batch._random).next_path())
+    results = yield _work(task, _elements(init, *args, **passed), args, kwargs, **where)
     if post is not None:
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
@@ -226,18 +219,14 @@ def inbatch_steps(
 
 def check_target(target: Any) -> str:
     """The letter of a target; `ValueError` if there is no such target."""
-    target = "threads" if target == "nogil" else target
-    for name in _TARGETS:
-        if target in (name, name[0]):
-            return name[0]
-    raise ValueError(f"target must be 'for', 'threads', 'mpc' or 'async', got {target!r}")
+    letter: str = one_of("target", target, _TARGETS)[0]
+    return letter
 
 
 def check_limits(n_workers: Any, timeout: Any) -> dict[str, Any]:
     """`n_workers` and `timeout` by name, or an error that names them."""
-    if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
-        raise ValueError(f"timeout must be a number of seconds, at least 0, got {timeout!r}")
-    return {"n_workers": whole_or_none("n_workers", n_workers, low=1), "timeout": timeout}
+    workers = whole_or_none("n_workers", n_workers, low=1)
+    return {"n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:
@@ -265,7 +254,6 @@ def _pairs(batch: Any, src: Any, dst: Any, init: Any) -> tuple[Sequence[tuple[An
 
 
 def _elements(init: Any, *args: Any, **passed: Any) -> list[Arguments]:
-    """The arguments of each call out of what `init` gives."""
     return [_arguments(element) for element in (init(*args, **passed) if callable(init) else init)]
 
 
@@ -288,16 +276,18 @@ def _arguments(element: Any) -> Arguments:
     return (tuple(element) if isinstance(element, list | tuple) else (element,)), {}
 
 
-def _calls(
+def _work(
+    task: Task,
     elements: Sequence[Arguments],
     args: Iterable[Any],
     kwargs: dict[str, Any],
     p: Any = None,
     seeds: Any = None,
-) -> tuple[list[Call], dict[int, Any]]:
+    **where: Any,
+) -> Work:
     """A call for each element, with further arguments; those of `P` give each call its own.
 
-    Also the items that are not drawn, by position: they pass as they are.
+    Items that are not drawn pass as they are.
     """
     count = len(elements)
     each_args = [of_items(f"argument {n}", value, count) for n, value in enumerate(args)]
@@ -313,4 +303,4 @@ def _calls(
             calls.append(Call(position, all_args, all_kwargs, None if seed is None else int(seed)))
         else:
             passthrough[position] = first[0] if first else None
-    return calls, passthrough
+    return Work(task, calls, passthrough=passthrough, **where)

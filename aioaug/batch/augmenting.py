@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,23 +9,18 @@ from typing import Any
 import numpy as np
 
 from .._worker.augmentation import Augmentation
+from ..augmenters import batch_forms
+from ..augmenters.compound import COLUMNS
 from ..augmenters.kinds import check_augmenter, is_imgaug
-from .applying import Steps, check_limits, check_target, raise_failures
-from .calls import Call, Task, Work
-from .components import objects, rows, stack
+from .applying import Steps, apply_steps, raise_failures
+from .components import rows, stack
 from .data import BatchData
 
 # Items that go into an augmenter together; fixed, since chance depends on it.
 _TOGETHER = 16
-_PICTURES = ("images", "segmentation_maps", "heatmaps")
-_COLUMNS = (*_PICTURES, "keypoints", "bounding_boxes", "polygons", "line_strings")
+_COLUMNS = ("images", *COLUMNS.values())
 # What components are taken for by their names.
 AUGMENTED_AS = {**{name: name for name in _COLUMNS}, "masks": "segmentation_maps"}
-# Columns of points that may be arrays: the class of imgaug.augmentables, its ways from and to them.
-_POINTS = {
-    "keypoints": ("KeypointsOnImage", "from_xy_array", "to_xy_array"),
-    "bounding_boxes": ("BoundingBoxesOnImage", "from_xyxy_array", "to_xyxy_array"),
-}
 
 
 def augment(
@@ -48,36 +42,36 @@ def augment(
     `augmented_as`.
 
     What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
-    from a coroutine await `augment_async`. When that is cancelled, it abandons what runs.
+    from a coroutine await `augment_async`, which when cancelled abandons what runs.
 
-    Raises:
-        TypeError: `augseq` is no augmenter of imgaug.
-        ValueError: there is nothing to augment.
-        ParallelError: the augmenter failed.
+    Raises `TypeError` if `augseq` is no augmenter of imgaug, `ValueError` if there is nothing to
+    augment, and `ParallelError` if the augmenter fails.
     """
     check_augmenter(augseq)
     if not is_imgaug(augseq):
         raise TypeError(f"augseq must be an augmenter of imgaug, got {type(augseq).__name__}")
-    target = check_target(target or batch.apply_defaults.get("target", "threads"))
-    limits = check_limits(n_workers, timeout)
     wanted = _columns_for(batch, columns)
     state = Augmentation(augseq, int(batch.random.integers(2**31 - 1)), owns_interpreter=False)
-    calls = [
-        Call(position, (_parts(batch, wanted, slice(start, start + _TOGETHER)), position))
+    parts = [
+        (_columns(batch, wanted, slice(start, start + _TOGETHER)), position)
         for position, start in enumerate(range(0, len(batch), _TOGETHER))
     ]
-    task = Task(partial(_part, state), {}, *batch._random.next_path())
-    results = yield Work(task, calls, target, **limits)
+    limits: dict[str, Any] = {"target": target, "n_workers": n_workers, "timeout": timeout}
+    function = partial(_part, state)
+    results = yield from apply_steps(batch, function, parts, lambda found, **_: found, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
-        batch._fill({name: _joined([part[name] for part in results]) for name in wanted})
+        found = {n: _joined([part[column] for part in results]) for n, column in wanted.items()}
+        batch._fill(found)
     return batch
 
 
 def augmented(batch: BatchData, augment_batch: Callable[[Any], Any]) -> dict[str, Any]:
     """The components of a batch that are columns of imgaug's, augmented."""
-    columns = _columns_for(batch, {})
-    return _through(augment_batch, _parts(batch, columns, slice(None)))
+    wanted = _columns_for(batch, {})
+    augment = partial(batch_forms.augment, augment_batch=augment_batch)
+    found = _through(augment, _columns(batch, wanted, slice(None)))
+    return {name: found[column] for name, column in wanted.items()}
 
 
 def _columns_for(batch: BatchData, given: Mapping[str, str]) -> dict[str, str]:
@@ -100,58 +94,45 @@ def _columns_for(batch: BatchData, given: Mapping[str, str]) -> dict[str, str]:
     return columns
 
 
-def _parts(batch: BatchData, columns: dict[str, str], where: slice) -> dict[str, tuple[str, Any]]:
-    """Some rows of each component, with the name of imgaug's column."""
-    return {name: (column, rows(getattr(batch, name), where)) for name, column in columns.items()}
+def _columns(batch: BatchData, wanted: dict[str, str], where: slice) -> dict[str, Any]:
+    """Some rows of each component, by the name of imgaug's column."""
+    return {column: rows(getattr(batch, name), where) for name, column in wanted.items()}
 
 
-def _part(
-    augmentation: Augmentation, parts: dict[str, tuple[str, Any]], position: int
-) -> dict[str, Any]:
+def _part(augmentation: Augmentation, columns: dict[str, Any], position: int) -> dict[str, Any]:
     """Some items, given as columns, augmented."""
     state = augmentation.clone()  # augmenters are not thread-safe
-    return _through(partial(state, position), parts)
+    return _through(partial(state, position), columns)
 
 
-def _through(augment: Callable[[Any], Any], parts: dict[str, tuple[str, Any]]) -> dict[str, Any]:
-    from imgaug.augmentables.batches import UnnormalizedBatch
-
-    given = dict(parts.values())
-    # Points need the size of their picture, or else of its mask or heatmap.
-    pictures = next((given[column] for column in _PICTURES if column in given), None)
-    shapes = None if pictures is None else [each.shape for each in pictures]
-    columns = {column: _for_imgaug(column, value, shapes) for column, value in given.items()}
-    found = augment(UnnormalizedBatch(**columns))
-    return {
-        name: _as_before(value, getattr(found, f"{column}_aug"), column)
-        for name, (column, value) in parts.items()
-    }
+def _through(augment: Callable[[Any], Any], columns: dict[str, Any]) -> dict[str, Any]:
+    given = {column: _for_imgaug(column, value, columns) for column, value in columns.items()}
+    found = augment(given)
+    return {column: _as_before(value, found[column]) for column, value in columns.items()}
 
 
-def _for_imgaug(column: str, value: Any, shapes: list[tuple[int, ...]] | None) -> Any:
-    """Objects of several sizes go in as a list; so do points, which imgaug gives back but once."""
+def _for_imgaug(column: str, value: Any, columns: Mapping[str, Any]) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype.hasobject:
         return list(value)
     if column == "segmentation_maps" and value.dtype.kind not in "biu":
         raise ValueError(f"masks must be of bools or ints, got {value.dtype}; floats are heatmaps")
-    if column not in _POINTS:
-        return value.copy()
-    if shapes is None:
-        raise ValueError(f"{column} in arrays need pictures, masks or heatmaps beside them")
-    kind, make, _ = _POINTS[column]
-    build = getattr(getattr(importlib.import_module("imgaug.augmentables"), kind), make)
-    return [build(row, shape=shape) for row, shape in zip(value, shapes, strict=True)]
+    if column in ("keypoints", "bounding_boxes"):
+        if "images" not in columns:
+            raise ValueError(f"{column} in arrays need images beside them")
+        # Of ints, imgaug would give back ints.
+        return value if value.dtype.kind == "f" else value.astype(np.float32)
+    return value
 
 
-def _as_before(before: Any, after: Any, column: str) -> Any:
+def _as_before(before: Any, after: Any) -> Any:
     """What came out, in the form of what went in."""
-    if isinstance(before, np.ndarray) and not before.dtype.hasobject:
-        if column in _POINTS:
-            after = [getattr(each, _POINTS[column][2])() for each in after]
-            after = stack(after) if after else before
-            return after.astype(before.dtype) if before.dtype.kind == "f" else after
-        return after if isinstance(after, np.ndarray) else stack(after)
-    return list(after) if isinstance(before, list) else objects(after)
+    if not len(before):
+        return before
+    if isinstance(before, list):
+        return list(after)
+    if isinstance(after, np.ndarray):
+        return after
+    return np.fromiter(after, object) if before.dtype.hasobject else stack(after)
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import augmenting, decorators, files
 from .applying import Steps, apply_steps, raise_failures, with_twin
-from .components import Components, stack
+from .components import named, stack
 from .data import BatchData
 from .decorators import action
 from .index import DatasetIndex
@@ -21,42 +21,20 @@ class Batch(BatchData):
 
     A subclass names its `components`, a tuple; then `batch.images` is the whole column,
     `batch[label].images` a row of it, and both may be assigned to. Without components, `data` is
-    what was loaded. Data is loaded from `preloaded` when it is first asked for: the rows that go
-    by the labels of the index, of which an array's are its positions.
+    what was loaded. Data is loaded from `preloaded` when it is first asked for, with `copy` as a
+    copy: the rows that go by the labels of the index, of which an array's are its positions. The
+    index is a `DatasetIndex` or labels (N,). Other arguments by name become attributes.
 
     A method that works in parallel is called for each item, see `apply_parallel`. From inside of
     another one call it as `_name_`, for one item. Each such method, and each that reads or writes
     files, blocks, and has a twin to be awaited, `name_async`.
 
-    Args:
-        index: the labels, an array-like (N,) or a `DatasetIndex`.
-        dataset: where the batch is from.
-        pipeline: what the batch is in.
-        preloaded: where its data is taken from.
-        copy: copy what is taken.
-        kwargs: become attributes.
-
-    Raises:
-        TypeError: `components` is no tuple, or the index is not one-dimensional.
-        ValueError: a component has the name of an attribute.
-
-    Example::
-
-        class Pictures(Batch):
-            components = "images", "masks"
-
-            @apply_parallel(src="images")
-            def invert(self, image):
-                return 255 - image
-
-        batch = Pictures([2, 3], preloaded=(images, masks))
-        batch.invert().apply_parallel(count, src="masks", dst="counts", target="mpc")
+    Raises `TypeError` if `components` is no tuple or the index is not one-dimensional, and
+    `ValueError` if a component has the name of an attribute.
     """
 
     # Which components are which columns of imgaug's batches.
     augmented_as: Mapping[str, str] = augmenting.AUGMENTED_AS
-
-    # -- functions applied to items --
 
     @action
     @with_twin
@@ -72,7 +50,7 @@ class Batch(BatchData):
     ) -> Steps:
         """Call `func(item, *args, **kwargs)` for every item and put the results into `dst`.
 
-        The results come in the order of the items and do not depend on `target`. For the same
+        The results come in the order of the items and do not depend on `target`; for the same
         `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
         during which the event loop goes on: with "for" it has its turn between the items. When
         that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
@@ -83,13 +61,13 @@ class Batch(BatchData):
             func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should
                 return what it makes and leave the item as it is: with "mpc" it has a copy. A
                 coroutine function is async on every target.
-            init: the items. `None` and `"data"` are those of `src`. Otherwise the name of an
+            init: the items; `None` and `"data"` are those of `src`. Otherwise the name of an
                 attribute, such as "indices" or "items", or a container, or a callable that gets
                 `src`, `dst`, `p`, `target` and `kwargs` and returns one. Each element is
                 `((args), {kwargs})`, a dict, a list or tuple of arguments, or the argument.
-            post: the name of a method, or a callable, that gets the list of results and `src`,
-                `dst` and `kwargs`; what failed is an exception in that list. What it returns is
-                returned. `None` is `_assemble`, which returns the batch.
+            post: the name of a method, or a callable, that gets the list of results, exceptions
+                among them, and `src`, `dst` and `kwargs`, and whose result is returned. `None` is
+                `_assemble`, which returns the batch.
             src: a component; a list of components, each done on its own, with the same choice of
                 items and the same generators; a tuple, whose rows go into `func` as one tuple; or
                 the items themselves.
@@ -100,16 +78,15 @@ class Batch(BatchData):
                 an event loop, the running one if there is one), or the first letter.
             requires_rng: give each call a `numpy.random.Generator` of its own, `rng`.
             rng_seeds: the seeds of these generators, one for each item, or one for all.
-            on_error: with "skip" items for which `func` fails leave the batch, with a warning;
-                but if it fails for all, it is an error. Not with `init` and `post`.
+            on_error: with "skip" items for which `func` fails leave the batch, with a warning,
+                unless it fails for all. Not with `init` and `post`.
             n_workers: at most how many calls run at once.
             timeout: how many seconds all of them may take together.
             args, kwargs: for `func`; the values of a `P` are spread over the items.
 
-        Raises:
-            ParallelError: `func` failed for some items, whose exceptions are in its `errors`; it
-                is raised from the first one. An item that is not done in time has `TimeoutError`.
-            ValueError, TypeError: an argument is out of range or does not fit the others.
+        Raises `ParallelError` from the first error of `func`, all of which are in its `errors`:
+        `TimeoutError` for an item that is not done in time. `ValueError` and `TypeError` are for
+        arguments that are out of range or do not fit each other.
         """
         return apply_steps(self, func, init, post, src, dst, *args, **kwargs)
 
@@ -119,15 +96,14 @@ class Batch(BatchData):
         """Put results into components: one for each name of `dst`, or else of `src`."""
         raise_failures(results, "Could not assemble the batch")
         dst = src if dst is None else dst
-        if dst is None:
-            if self.components is None and self.data is not None:
-                self.data_setter = stack(results)
-            elif any(result is not None for result in results):
-                raise ValueError("dst must say where the results go, since there is no src")
+        if dst is None and self.components is None and self.data is not None:
+            self.data_setter = stack(results)
             return self
-        names = [dst] if isinstance(dst, str) else list(dst)
+        if dst is None and all(result is None for result in results):
+            return self
+        names = named(dst, ())
         if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError("dst must say where the results go: src names no components")
+            raise ValueError("dst must say where the results go, since src names no components")
         columns = [list(results)]
         if len(names) > 1:
             for position, result in enumerate(results):
@@ -183,44 +159,30 @@ class Batch(BatchData):
             array = np.moveaxis(array, -1, 0)
         return array if dtype is None else array.astype(dtype)
 
-    # -- files --
-
     load = action(with_twin(files.load))
     save = dump = action(with_twin(files.dump))
-
-    # -- imgaug --
-
     augment = action(with_twin(augmenting.augment))
 
     def __augment__(self, augment_batch: Callable[[Any], Any]) -> Self:
         """A copy of the batch with its components augmented; what a pool calls."""
         found = augmenting.augmented(self, augment_batch)
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(self.__getstate__() | {"_random": copy.deepcopy(self._random)})
+        own = {"_random": copy.deepcopy(self._random), "_dataset": None, "pipeline": None}
+        twin = self._twin(own)
         twin.data_setter = self.data.as_dict() | found
         return twin
-
-    # -- datasets --
 
     def as_dataset(self, dataset: Any = None, copy: bool = False) -> Any:
         """A dataset of this batch's items and data, with batches of the same class.
 
-        Args:
-            dataset: a class of datasets, or a dataset, whose attributes go along; by default
-                the batch's own.
-            copy: have each batch of it copy its data.
-
-        Raises:
-            ValueError: the batch has no dataset, and none was given.
+        `dataset` is a class of datasets, or a dataset, whose attributes go along; by default the
+        batch's own, without which it is a `ValueError`. With `copy` its batches copy their data.
         """
         dataset = self._dataset if dataset is None else dataset
         if dataset is None:
             raise ValueError("dataset must be a class of datasets or a dataset, not None")
-        data = self.data
-        if data is not None and not isinstance(data, Components):
-            data = Components(None, data, self._labels)
-        own = {"batch_class": type(self), "preloaded": data, "copy": copy}
-        index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.index)
+        self._load_pending()
+        own = {"batch_class": type(self), "preloaded": self._data, "copy": copy}
+        index = self.index if isinstance(self.index, DatasetIndex) else DatasetIndex(self.indices)
         if isinstance(dataset, type):
             return dataset(index, **own)
         return type(dataset).from_dataset(dataset, index, **own)

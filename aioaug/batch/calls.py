@@ -53,15 +53,9 @@ class Call:
     seed: int | None = None
 
 
-_Perform = Callable[[Call], Any]
-
-
 @dataclass(frozen=True)
 class Task:
-    """What all calls have in common.
-
-    `root` is the key of the batch's seed, `path` the number of the call.
-    """
+    """What all calls have in common; `root` is the key of the batch's seed, `path` their number."""
 
     function: Callable[..., Any]
     kwargs: dict[str, Any]
@@ -90,7 +84,7 @@ class Task:
         except DataNotSent:
             return DataNotSent
 
-    def for_workers(self) -> list[_Perform]:
+    def for_workers(self) -> list[Callable[[Call], Any]]:
         """`perform_alone`; of a method, first without the data of its batch, then with it."""
         batch: Any = getattr(self.function, "__self__", None)
         if not hasattr(type(batch), "without_data"):
@@ -133,6 +127,7 @@ class Work:
     def results(self, found: Found) -> list[Any]:
         """All results in order, out of the outcome of each call; none is one that timed out."""
         results = dict(self.passthrough)
+        name = getattr(self.task.function, "__qualname__", repr(self.task.function))
         for place, call in enumerate(self.calls):
             outcome = found.get(place) or Failure(
                 RuntimeError("its coroutine was cancelled")
@@ -141,19 +136,13 @@ class Work:
             )
             result = outcome.value if isinstance(outcome, Success) else outcome.error
             if isinstance(result, Exception):
-                note = self._note(call.position)
+                note = f"while applying {name} to item {call.position}"
+                if len(self.labels) == len(self.calls) + len(self.passthrough):
+                    note += f" (index {self.labels[call.position]})"
                 if note not in getattr(result, "__notes__", ()):
                     result.add_note(note)
             results[call.position] = result
         return [results[position] for position in range(len(results))]
-
-    def _note(self, position: int) -> str:
-        """Words that say which item a call was for."""
-        name = getattr(self.task.function, "__qualname__", repr(self.task.function))
-        label = ""
-        if len(self.labels) == len(self.calls) + len(self.passthrough):
-            label = f" (index {self.labels[position]})"
-        return f"while applying {name} to item {position}{label}"
 
 
 def plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = ENDS) -> Any:

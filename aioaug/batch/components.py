@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .._base.optional import need
 
 Array = NDArray[Any]
 
 # What NaN is looked up by: nobody has such a label, and it is equal to itself in any process.
 _NAN = (float,)
-
-
-# What batchflow's batches, datasets, indices and pipelines have, and these have not.
-_LEFT_OUT = (
-    "CV acquire_lock add_namespace append_pipeline assign_variable build_from_index "
-    "build_from_one_path build_from_path build_index build_key build_pos calc_split concat "
-    "create_attrs create_batch data del_variable delete_all_variables delete_variable "
-    "discard_batch from_index from_pipeline gather_metrics gen_rebatch get_action_name "
-    "get_default_iter_params get_last_action_proba get_last_action_repeat get_method "
-    "get_model_by_name has_variable import_model index indices init_lock init_model "
-    "init_variables is_method_from_ns join load_model load_model_now load_model_once m merge "
-    "model num_actions predict_model print profile_info random random_seed release_lock repr "
-    "reset_iter run_later run_now save_model save_model_now save_model_once set_dataset "
-    "show_profile_info train_model update_config update_variable"
-)
-
-
-def words_for(name: str) -> str:
-    """What an error says, besides, about a name that batchflow knows and this package does not."""
-    return "; batchflow has it, but it is left out here" if name in _LEFT_OUT.split() else ""
+# What arrays are made of; anything else is an object for itself.
+_PLAIN = (int, float, complex, str, bytes, list, tuple, type(None))
+# What an error says, besides, about a name that is not known.
+LEFT_OUT = "if batchflow has it, it is left out here"
 
 
 class Labelled:
-    """Items that go by labels, and attributes that were given along with them."""
+    """Items that go by the labels of an index, and attributes that were given along with them."""
 
-    indices: Array
+    index: Any = None
     _attrs: Sequence[str] = ()
+
+    @property
+    def indices(self) -> Array:
+        """The labels of the items (N,)."""
+        found: Array = getattr(self.index, "indices", self.index)
+        return found
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,40 +52,53 @@ class Labelled:
         return {name: getattr(self, name, None) for name in self._attrs}
 
     def __getattr__(self, name: str) -> Any:
-        kind = type(self).__name__
-        raise AttributeError(f"{kind!r} object has no attribute {name!r}{words_for(name)}")
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}; {LEFT_OUT}"
+        )
 
 
 class Labels(Labelled):
     """An array of labels (N,), and the position of each; the first one's if they repeat."""
 
-    def __init__(self, indices: Array) -> None:
-        self.indices = indices
-        self._need_keys = indices.dtype.kind in "mMfO"
+    def __init__(self, index: Any) -> None:
+        self._start(labels_of(index))
+
+    def _start(self, labels: Array) -> None:
+        if labels.ndim != 1:
+            raise TypeError(f"index must be one-dimensional, got shape {labels.shape}")
+        self.index = labels
+        self._need_keys = labels.dtype.kind in "mMfO"
+
+    def create_subset(self, index: Any) -> Self:
+        """The same with some of the labels, which may repeat."""
+        subset = copy.copy(self)
+        vars(subset).pop("_positions", None)
+        subset._start(labels_of(index))
+        return subset
 
     @cached_property
     def _positions(self) -> dict[Any, int]:
-        keys = self.indices.tolist()
+        keys = self.index.tolist()
         keys = [self._key(label) for label in keys] if self._need_keys else keys
         return dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
 
     def _key(self, label: Any) -> Any:
         """What a label is looked up by: NaN equals nothing, and times come in many units."""
-        if self.indices.dtype.kind in "mM":
-            return np.asarray(label).astype(self.indices.dtype).item()
+        if self.index.dtype.kind in "mM":
+            return np.asarray(label).astype(self.index.dtype).item()
         return _NAN if isinstance(label, float | np.floating) and label != label else label
 
-    def find(self, wanted: Any) -> Any:
+    def get_pos(self, index: Any) -> Any:
         """The position of a label, or the positions of several or of a slice of labels.
 
         `KeyError` if there is none.
         """
-        if isinstance(wanted, slice):
-            return self._between(wanted)
-        labels = str | bytes | tuple | frozenset if self.indices.dtype.hasobject else str | bytes
-        if isinstance(wanted, labels) or not np.iterable(wanted):
-            return self._position(wanted)
-        return np.array([self._position(label) for label in wanted], np.intp)
+        if isinstance(index, slice):
+            return self._between(index)
+        labels = str | bytes | tuple | frozenset if self.index.dtype.hasobject else str | bytes
+        if isinstance(index, labels) or not np.iterable(index):
+            return self._position(index)
+        return np.array([self._position(label) for label in index], np.intp)
 
     def _position(self, label: Any) -> int:
         try:
@@ -111,14 +114,22 @@ class Labels(Labelled):
         if not len(self):
             return np.empty(0, np.intp)
         start, stop, step = bounds.start, bounds.stop, bounds.step
-        if self.indices.dtype.kind in "iu":
+        if self.index.dtype.kind in "iu":
             step = 1 if step is None else step
-            low, high = int(self.indices.min()), int(self.indices.max())
+            low, high = int(self.index.min()), int(self.index.max())
             first, last = (low, high + 1) if step > 0 else (high, low - 1)
             numbers = range(first if start is None else start, last if stop is None else stop, step)
             return np.array([self._positions[n] for n in numbers if n in self._positions], np.intp)
         start, stop = (None if end is None else self._position(end) for end in (start, stop))
         return np.arange(len(self))[start:stop:step]
+
+
+def labels_of(index: Any) -> Array:
+    """Labels (N,) out of an array-like, an index, a number of items, or what returns these."""
+    index = index() if callable(index) else index
+    if isinstance(index, Labels):
+        return index.indices
+    return np.atleast_1d(np.arange(index) if isinstance(index, int) else np.asarray(index))
 
 
 class Components:
@@ -128,15 +139,10 @@ class Components:
     columns. Without names, it is data that others may pick rows of.
     """
 
-    # With underscores, since a component may well be called "labels".
-    _names: tuple[str, ...]
-    _columns: Any
-    _labels: Labels
-    _where: Any
-
     def __init__(
         self, names: Sequence[str] | None, columns: Any, labels: Labels, where: Any = None
     ) -> None:
+        # With underscores, since a component may well be called "labels".
         vars(self).update(_names=names, _columns=columns, _labels=labels, _where=where)
 
     def __getattr__(self, name: str) -> Any:
@@ -155,10 +161,13 @@ class Components:
         else:
             getattr(column, "iloc", column)[self._where] = value
 
-    def __getitem__(self, label: Any) -> Components:
+    def __getitem__(self, label: Any) -> Any:
         if self._where is not None:
             raise TypeError("rows of components have no rows")
-        return Components(self._names, self._columns, self._labels, self._labels.find(label))
+        where = None if self._columns is None else self._labels.get_pos(label)
+        if self._names is None:
+            return each_column(self._columns, lambda column: rows(column, where))
+        return Components(self._names, self._columns, self._labels, where)
 
     def __len__(self) -> int:
         return len(self._labels) if self._where is None else np.size(self._where)
@@ -173,15 +182,6 @@ class Components:
     def as_tuple(self, names: str | Iterable[str] | None = None) -> tuple[Any, ...]:
         """The same in order, without the names."""
         return tuple(self.as_dict(names).values())
-
-
-def check_components(kind: type, names: Any) -> None:
-    """Raise unless `names` are `None` or a tuple of names that attributes of `kind` do not have."""
-    if not isinstance(names, tuple | None):
-        raise TypeError(f"components must be a tuple of names, got {names!r}")
-    for name in names or ():
-        if hasattr(kind, name):
-            raise ValueError(f"component {name!r} has the name of an attribute")
 
 
 def named(names: str | Iterable[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -224,27 +224,6 @@ def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
     return None if data is None else change(data)
 
 
-def merged_column(kind: Any, batches: Sequence[Any], name: str | None) -> Any:
-    """A column of several batches, merged by their class; `None` if none of them has it."""
-    columns = [batch.get(component=name) for batch in batches]
-    empty = [column is None for column in columns]
-    if any(empty) and not all(empty):
-        raise ValueError(f"component {name!r} is None in some batches")
-    return None if all(empty) else kind.merge_component(name, columns)
-
-
-def joined(name: str | None, columns: Sequence[Any] | None) -> Any:
-    """One column out of several; `TypeError` unless all are arrays, lists or data frames."""
-    if columns and all(isinstance(column, np.ndarray) for column in columns):
-        return np.concatenate(columns)
-    if columns and all(isinstance(column, list) for column in columns):
-        return [value for column in columns for value in column]
-    if columns and all(hasattr(column, "iloc") for column in columns):
-        return need("pandas", extra="dataframe").concat(columns)
-    kinds = ", ".join({type(column).__name__ for column in columns or ()})
-    raise TypeError(f"component {name!r} cannot be merged: unknown data type {kinds}")
-
-
 def crop(source: Any, labels: Any) -> Any:
     """The rows of a column that go by these labels; an array's are its positions.
 
@@ -255,59 +234,39 @@ def crop(source: Any, labels: Any) -> Any:
         return found.to_numpy() if hasattr(found, "to_frame") else found
     if isinstance(source, dict):
         return stack([source[label] for label in np.asarray(labels).tolist()])
-    if isinstance(source, list | tuple):
-        return rows(source, labels)
-    return source[labels]
+    return rows(source, labels)
 
 
-def columns_of(source: Any, names: tuple[str, ...] | None) -> Any:
+def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None = None) -> Any:
     """Columns by name out of a tuple, a list, a dict, a data frame or `Components`.
 
-    Without names, it is all that the source holds.
+    Without names, it is all that the source holds; with labels, the rows that go by these.
     """
+    where = None if labels is None else labels.indices
+    pick: Callable[[Any, Any], Any] = crop
     if isinstance(source, Components):
-        return source._columns if names is None else source.as_dict(names)
-    if names is None:
-        return source
-    if isinstance(source, list | tuple):
+        found = source._columns if names is None else source.as_dict(names)
+        where = where if labels is None else source._labels.get_pos(where)
+        pick = rows
+    elif names is None:
+        found = source
+    elif isinstance(source, list | tuple):
         if len(source) > len(names):
             raise ValueError(f"{len(source)} columns for {len(names)} components: {names}")
-        return dict(zip(names, source, strict=False))
-    if isinstance(source, dict) or hasattr(source, "iloc"):
-        return {name: source[name] for name in names if name in source}
-    raise TypeError(
-        f"components {names} need a tuple, a dict or a data frame of columns, got "
-        f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
-    )
-
-
-def picked(source: Any, names: tuple[str, ...] | None, labels: Labels) -> Any:
-    """The same, but of each column the rows that go by these labels."""
-    columns = columns_of(source, names)
-    if not isinstance(source, Components):
-        return each_column(columns, lambda column: crop(column, labels.indices))
-    where = source._labels.find(labels.indices)
-    return each_column(columns, lambda column: rows(column, where))
+        found = dict(zip(names, source, strict=False))
+    elif isinstance(source, dict) or hasattr(source, "iloc"):
+        found = {name: source[name] for name in names if name in source}
+    else:
+        raise TypeError(
+            f"components {names} need a tuple, a dict or a data frame of columns, got "
+            f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
+        )
+    return found if labels is None else each_column(found, lambda column: pick(column, where))
 
 
 def stack(values: Sequence[Any]) -> Any:
     """Values of one shape as one array, any others as an array of objects (N,)."""
-    if values and all(_stackable(value) for value in values):
-        try:
-            return np.stack([np.asarray(value) for value in values])
-        except ValueError:  # their shapes differ, or one is ragged in itself
-            pass
-    return objects(values)
-
-
-def objects(values: Sequence[Any]) -> Any:
-    """An array of objects (N,), arrays among them as they are."""
-    found = np.empty(len(values), object)
-    for position, value in enumerate(values):
-        found[position] = value
-    return found
-
-
-def _stackable(value: Any) -> bool:
-    plain = isinstance(value, int | float | complex | str | bytes | list | tuple)
-    return plain or value is None or hasattr(value, "__array__")
+    if values and all(isinstance(each, _PLAIN) or hasattr(each, "__array__") for each in values):
+        with suppress(ValueError):  # their shapes differ, or one is ragged in itself
+            return np.stack([np.asarray(each) for each in values])
+    return np.fromiter(values, object)

@@ -11,20 +11,17 @@ from typing import Any, Self
 import numpy as np
 
 from .._base.arguments import whole_or_none
+from .._base.optional import need
 from .calls import DataNotSent
 from .components import (
     Array,
     Components,
     Labelled,
     Labels,
-    check_components,
     columns_of,
     crop,
     each_column,
-    joined,
-    merged_column,
     named,
-    picked,
     rows,
     stack,
 )
@@ -37,7 +34,6 @@ class BatchData(Labelled):
     """Named columns of the same items, known by the labels of an index."""
 
     components: tuple[str, ...] | None = None
-    index: Any = None
     pipeline: Any = None
     iteration: int | None = None
     iterations: int | None = None
@@ -62,37 +58,28 @@ class BatchData(Labelled):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        check_components(type(self), self.components)
+        if not isinstance(self.components, tuple | None):
+            raise TypeError(f"components must be a tuple of names, got {self.components!r}")
+        for name in self.components or ():
+            if hasattr(type(self), name):
+                raise ValueError(f"component {name!r} has the name of an attribute")
         if isinstance(preloaded, Components):
             self.components = preloaded._names  # of a batch that may have added some
-        self.index = index if hasattr(index, "indices") else np.asarray(index)
-        if self.indices.ndim != 1:
-            raise TypeError(f"index must be one-dimensional, got {index!r}")
+        self.index = index if isinstance(index, Labels) else Labels(index)
         self.pipeline = pipeline
         self._dataset = dataset
         self._copy = copy
-        self._labels = index if isinstance(index, Labels) else Labels(self.indices)
         self._lock = threading.RLock()
         self._preloaded = preloaded
         self._pending = preloaded is not None
-        self._data: Any = None  # with components, all of them
+        self._data = Components(self.components, {} if self.components else None, self.index)
         self._random = BatchRandom()
         self.create_attrs(**kwargs)
-
-    # -- what it is of --
-
-    @property
-    def indices(self) -> Array:  # type: ignore[override]
-        """The labels of the items (N,)."""
-        found: Array = getattr(self.index, "indices", self.index)
-        return found
 
     @property
     def dataset(self) -> Any:
         """The dataset that the batch is of, by its pipeline or by itself."""
         return self._dataset if self.pipeline is None else self.pipeline.dataset
-
-    # -- its random numbers --
 
     @property
     def random_seed(self) -> np.random.SeedSequence:
@@ -121,7 +108,7 @@ class BatchData(Labelled):
     def data(self) -> Any:
         """The components, or without components the data itself; loaded when first asked for."""
         self._load_pending()
-        return self._data
+        return self._data if self._data._names is not None else self._data._columns
 
     @property
     def data_setter(self) -> Any:
@@ -131,7 +118,7 @@ class BatchData(Labelled):
     @data_setter.setter
     def data_setter(self, value: Any) -> None:
         self._pending = False
-        self._put(value, None)
+        self._put(value)
 
     def _load_pending(self) -> None:
         if not self._pending:
@@ -151,42 +138,41 @@ class BatchData(Labelled):
     def _take(self, src: Any, dst: Any) -> None:
         """Put the rows of `src` that go by this batch's labels into components, all or some."""
         if dst is None:
-            self._put(src, self._labels)
+            self._put(src, self.index)
             return
         self._load_pending()
+        names = named(dst, ())
         if isinstance(dst, str):
             found = {dst: None if src is None else crop(src, self.indices)}
         else:
-            names = named(dst, ())
-            found = picked(src, names, self._labels)
-            if missing := [name for name in names if name not in found]:
-                raise KeyError(f"the source has no {', '.join(map(repr, missing))}")
-        self._fill(self._copied(found))
+            found = columns_of(src, names, self.index)
+        self._fill(self._copied(found), names)
 
-    def _put(self, source: Any, labels: Labels | None) -> None:
+    def _put(self, source: Any, labels: Labels | None = None) -> None:
         """Make `source` the data, or the rows of it that go by labels."""
         names = self.components
         source = {} if source is None and names is not None else source
-        found = columns_of(source, names) if labels is None else picked(source, names, labels)
-        found = self._copied(found)
-        self._data = found if names is None else Components(names, found, self._labels)
+        found = self._copied(columns_of(source, names, labels))
+        self._data = Components(names, found, self.index)
 
     def _copied(self, data: Any) -> Any:
         return copy.deepcopy(data) if self._copy else data
 
-    def _fill(self, columns: dict[str, Any]) -> None:
-        """Set components, those that are new after those that are there."""
-        new = [name for name in columns if name not in (self.components or ())]
-        self.add_components(new)
-        for name, column in columns.items():
-            setattr(self, name, column)
+    def _fill(
+        self, columns: dict[str, Any], names: Iterable[str] | None = None, src: Any = "the source"
+    ) -> None:
+        """Set components of these names, those that are new after those that are there."""
+        names = list(columns if names is None else names)
+        if missing := [name for name in names if name not in columns]:
+            raise KeyError(f"{src} has no component {', '.join(map(repr, missing))}")
+        self.add_components([name for name in names if name not in (self.components or ())])
+        for name in names:
+            setattr(self, name, columns[name])
 
     def _keep(self, where: list[int]) -> None:
         """Keep the items at some positions alone."""
-        kept = each_column(columns_of(self.data, None), lambda column: rows(column, where))
-        labels = self.indices[where]
-        self.index = labels if self.index is self.indices else self.index.create_subset(labels)
-        self._labels = Labels(labels)
+        kept = each_column(self._data._columns, lambda column: rows(column, where))
+        self.index = self.index.create_subset(self.indices[where])
         self.data_setter = kept
 
     @action
@@ -194,11 +180,8 @@ class BatchData(Labelled):
         """Add components to this batch, with their columns, or `None` for each.
 
         `init` is a column for a lone name, and a sequence of columns for several names. A batch
-        whose data had no names loses that data, with a warning.
-
-        Raises:
-            ValueError: a component or an attribute has the name already, or there is not one
-                column for each name.
+        whose data had no names loses that data, with a warning. Raises `ValueError` if a component
+        or an attribute has the name already, or there is not one column for each name.
         """
         names, columns = named(components, ()), [init]
         if not isinstance(components, str):
@@ -207,19 +190,18 @@ class BatchData(Labelled):
             raise ValueError(f"init has {len(columns)} columns for {len(names)} components")
         own = self.components or ()
         for name in names:
-            if name in own:
-                raise ValueError(f"a component {name!r} exists already")
-            if names.count(name) > 1 or hasattr(type(self), name) or name in vars(self):
-                raise ValueError(f"an attribute {name!r} exists already")
+            taken = name in own or names.count(name) > 1 or name in vars(self)
+            if taken or hasattr(type(self), name):
+                raise ValueError(f"a component or an attribute {name!r} exists already")
         if not names:
             return self
         self._load_pending()
-        kept = self._data._columns if isinstance(self._data, Components) else {}
-        if self.components is None and self._data is not None:
+        kept = self._data._columns
+        if self.components is None and kept is not None:
             warnings.warn("All batch data is erased: it had no names", stacklevel=2)
+        found = ({} if self.components is None else kept) | dict(zip(names, columns, strict=True))
         self.components = own + names
-        columns_by_name = kept | dict(zip(names, columns, strict=True))
-        self._data = Components(self.components, columns_by_name, self._labels)
+        self._data = Components(self.components, found, self.index)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -233,8 +215,6 @@ class BatchData(Labelled):
         components = self.components
         if isinstance(components, tuple) and name in components:
             self._load_pending()
-            if self._data is None:
-                self._data = Components(components, {}, self._labels)
             setattr(self._data, name, value)
         else:
             object.__setattr__(self, name, value)
@@ -248,11 +228,8 @@ class BatchData(Labelled):
         return self[item] if component is None else getattr(self[item], component, None)
 
     def __getitem__(self, item: Any) -> Any:
-        data = self.data
-        if isinstance(data, Components):
-            return data[item]
-        where = None if data is None else self._labels.find(item)
-        return each_column(data, lambda column: rows(column, where))
+        self._load_pending()
+        return self._data[item]
 
     def __iter__(self) -> Iterator[Any]:
         return (self[label] for label in self.indices)
@@ -269,11 +246,14 @@ class BatchData(Labelled):
 
     # -- copies --
 
+    def _twin(self, changes: dict[str, Any]) -> Self:
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self) | changes | {"_lock": threading.RLock()})
+        return twin
+
     def without_data(self) -> Self:
         """A twin to be sent to a worker, where whoever asks for its data gets `DataNotSent`."""
-        twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self), _data=None, _preloaded=DataNotSent, _pending=False)
-        return twin
+        return self._twin({"_data": None, "_preloaded": DataNotSent, "_pending": False})
 
     def __getstate__(self) -> dict[str, Any]:
         self._load_pending()  # of all that was preloaded, only this batch's part should travel
@@ -285,17 +265,11 @@ class BatchData(Labelled):
         object.__setattr__(self, "_lock", threading.RLock())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = type(self).__new__(type(self))
-        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        object.__setattr__(twin, "_dataset", self._dataset)
-        object.__setattr__(twin, "pipeline", self.pipeline)
-        return twin
+        own = copy.deepcopy(self.__getstate__(), memo)
+        return self._twin(own | {"_dataset": self._dataset, "pipeline": self.pipeline})
 
     def deepcopy(self) -> Self:
-        """A copy that shares nothing but the dataset and the pipeline, and draws the same numbers.
-
-        `copy.copy` makes the same.
-        """
+        """As `copy.copy`: all but the dataset and the pipeline; it draws the same numbers."""
         return copy.deepcopy(self)
 
     __copy__ = deepcopy
@@ -312,9 +286,9 @@ class BatchData(Labelled):
         """
         if isinstance(data, list) and cls.components is None:
             data = stack(data)
-        column = next(iter(data.values()), ()) if isinstance(data, dict) else data
-        if isinstance(data, tuple | list):
-            column = next((column for column in data if column is not None), ())
+        columns = data.values() if isinstance(data, dict) else data
+        columns = columns if isinstance(data, dict | tuple | list) else [data]
+        column = next((column for column in columns if column is not None), ())
         if index is None:
             index = data.index.to_numpy() if hasattr(data, "iloc") else np.arange(len(column))
         batch = cls(index)
@@ -335,15 +309,12 @@ class BatchData(Labelled):
     ) -> tuple[Any, Any]:
         """One batch of `batch_size` items, and one of the rest; their items are numbered anew.
 
-        Args:
-            batches: any iterable of batches, whose order is kept.
-            batch_size: `None` is all items. There is no rest then, nor if all items fit: `None`.
-            components: which; by default those of the first batch.
-            batch_class: the class of the new ones; by default this one.
+        The order of the batches, any iterable, is kept. `batch_size=None` takes all items. If all
+        fit, there is no rest: `None`. `components` are by default those of the first batch, and
+        `batch_class` is this one.
 
-        Raises:
-            ValueError: there are no batches, or a component is `None` in some, but not in all.
-            TypeError: a component is of a kind that `merge_component` does not merge.
+        Raises `ValueError` if there are no batches, or a component is `None` in some, but not in
+        all, and `TypeError` if `merge_component` cannot merge one.
         """
         batches = list(batches)
         whole_or_none("batch_size", batch_size, low=1)
@@ -352,28 +323,38 @@ class BatchData(Labelled):
                 raise TypeError(f"batches must be batches, got {type(batch).__name__}")
         if not batches:
             raise ValueError("batches must not be empty")
+        columns: dict[Any, Any] = {}
         names = batches[0].components if components is None else named(components, ())
-        kind = cls if batch_class is None else batch_class
-        first = {name: merged_column(cls, batches, name) for name in names or (None,)}
-        size = sum(map(len, batches))
-        limit, rest = size if batch_size is None else min(batch_size, size), None
-        if limit < size:
-            rest = _new(kind, size - limit, each_column(first, lambda column: column[limit:]))
-            first = each_column(first, lambda column: column[:limit])
-        return _new(kind, limit, first), rest
+        for name in names or (None,):
+            found = [batch.get(component=name) for batch in batches]
+            absent = [column is None for column in found]
+            if any(absent) and not all(absent):
+                raise ValueError(f"component {name!r} is None in some batches")
+            columns[name] = None if all(absent) else cls.merge_component(name, found)
+        kind, size = cls if batch_class is None else batch_class, sum(map(len, batches))
+        limit = size if batch_size is None else min(batch_size, size)
+        return _new(kind, columns, 0, limit), _new(kind, columns, limit, size)
 
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
         """One column out of the columns of several batches; to be overridden for other kinds."""
-        return joined(component, data)
+        if data and all(isinstance(column, np.ndarray) for column in data):
+            return np.concatenate(data)
+        if data and all(isinstance(column, list) for column in data):
+            return [value for column in data for value in column]
+        if data and all(hasattr(column, "iloc") for column in data):
+            return need("pandas", extra="dataframe").concat(data)
+        kinds = ", ".join({type(column).__name__ for column in data or ()})
+        raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
 
 
-def _new(kind: type[BatchData], size: int, columns: dict[Any, Any]) -> Any:
-    """A batch of these columns, or of the one without a name."""
-    if not size:
+def _new(kind: type[BatchData], columns: dict[Any, Any], start: int, stop: int) -> Any:
+    """A batch of some rows of these columns, or of the one without a name; `None` if of none."""
+    if start == stop:
         return None
-    batch = kind(DatasetIndex(size))
+    batch = kind(DatasetIndex(stop - start))
     if None not in columns:
         batch.components = tuple(columns)
-    batch.data_setter = columns.get(None, columns)
+    found = each_column(columns, lambda column: rows(column, slice(start, stop)))
+    batch.data_setter = found.get(None, found)
     return batch

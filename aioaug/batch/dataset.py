@@ -11,7 +11,7 @@ from .._aio.tasks import in_thread
 from .._base.arguments import one_of, whole
 from ..streams import BatchStream
 from .batch import Batch
-from .components import Array, Labelled
+from .components import Labelled
 from .index import DatasetIndex
 from .pipeline import Pipeline
 
@@ -19,22 +19,9 @@ from .pipeline import Pipeline
 class Dataset(Labelled):
     """Items that go by an index, in batches of one class.
 
-    Args:
-        index: a `DatasetIndex` or `FilesIndex`, labels (N,), or a number of items.
-        batch_class: `Batch` or a subclass.
-        preloaded: what batches take their data from; without it they `load` it.
-        copy: have each batch copy its data.
-        kwargs: become attributes.
-
-    Raises:
-        TypeError: `batch_class` is no class of batches.
-
-    Example::
-
-        dataset = Dataset(len(images), Pictures, preloaded=(images, masks))
-        dataset.split(0.8, shuffle=1)
-        for batch in dataset.train.gen_batch(16, shuffle=2, n_epochs=3):
-            ...
+    `index` is a `DatasetIndex` or `FilesIndex`, labels (N,), or a number of items. Batches take
+    their data from `preloaded`, with `copy` as a copy; without it they `load` it. Other arguments
+    by name become attributes. Raises `TypeError` if `batch_class` is no class of batches.
     """
 
     def __init__(
@@ -48,19 +35,19 @@ class Dataset(Labelled):
     ) -> None:
         if not isinstance(batch_class, type) or not issubclass(batch_class, Batch):
             raise TypeError(f"batch_class must be a subclass of Batch, got {batch_class!r}")
-        self.index = self.build_index(index)
+        self.index: DatasetIndex = self.build_index(index)
         self.batch_class = batch_class
         self.preloaded = preloaded
         self.copy = copy
         self.train: Self | None = None
         self.test: Self | None = None
         self.validation: Self | None = None
-        self.n_splits: int | None = None
+        self._folds: list[Any] = []
         self.create_attrs(**kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if _is_fold(name):
-            raise AttributeError(f"there is no {name!r}: cv_split makes as many as n_splits")
+        if name[:2] == "cv" and name[2:].isdigit():
+            return self.cv(int(name[2:]))
         return super().__getattr__(name)
 
     @classmethod
@@ -75,11 +62,6 @@ class Dataset(Labelled):
     def build_index(index: Any) -> DatasetIndex:
         """The `DatasetIndex` of labels or of a number of items; one passes as it is."""
         return index if isinstance(index, DatasetIndex) else DatasetIndex(index)
-
-    @property
-    def indices(self) -> Array:  # type: ignore[override]
-        """The labels of the items (N,)."""
-        return self.index.indices
 
     @property
     def is_split(self) -> bool:
@@ -109,24 +91,24 @@ class Dataset(Labelled):
         one_of("method", method, ("kfold",))
         order = self.indices[self.index.shuffle(shuffle)]
         parts = np.array_split(order, whole("n_splits", n_splits, low=2, high=len(self)))
-        for name in [name for name in vars(self) if _is_fold(name)]:
-            delattr(self, name)
-        train: Any = self.create_subset(self.index)
-        test: Any = self.create_subset(self.index)
-        self.train, self.test = train, test
-        self.n_splits = train.n_splits = test.n_splits = n_splits
-        for number, part in enumerate(parts):
-            fold, name = self.create_subset(self.index), f"cv{number}"
-            others = np.concatenate([*parts[:number], *parts[number + 1 :]])
-            fold.train = self.create_subset(others)
-            fold.test = self.create_subset(part)
-            setattr(self, name, fold)
-            setattr(train, name, fold.train)
-            setattr(test, name, fold.test)
+        self._folds = [self.create_subset(self.index) for _ in parts]
+        for number, fold in enumerate(self._folds):
+            others = np.concatenate(parts[:number] + parts[number + 1 :])
+            fold.train, fold.test = self.create_subset(others), self.create_subset(parts[number])
+        for name in ("train", "test"):
+            setattr(self, name, self.create_subset(self.index))
+            getattr(self, name)._folds = [getattr(fold, name) for fold in self._folds]
+
+    @property
+    def n_splits(self) -> int | None:
+        """How many folds `cv_split` has made, if it was called."""
+        return len(self._folds) or None
 
     def cv(self, number: int) -> Self:
         """The fold of this number, from 0; `AttributeError` if there is none."""
-        found: Self = getattr(self, f"cv{number}")
+        if number not in range(len(self._folds)):
+            raise AttributeError(f"there is no fold {number}: cv_split makes as many as n_splits")
+        found: Self = self._folds[number]
         return found
 
     def create_batch(self, index: Any, pos: bool = False, **kwargs: Any) -> Batch:
@@ -172,7 +154,3 @@ class Dataset(Labelled):
 
     def __rshift__(self, other: Pipeline) -> Pipeline:
         return other << self if isinstance(other, Pipeline) else NotImplemented
-
-
-def _is_fold(name: str) -> bool:
-    return name[:2] == "cv" and name[2:].isdigit()

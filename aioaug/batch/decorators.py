@@ -29,7 +29,9 @@ def action(
 
 
 def action(
-    *args: Any,
+    method: Any = None,
+    /,
+    *,
     use_lock: bool | str | None = None,
     no_eval: Any = None,
     ordered: bool | None = None,
@@ -42,29 +44,17 @@ def action(
         no_eval: the name of an argument, or names, whose expressions the method works out itself.
         ordered: call the method for one batch at a time, in the order of the batches, also where
             a pipeline works on several at once. A batch that failed before is passed over.
-
-    Example::
-
-        @action(use_lock=True)
-        def note(self, path): ...
     """
-    if args:
-        return _bare(action, args, {"use_lock": use_lock, "no_eval": no_eval, "ordered": ordered})
+    marks = {"use_lock": use_lock, "no_eval": no_eval, "ordered": ordered}
+    if method is None:
+        return functools.partial(action, **marks)
+    _check_method("action", method)
+    marked = method
+    if use_lock:
+        marked = _locked(method, use_lock if isinstance(use_lock, str) else method.__qualname__)
     skipped = [no_eval] if isinstance(no_eval, str) else list(no_eval or ())
-
-    def mark(method: Method) -> Method:
-        marked: Any = method
-        if use_lock and not hasattr(method, "apply_kwargs"):  # that is made a method only later
-            marked = _locked(method, use_lock if isinstance(use_lock, str) else method.__qualname__)
-        marked.action = {
-            "method": method,
-            "use_lock": use_lock,
-            "no_eval": skipped,
-            "ordered": bool(ordered),
-        }
-        return marked  # type: ignore[no-any-return]
-
-    return mark
+    marked.action = {**marks, "method": method, "no_eval": skipped, "ordered": bool(ordered)}
+    return marked
 
 
 @overload
@@ -72,29 +62,28 @@ def apply_parallel(method: Callable[..., Any], /) -> Callable[..., Any]: ...
 
 
 @overload
-def apply_parallel(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+def apply_parallel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 
 
-def apply_parallel(*args: Any, **kwargs: Any) -> Any:
+def apply_parallel(method: Any = None, /, **options: Any) -> Any:
     """Have a method called for every item; bare or with named arguments of `Batch.apply_parallel`.
 
     Arguments of a call count before these, and these before the class's `apply_defaults`. The
     method itself stays as `_name_`, and `name_async` is to be awaited.
-
-    Example::
-
-        @apply_parallel(src="images", target="for")
-        def invert(self, image):
-            return 255 - image
     """
-    if args:
-        return _bare(apply_parallel, args, kwargs)
+    if method is None:
+        return functools.partial(apply_parallel, **options)
+    _check_method("apply_parallel", method)
+    marks = {"method": method, **getattr(method, "action", {})}
+    method = marks.pop("method")  # without the lock of an `action` below, which is for all items
 
-    def mark(method: Method) -> Method:
-        method.apply_kwargs = kwargs  # type: ignore[attr-defined]
-        return method
+    @functools.wraps(getattr(method, "__func__", method))  # of a static or a class method
+    def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
+        given = {**batch.apply_defaults, **options, **kwargs}
+        first = (given.pop(key, None) for key in ("init", "post", "src", "dst"))
+        return apply_steps(batch, method.__get__(batch, type(batch)), *first, *args, **given)
 
-    return mark
+    return action(**marks)(_for_each(method, steps))
 
 
 def inbatch_parallel(
@@ -107,20 +96,14 @@ def inbatch_parallel(
 ) -> Callable[[Method], Method]:
     """Have a method called once for each element that `init` gives; `post` gets the results.
 
-    Args:
-        init: the name of a method or property of the batch, a callable, or the elements
-            themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or
-            tuple of arguments, or the one argument.
-        post: the name of a method, or a callable; `None` returns the batch, and raises if a call
-            failed.
-        target: `"for"`, `"threads"`, `"mpc"` or `"async"`; coroutine functions are always async.
-        debug: with "for", let the first exception through as it is.
-        extra: further arguments for `init` and `post`.
+    `init` is the name of a method or property of the batch, a callable, or the elements
+    themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or tuple of
+    arguments, or the one argument. `post` is the name of a method, or a callable; `None` returns
+    the batch, and raises if a call failed. Coroutine functions are async on every `target`. With
+    `debug` and "for" the first exception comes as it is. `extra` are further arguments for `init`
+    and `post`. A call may bring `target`, `debug`, `n_workers` and `timeout` of its own.
 
-    A call of the method may bring `target`, `debug`, `n_workers` and `timeout` of its own.
-
-    Raises:
-        ValueError: there is no such target, or `debug` is not for it.
+    Raises `ValueError` if there is no such target, or `debug` is not for it.
     """
     if check_target(target) != "f" and debug:
         raise ValueError(f"debug needs target='for', got {target!r}")
@@ -132,26 +115,20 @@ def inbatch_parallel(
 
         @functools.wraps(method)
         def steps(*args: Any, **kwargs: Any) -> Steps:
-            if not bound:
-                return inbatch_steps(None, method, given, *args, **kwargs)
-            batch, args = args[0], args[1:]
-            return inbatch_steps(batch, MethodType(method, batch), given, *args, **kwargs)
+            batch, args = (args[0], args[1:]) if bound else (None, args)
+            function = MethodType(method, batch) if bound else method
+            return inbatch_steps(batch, function, given, *args, **kwargs)
 
-        found: Any = with_twin(steps)
-        found.for_each = method
-        return found  # type: ignore[no-any-return]
+        return _for_each(method, steps)  # type: ignore[no-any-return]
 
     return decorate
 
 
 def finish_class(cls: type) -> None:
-    """Put what the decorators have marked into effect."""
+    """Put what belongs to decorated methods beside them: `_name_` and `name_async`."""
     for name, method in list(vars(cls).items()):
         if not isinstance(method, FunctionType | staticmethod | classmethod):
             continue
-        if hasattr(method, "apply_kwargs"):
-            method = _for_each_item(method)
-            setattr(cls, name, method)
         if hasattr(method, "for_each"):
             # Methods travel by their name, and the decorated one has the name of this.
             function = getattr(method.for_each, "__func__", method.for_each)
@@ -172,23 +149,12 @@ def _threaded(method: Any) -> Callable[..., Any]:
     return twin
 
 
-def _for_each_item(marked: Any) -> Any:
-    """The method that `apply_parallel` has marked, and `action` before or after it."""
-    marks = {"method": marked, **getattr(marked, "action", {})}
-    method = marks.pop("method")
-
-    @functools.wraps(getattr(method, "__func__", method))  # of a static or a class method
-    def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
-        options = {**batch.apply_defaults, **marked.apply_kwargs, **kwargs}
-        first = (options.pop(key, None) for key in ("init", "post", "src", "dst"))
-        bound = method.__get__(batch, type(batch))
-        return apply_steps(batch, bound, *first, *args, **options)
-
+def _for_each(method: Any, steps: Callable[..., Steps]) -> Any:
+    """A method that takes these steps, in which another one is called for each item."""
     both: Any = with_twin(steps)
-    for key in ("apply_kwargs", "__wrapped__"):
-        vars(both).pop(key, None)
+    del both.__wrapped__  # that may be a coroutine function, and this one is none
     both.for_each = method
-    return action(**marks)(both)
+    return both
 
 
 def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -217,8 +183,6 @@ def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
     return both.twin if is_async else both  # type: ignore[no-any-return]
 
 
-def _bare(decorator: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    used = any(value is not None for value in named.values())
-    if len(args) > 1 or used or not (callable(args[0]) or hasattr(args[0], "__func__")):
-        raise ValueError(f"@{decorator.__name__} takes named arguments only, got {args!r}")
-    return decorator()(args[0])
+def _check_method(decorator: str, method: Any) -> None:
+    if not (callable(method) or hasattr(method, "__func__")):
+        raise ValueError(f"@{decorator} takes named arguments only, got {method!r}")

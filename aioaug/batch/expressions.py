@@ -42,6 +42,9 @@ class Expression:
     def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return _Computed(function, self, *args, **kwargs)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, vars(self).values()))})"
+
 
 class _Computed(Expression):
     """What a function returns for arguments, some of which may be expressions."""
@@ -66,31 +69,25 @@ def _setter_of(getter: Any, expression: Expression) -> Callable[..., None]:
     raise TypeError(f"{expression!r} cannot be assigned to: it is no attribute and no item")
 
 
-_ON_BOTH_SIDES = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
-
-
 def _arithmetic(name: str) -> None:
     """Have an operator make an expression of its operands, with the expression on either side."""
     operation = getattr(operator, name)
     setattr(Expression, f"__{name}__", lambda *operands: _Computed(operation, *operands))
-    if name in _ON_BOTH_SIDES:
-        setattr(Expression, f"__r{name}__", lambda self, other: _Computed(operation, other, self))
+    setattr(Expression, f"__r{name}__", lambda self, other: _Computed(operation, other, self))
 
 
-for _name in (*_ON_BOTH_SIDES, "neg", "abs"):
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "neg", "abs"):
     _arithmetic(_name)
 
 
 class F(_Computed):
     """`F(function)(*args, **kwargs)` is what the function returns for each batch.
 
-    Example::
-
-        pipeline.scale(factor=F(len)(B.indices) / 2)
+    The arguments may be expressions: `F(len)(B.indices) / 2`.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Expression:
-        """What the function returns for these arguments, which may be expressions."""
+        """What the function returns for these arguments."""
         return _Computed(self._call[0], *args, **kwargs)
 
 
@@ -99,10 +96,6 @@ class R(Expression):
 
     Names are those of the methods of `numpy.random.Generator`. `size` is the shape of one value.
     Without `seed`, values come from the batch's own generator.
-
-    Example::
-
-        batch.apply_parallel(rotate, src="images", angle=P(R("uniform", -20, 20)))
     """
 
     def __init__(
@@ -121,22 +114,15 @@ class R(Expression):
         """The value for `batch`; with `size`, an array of that many values."""
         rng = batch.random if self._own is None else self._own
         args, kwargs, shape = evaluate((self._args, self._kwargs, self._size), batch)
-        shapes = [] if size is None else [size]
-        shapes += [] if shape is None else [*(shape if isinstance(shape, tuple) else (shape,))]
-        return getattr(rng, self._name)(*args, **kwargs, size=tuple(shapes) or None)
-
-    def __repr__(self) -> str:
-        return f"R({self._name!r}, ...)"
+        one = () if shape is None else shape if isinstance(shape, tuple) else (shape,)
+        all_of_them = one if size is None else (size, *one)
+        return getattr(rng, self._name)(*args, **kwargs, size=all_of_them or None)
 
 
 class P(Expression):
     """Another value for each item: the elements of a sequence, or of what an expression gives.
 
-    The number of values must be that of the items.
-
-    Example::
-
-        batch.apply_parallel(scale, src="images", factor=P([1, 10, 100, 1000]))
+    There must be as many values as items: `P([1, 10, 100])`, `P(R("uniform", -20, 20))`.
     """
 
     def __init__(self, values: Any) -> None:
@@ -147,9 +133,6 @@ class P(Expression):
         if isinstance(self.values, Expression):
             return P(self.values.get(batch, len(batch)))
         return P(evaluate(self.values, batch))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.values!r})"
 
 
 class PP(P):
@@ -188,9 +171,6 @@ class L(Expression):
         setter = _setter_of(function, self)
         for each, one in zip(self._of.get(batch), value, strict=True):
             setter(each, *args, one)
-
-    def __repr__(self) -> str:
-        return f"L({self._of!r})"
 
 
 class _Named(Expression):
@@ -249,23 +229,6 @@ class _Named(Expression):
         return f"{self._letter}({'' if self._name is None else repr(self._name)})"
 
 
-class _Iteration(_Named):
-    """The place of the batch in its run; its names may be shortened."""
-
-    def get(self, batch: Any, size: int | None = None) -> Any:
-        name = evaluate(self._name, batch) or "current"
-        known = ("current", "maximum", "total", "ratio")
-        wanted = next((each for each in known if each.startswith(name)), None)
-        if wanted == "current":
-            return batch.iteration
-        if wanted is None or (wanted == "ratio" and batch.iterations is None):
-            raise ValueError(f"I({name!r}) is not known: {known} are, while the run has an end")
-        return batch.iteration / batch.iterations if wanted == "ratio" else batch.iterations
-
-    def set(self, batch: Any, value: Any) -> None:
-        Expression.set(self, batch, value)
-
-
 def outlives_batch(target: Expression | None) -> bool:
     """Whether an expression stands for something that is not of the batch alone."""
     if isinstance(target, _Computed):
@@ -291,11 +254,25 @@ C = _Named("C", lambda batch: _pipeline(batch).config)
 D = _Named("D", lambda batch: batch.dataset)
 """An attribute of the batch's dataset: `D.classes`; `D()` is the dataset."""
 
-I = _Iteration("I", lambda batch: batch)  # noqa: E741
-"""The number of the batch in its run, from 1: `I()`. `I("total")` is how many there will be.
 
-`I("ratio")` is the one by the other.
-"""
+def I(name: Any = "current") -> Expression:  # noqa: E743
+    """The number of the batch in its run, from 1; of "total", how many there will be.
+
+    `I("ratio")` is the one by the other. Names may be shortened.
+    """
+    return _Computed(_place_in_run, B(), name)
+
+
+def _place_in_run(batch: Any, name: str) -> Any:
+    number, total = batch.iteration, batch.iterations
+    values = {"current": number, "maximum": total, "total": total}
+    if total is not None:
+        values["ratio"] = number / total
+    for known in values:
+        if known.startswith(name):
+            return values[known]
+    raise ValueError(f"I({name!r}) is not known: {', '.join(values)} are here")
+
 
 V = _Named("V", lambda batch: _pipeline(batch).variables)
 """A variable of the pipeline: `V.losses`, or `V("losses", mode="a")` to append to it."""

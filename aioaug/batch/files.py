@@ -12,9 +12,6 @@ from .components import Array, Labels, named, stack
 from .data import BatchData
 from .index import FilesIndex
 
-# What the value of an item without components goes by in its file.
-_NO_NAME = None
-
 
 def load(
     batch: BatchData,
@@ -32,24 +29,16 @@ def load(
 
     Args:
         src: without `fmt`, the data: an array for a lone `dst`, and a tuple, a dict or a data
-            frame of columns otherwise. A file name for "csv", "feather", "hdf5" and "npz". For
-            "blosc", which has a file for each item, a folder, a `FilesIndex`, or `None` for
-            the files of the batch's own index.
+            frame of columns otherwise. With "blosc", which has a file for each item, a folder, a
+            `FilesIndex`, or `None` for the files of the batch's own index; else a file name.
         fmt: "blosc", "csv", "feather", "hdf5", "npz", or `None`.
         dst: a component for the whole of `src`, or names of components, in the order in which
             new ones are added; `None` is all components.
-        args: none; the libraries take options by name.
-        kwargs: for the library that reads the file. Of tables, `post(df, src=, fmt=,
-            dst=, **kwargs)` may change what was read.
+        kwargs: for the library that reads the file, which takes options by name alone. Of tables,
+            `post(df, src=, fmt=, dst=, **kwargs)` may change what was read.
 
-    Raises:
-        ValueError: there is no such format, or the file is not of it, or not whole.
-        KeyError: the source lacks a label or a component.
-        MissingExtra: the library for the format is not installed.
-
-    Example::
-
-        batch.load(src="features.csv", fmt="csv", dst=("features", "labels"), index_col=0)
+    Raises `ValueError` if there is no such format, or the file is not of it, or not whole,
+    `KeyError` if a label or a component is missing, `MissingExtra` if a library is.
     """
     _by_name_only("load", args, () if fmt else kwargs)
     if fmt is None:
@@ -77,17 +66,10 @@ def dump(
     column each, those of more dimensions one for each element. Tables widen dtypes where
     they must: csv is text, and keeps neither dtypes, bytes nor which texts look like others.
 
-    Args:
-        dst: without `fmt`, an array, of which the rows at the batch's labels are set; else
-            what `src` is for `load`.
-        fmt: as for `load`.
-        components: which; `None` is all.
-        args: none; the libraries take options by name.
-        kwargs: for the library that writes the file, as `key` for "hdf5", and `mode`.
-
-    Raises:
-        ValueError: there is no such format, or it cannot hold a component, or one component
-            at a time was to go into an array.
+    `dst` is, without `fmt`, an array, of which the rows at the batch's labels are set; else what
+    `src` is for `load`. `components=None` is all. `kwargs` are for the library that writes the
+    file, as `key` for "hdf5", and `mode`. Raises `ValueError` if there is no such format, or it
+    cannot hold a component, or several were to go into one array.
     """
     _by_name_only("dump", args, () if fmt else kwargs)
     names = named(components, batch.components or ())
@@ -126,13 +108,12 @@ def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[st
     if not hasattr(frame, "iloc") or (dst is None and batch.components is None):
         batch._take(frame, dst)
         return
-    if isinstance(dst, str):
-        parts = {dst, *formats.elements(frame, dst).values()}
-        if not set(frame.columns) <= parts:
-            batch._fill({dst: frame})
-            return
     names = named(dst, batch.components or ())
-    _fill_all(batch, formats.from_frame(frame, names), names, src)
+    columns = formats.from_frame(frame, names)
+    parts = formats.elements(frame, dst).values() if isinstance(dst, str) else ()
+    if isinstance(dst, str) and not set(frame.columns) <= {dst, *parts}:
+        columns = {dst: frame}
+    batch._fill(columns, names, src)
 
 
 def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> None:
@@ -141,28 +122,21 @@ def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) 
         raise ValueError(f"{src} was not written by dump: it has no labels")
     where = _rows_of(batch, found.pop(formats.LABELS), src)
     names = named(dst, batch.components or tuple(found))
-    columns = {name: found[name][where] for name in names if name in found}
-    _fill_all(batch, columns, names, src)
+    batch._fill({name: found[name][where] for name in names if name in found}, names, src)
 
 
 def _rows_of(batch: BatchData, labels: Array, src: Any) -> Array:
     """Where the rows of a batch are in a file that has these labels."""
     try:
-        found: Array = Labels(labels).find(batch.indices)
+        found: Array = Labels(labels).get_pos(batch.indices)
         return found
     except KeyError as error:
         raise KeyError(f"{src} lacks label {error} of this batch") from error
 
 
-def _fill_all(batch: BatchData, columns: dict[str, Any], names: Sequence[str], src: Any) -> None:
-    if missing := [name for name in names if name not in columns]:
-        raise KeyError(f"{src} has no component {', '.join(map(repr, missing))}")
-    batch._fill({name: columns[name] for name in names})
-
-
 def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
     names = named(dst, batch.components or ())
-    own: dict[str, Any] = {"names": names or (_NO_NAME,), "options": options, "target": "t"}
+    own: dict[str, Any] = {"names": names or (None,), "options": options, "target": "t"}
     rows = yield from apply_steps(batch, _read_item, _paths(batch, src), _unwrapped, **own)
     values = rows if len(names) > 1 else [value for (value,) in rows]
     if names:
@@ -172,10 +146,8 @@ def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -
 
 
 def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[str, Any]) -> Steps:
-    values = (
-        {name: getattr(item, name) for name in names} if names else {_NO_NAME: item}
-        for item in batch
-    )
+    # An item without components goes by `None` in its file.
+    values = ({n: getattr(item, n) for n in names} if names else {None: item} for item in batch)
     calls = list(zip(values, _paths(batch, dst), strict=True))
     own: dict[str, Any] = {"target": "t", "options": options}
     yield from apply_steps(batch, _write_item, calls, _unwrapped, **own)
@@ -191,13 +163,12 @@ def _paths(batch: BatchData, where: Any) -> list[str]:
     own = batch.index if isinstance(batch.index, FilesIndex) else None
     labels = batch.indices.tolist()
     if isinstance(where, str | os.PathLike):
-        folder = os.fspath(where)
         if own is None:
-            return [os.path.join(folder, f"{label}.blosc") for label in labels]
+            return [os.path.join(where, f"{label}.blosc") for label in labels]
         paths = [own.get_fullpath(label) for label in labels]
         if own.dirs:
-            return [os.path.join(path, folder) for path in paths]
-        return [os.path.join(os.path.abspath(folder), os.path.basename(path)) for path in paths]
+            return [os.path.join(path, where) for path in paths]
+        return [os.path.join(where, os.path.basename(path)) for path in paths]
     index = own if where is None else where
     if index is None:
         raise ValueError("File locations must be specified to dump/load data")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import glob
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .._base.arguments import whole, whole_or_none
+from .._base.arguments import one_of, whole, whole_or_none
 from .._base.seeding import make_rng
-from .components import Array, Labels
+from .components import Array, Labels, labels_of
+
+_NO_MORE = "no more batches are left: reset('iter') starts again"
 
 
 class DatasetIndex(Labels):
@@ -22,56 +23,38 @@ class DatasetIndex(Labels):
 
     Raises `ValueError` if there are none, `TypeError` if they are not one-dimensional, and warns
     if they repeat.
-
-    Example::
-
-        index = DatasetIndex(100)
-        index.split([0.8, 0.1])
-        index.train.next_batch(16, shuffle=1)
     """
 
     train: Self | None
     test: Self | None
     validation: Self | None
     not_empty = True
+    _order: Array  # of the epoch that began last
+    _left: Array  # of the epochs that have begun
+    _begun: int
+    _batches: int
 
     def __init__(self, index: Any) -> None:
-        self._start(_labels(index))
+        super().__init__(index)
         if not len(self) and type(self).not_empty:
             raise ValueError("index must not be empty")
         if len(self._positions) != len(self):
             warnings.warn("the index has labels more than once", stacklevel=2)
 
     def _start(self, labels: Array) -> None:
-        super().__init__(labels)
-        vars(self).pop("_positions", None)  # of what this is a copy of
+        super()._start(labels)
         self.train = self.test = self.validation = None
-        self._epochs = _Epochs()
-
-    @property
-    def index(self) -> Array:
-        """The labels (N,)."""
-        return self.indices
+        self.reset()
 
     @property
     def is_split(self) -> bool:
         """Whether `split` was called."""
         return any(part is not None for part in (self.train, self.test, self.validation))
 
-    def get_pos(self, index: Any) -> Any:
-        """The position of a label, or the positions of several."""
-        return self.find(index)
-
     def subset_by_pos(self, pos: Any) -> Array:
         """The labels at some positions."""
         found: Array = self.indices[pos]
         return found
-
-    def create_subset(self, index: Any) -> Self:
-        """An index of the same kind with some of the labels, which may repeat."""
-        subset = copy.copy(self)
-        subset._start(_labels(index))
-        return subset
 
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> DatasetIndex:
@@ -87,25 +70,36 @@ class DatasetIndex(Labels):
 
         `shuffle` is `True`, a seed that fixes the order, or `False` for the order as it is.
         """
-        return _order(len(self), shuffle)
+        if shuffle is False or shuffle is None:
+            return np.arange(len(self))
+        return make_rng(None if shuffle is True else shuffle).permutation(len(self))
 
     def calc_split(self, shares: float | Sequence[float] = 0.8) -> tuple[int, int, int]:
         """How many items `split` would put into train, test and validation."""
-        sizes = _sizes(shares, len(self))
-        return sizes["train"], sizes["test"], sizes["validation"]
+        given = [shares] if isinstance(shares, int | float) else list(shares)
+        if len(given) > 3:
+            raise ValueError(f"shares must be at most three, got {shares}")
+        if sum(given) > 1 or min(given) < 0:
+            raise ValueError(f"shares must be at least 0 and at most 1 together, got {shares}")
+        parts = np.array(given if len(given) > 2 else [*given, 0.0])
+        if len(self) < len(parts):
+            raise ValueError(f"{len(self)} items cannot be split into {len(parts)} parts")
+        parts[-1] = 1 - parts[:-1].sum()
+        parts = parts if parts[-1] else parts[:-1]
+        sizes = np.maximum(np.round(parts * len(self)).astype(int), 1).tolist()
+        _, test, validation = sizes + [0] * (3 - len(sizes))
+        return max(0, len(self) - test - validation), test, validation
 
     def split(self, shares: float | Sequence[float] = 0.8, shuffle: Any = False) -> None:
-        """Set `train`, `test` and `validation` to parts of these sizes.
+        """Set `train`, `test` and `validation` to parts of these sizes, `None` for those of none.
 
         `shares` are those of train, test and validation, the last of which has what is left;
-        `shuffle` is `False`, `True`, or a seed that fixes the order.
+        each that is named gets one item at least. `shuffle` is that of the method `shuffle`.
         """
-        order, start = _order(len(self), shuffle), 0
-        for name, size in _sizes(shares, len(self)).items():
-            if size:
-                labels = self.subset_by_pos(order[start : start + size])
-                setattr(self, name, self.create_subset(labels))
-            start += size
+        _, test, validation = self.calc_split(shares)
+        parts = np.split(self.indices[self.shuffle(shuffle)], (validation, validation + test))
+        for name, labels in zip(("validation", "test", "train"), parts, strict=True):
+            setattr(self, name, self.create_subset(labels) if len(labels) else None)
 
     def next_batch(
         self,
@@ -122,14 +116,25 @@ class DatasetIndex(Labels):
         the very last one is smaller. `shuffle` is `False`, `True` or a seed; a seed fixes the
         order of all epochs.
 
-        Raises:
-            ValueError: the batch is larger than the dataset, or both limits are given.
+        Raises `ValueError` if the batch is larger than the index, or both limits are given.
         """
-        run = BatchRun(batch_size, shuffle, n_iters, n_epochs, drop_last)
-        found = self._epochs.next(len(self), run)
-        if found is None:
-            raise StopIteration("no more batches are left: reset('iter') starts again")
-        return self.create_subset(self.subset_by_pos(found))
+        whole_or_none("n_iters", n_iters, low=0)
+        whole_or_none("n_epochs", n_epochs, low=0)
+        whole("batch_size", batch_size, low=1, high=len(self))
+        if n_iters is not None and n_epochs is not None:
+            raise ValueError("only one of n_iters and n_epochs may be given")
+        if n_iters is not None and self._batches >= n_iters:
+            raise StopIteration(_NO_MORE)
+        found = self._left
+        while len(found) < batch_size and (n_epochs is None or self._begun < n_epochs):
+            self._order = self._order[self.shuffle(shuffle)]
+            self._begun += 1
+            found = self._order if drop_last else np.concatenate((found, self._order))
+        if not len(found) or (drop_last and len(found) < batch_size):
+            raise StopIteration(_NO_MORE)
+        self._left = found[batch_size:]
+        self._batches += 1
+        return self.create_subset(self.subset_by_pos(found[:batch_size]))
 
     def gen_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Iterator[Self]:
         """The indices of all batches from the start; the arguments are those of `next_batch`."""
@@ -140,9 +145,10 @@ class DatasetIndex(Labels):
 
     def reset(self, what: str = "iter") -> None:
         """Have `next_batch` start again."""
-        if what != "iter":
-            raise ValueError(f"what must be 'iter', got {what!r}")
-        self._epochs = _Epochs()
+        one_of("what", what, ("iter",))
+        self._order = np.arange(len(self))
+        self._left = self._order[:0]
+        self._begun = self._batches = 0
 
 
 class FilesIndex(DatasetIndex):
@@ -154,10 +160,6 @@ class FilesIndex(DatasetIndex):
     name. Where nothing is found, the index is empty, and there is a warning.
 
     Raises `ValueError` if two files have the same label.
-
-    Example::
-
-        index = FilesIndex(path="pictures/*.png", no_ext=True, sort=True)
     """
 
     not_empty = False
@@ -173,18 +175,24 @@ class FilesIndex(DatasetIndex):
         folders: bool = False,
     ) -> None:
         if path is not None:
-            found = _found(path, dirs, no_ext, folders)
-            labels = sorted(found) if sort else list(found)
+            found = [(_label_of(name, no_ext, folders), name) for name in _matching(path, dirs)]
+            found = sorted(found) if sort else found
         elif paths is None:
             raise ValueError("path, or index and paths, must be given")
         else:
-            labels = _labels(index).tolist()
-            found = dict(paths if isinstance(paths, Mapping) else zip(labels, paths, strict=True))
-        if len(set(labels)) != len(labels):
-            raise ValueError("two items have the same label, so their paths are not known")
-        super().__init__(labels if labels else np.empty(0, np.str_))
-        self._paths = {label: found[label] for label in labels}
+            labels = labels_of(index).tolist()
+            paths = [paths[label] for label in labels] if isinstance(paths, Mapping) else paths
+            found = list(zip(labels, paths, strict=True))
+        self._paths: dict[Any, str] = {}
         self.dirs = dirs
+        for label, where in found:
+            if label in self._paths:
+                raise ValueError(
+                    f"two items are called {label!r}: {self._paths[label]} and {where}; "
+                    "with folders=True labels begin with the names of their folders"
+                )
+            self._paths[label] = where
+        super().__init__(list(self._paths) or np.empty(0, np.str_))
 
     @property
     def paths(self) -> dict[Any, str]:
@@ -193,10 +201,7 @@ class FilesIndex(DatasetIndex):
 
     @property
     def folders(self) -> dict[Any, str]:
-        """The name of each item's folder, which often is its class.
-
-        `batch.load(src=index.folders, dst="labels")` makes a component of it.
-        """
+        """The name of each item's folder, to be loaded as a component: its class, often."""
         return {label: _folder_of(path) for label, path in self.paths.items()}
 
     def get_fullpath(self, key: Any) -> str:
@@ -210,49 +215,30 @@ class FilesIndex(DatasetIndex):
         return cls([label for index in indices for label in index.indices], paths=dict(paths))
 
 
-def _labels(index: Any | Callable[[], Any]) -> Array:
-    if callable(index):
-        index = index()
-    if isinstance(index, DatasetIndex):
-        return index.indices
-    if isinstance(index, int):
-        index = np.arange(index)
-    labels: Array = np.atleast_1d(np.asarray(index))
-    if labels.ndim > 1:
-        raise TypeError(f"index must be one-dimensional, got shape {labels.shape}")
-    return labels
-
-
 def _folder_of(path: str) -> str:
     return os.path.basename(os.path.dirname(os.path.abspath(path)))
 
 
-def _found(path: str | Sequence[str], dirs: bool, no_ext: bool, folders: bool) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _label_of(path: str, no_ext: bool, folders: bool) -> str:
+    name = os.path.basename(path)
+    name = os.path.splitext(name)[0] if no_ext else name
+    return f"{_folder_of(path)}/{name}" if folders else name
+
+
+def _matching(path: str | Sequence[str], dirs: bool) -> list[str]:
+    """The files, or folders, that patterns match; a warning for each that has none."""
     patterns = [path] if isinstance(path, str) else path
     if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
         raise TypeError(f"path must be a pattern or a list of patterns, got {path!r}")
     if not patterns:
         raise ValueError("path must not be an empty list of patterns")
+    found: list[str] = []
     for pattern in patterns:
-        matching = [
-            name
-            for name in glob.iglob(pattern, recursive=True)
-            if (os.path.isdir if dirs else os.path.isfile)(name)
-        ]
+        names = glob.iglob(pattern, recursive=True)
+        matching = list(filter(os.path.isdir if dirs else os.path.isfile, names))
         if not matching:
-            warnings.warn(f"no items in {pattern}", stacklevel=4)
-        for name in matching:
-            label = os.path.basename(name)
-            # A dot at the start does not begin a suffix, and only the last dot does.
-            label = label[: label.rfind(".")] if no_ext and label.rfind(".") > 0 else label
-            label = f"{_folder_of(name)}/{label}" if folders else label
-            if label in found:
-                raise ValueError(
-                    f"two items are called {label!r}: {found[label]} and {name}; with folders=True "
-                    "labels begin with the names of their folders"
-                )
-            found[label] = name
+            warnings.warn(f"no items in {pattern}", stacklevel=3)
+        found += matching
     return found
 
 
@@ -277,65 +263,3 @@ class BatchRun(NamedTuple):
         if self.drop_last:
             return size // self.batch_size * self.n_epochs
         return -(-size * self.n_epochs // self.batch_size)
-
-
-class _Epochs:
-    """Hands out positions batch by batch, through as many epochs as are asked for."""
-
-    def __init__(self) -> None:
-        self._order: Array | None = None
-        self._left: Array = np.empty(0, np.intp)  # of the epochs that have begun
-        self._epochs = 0
-        self._batches = 0
-
-    def next(self, count: int, run: BatchRun) -> Array | None:
-        """The positions of the next batch out of `count` items; `None` when all have been."""
-        size, n_epochs = run.batch_size, run.n_epochs
-        whole_or_none("n_iters", run.n_iters, low=0)
-        whole_or_none("n_epochs", n_epochs, low=0)
-        if whole("batch_size", size, low=1) > count:
-            raise ValueError(f"batch_size must be at most the {count} items, got {size}")
-        if run.n_iters is not None and n_epochs is not None:
-            raise ValueError("only one of n_iters and n_epochs may be given")
-        if run.n_iters is not None and self._batches >= run.n_iters:
-            return None
-        found = self._left
-        while len(found) < size and (n_epochs is None or self._epochs < n_epochs):
-            self._order = _order(count, run.shuffle, self._order)
-            self._epochs += 1
-            found = self._order if run.drop_last else np.concatenate((found, self._order))
-        if not len(found) or (run.drop_last and len(found) < size):
-            return None
-        self._left = found[size:]
-        self._batches += 1
-        return found[:size]
-
-
-def _order(count: int, shuffle: Any, before: Array | None = None) -> Array:
-    """The order of an epoch: that of the one before, shuffled if asked for."""
-    order: Array = np.arange(count) if before is None else before
-    if shuffle is False or shuffle is None:
-        return order
-    return make_rng(None if shuffle is True else shuffle).permutation(order)
-
-
-def _sizes(shares: float | Sequence[float], count: int) -> dict[str, int]:
-    """How many of `count` items each part has.
-
-    The last share is what the others leave; each that is named gets one item at least.
-    """
-    given = [shares] if isinstance(shares, int | float) else list(shares)
-    if len(given) > 3:
-        raise ValueError(f"shares must be at most three, got {shares}")
-    if sum(given) > 1 or min(given) < 0:
-        raise ValueError(f"shares must be at least 0 and at most 1 together, got {shares}")
-    parts = np.array(given if len(given) > 2 else [*given, 0.0])
-    if count < len(parts):
-        raise ValueError(f"{count} items cannot be split into {len(parts)} parts")
-    parts[-1] = 1 - parts[:-1].sum()
-    if parts[-1] == 0:
-        parts = parts[:-1]
-    sizes = np.maximum(np.round(parts * count).astype(int), 1).tolist()
-    _, test, validation = sizes + [0] * (3 - len(sizes))
-    train = max(0, count - test - validation)
-    return {"validation": validation, "test": test, "train": train}

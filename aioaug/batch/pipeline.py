@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
+from itertools import chain
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -21,15 +24,16 @@ from .._streaming.state import DeliveryTracker
 from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
-from .applying import Steps, drive_async, with_twin
-from .components import words_for
+from .applying import Steps, with_twin
+from .components import LEFT_OUT
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
+from .randomness import key_of, seed_at
 
 
 class RecordedAction(NamedTuple):
-    """A method of batches by its name; or a function of its own, and where its result goes."""
+    """A method of batches by its name; or a function, and where its result goes."""
 
     name: str
     args: tuple[Any, ...]
@@ -46,25 +50,17 @@ class Regrouping(NamedTuple):
     merge: Callable[..., tuple[Any, Any]] | None
     options: dict[str, Any]
 
-    def of(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def of(self, batches: Generator[Any]) -> Iterator[Any]:
         """The items of these batches in new batches, the last of which may be smaller."""
         left: list[Any] = []
-        try:
-            for batch in batches:
-                left.append(batch)
-                while sum(map(len, left)) >= self.size:
-                    yield self._merged(left)
-            if left:
-                yield self._merged(left)
-        finally:
-            batches.close()  # type: ignore[attr-defined]
-
-    def _merged(self, left: list[Any]) -> Any:
-        """One of the new batches; what is not in it stays in the list."""
-        merge = self.merge or left[0].merge
-        found, rest = merge(left, batch_size=self.size, **self.options)
-        left[:] = [] if rest is None else [rest]
-        return found
+        with closing(batches):
+            for batch in chain(batches, [None]):
+                left += [] if batch is None else [batch]
+                while left and (batch is None or sum(map(len, left)) >= self.size):
+                    merge = self.merge or left[0].merge
+                    found, rest = merge(left, batch_size=self.size, **self.options)
+                    left = [] if rest is None else [rest]
+                    yield found
 
 
 class Pipeline:
@@ -78,16 +74,8 @@ class Pipeline:
     draws depends on `shuffle`, if that is a number, and on the batch's place in the run, not on
     `prefetch`. A negative `shuffle` fixes what is drawn and leaves the order.
 
-    Args:
-        dataset: where the batches are from; may be given later.
-        config: options by name, which `C` stands for.
-
-    Example::
-
-        pipeline = dataset.pipeline().load(src="data.npz", fmt="npz").rotate(angle=P(R("normal")))
-        pipeline.run(16, shuffle=1, n_epochs=2)
-        async for batch in pipeline.gen_batch_async(16, shuffle=1, prefetch=2):
-            ...
+    `dataset` is where the batches are from, and may be given later. `config` are options by name,
+    which `C` stands for.
     """
 
     _batches: Iterator[Any] | None = None  # those that `next_batch` goes through
@@ -103,7 +91,7 @@ class Pipeline:
     def _changed(self, **changes: Any) -> Self:
         """A pipeline like this one, apart from some attributes; its variables are new."""
         twin = copy.copy(self)
-        vars(twin).update(config=dict(self.config), _locks={}, **changes)
+        vars(twin).update({"config": dict(self.config), "_locks": {}} | changes)
         twin.reset("iter", "vars")
         for each in twin._actions:
             twin._check(each)
@@ -121,16 +109,16 @@ class Pipeline:
     def __add__(self, other: Pipeline) -> Self:
         if not isinstance(other, Pipeline):
             return NotImplemented
-        own: dict[str, Any] = {"_initial": self._initial | other._initial}
-        own["dataset"] = other.dataset if self.dataset is None else self.dataset
-        if other._before is not None:
-            before = other._before._replace(pipeline=self + other._before.pipeline)
-            own |= {"_before": before, "_actions": other._actions}
-        else:
-            own["_actions"] = self._actions + other._actions
-        joined = self._changed(**own)
-        joined.config |= other.config
-        return joined
+        own: dict[str, Any] = {
+            "dataset": other.dataset if self.dataset is None else self.dataset,
+            "config": self.config | other.config,
+            "_initial": self._initial | other._initial,
+            "_actions": self._actions + other._actions,
+        }
+        if (regrouped := other._before) is not None:
+            own["_before"] = regrouped._replace(pipeline=self + regrouped.pipeline)
+            own["_actions"] = other._actions
+        return self._changed(**own)
 
     def __lshift__(self, dataset: Any) -> Self:
         return self._changed(dataset=dataset)
@@ -142,8 +130,6 @@ class Pipeline:
         """The lock of this name, which the pipeline's batches share."""
         # One step, so that threads that come at once get the same.
         return self._locks.setdefault(name, threading.Lock())
-
-    # -- actions and values of its own --
 
     def call(
         self, function: Any, *args: Any, save_to: Expression | None = None, **kwargs: Any
@@ -204,40 +190,39 @@ class Pipeline:
         self.config |= config
         return self
 
-    # -- one batch --
-
     @with_twin
-    def execute_for(self, batch: Any, iteration: int | None = None, seed: Any = None) -> Steps:
+    def execute_for(
+        self,
+        batch: Any,
+        iteration: int | None = None,
+        seed: Any = None,
+        _turns: Mapping[int, Any] = MappingProxyType({}),
+    ) -> Steps:
         """Do all actions on one batch, and return what the last one returns.
 
         It blocks; in `execute_for_async` parallel actions are awaited, others run in threads.
         """
-        return self._steps(batch, iteration, seed, {})
-
-    execute_for_async = execute_for.twin  # type: ignore[attr-defined]
-
-    def _steps(
-        self, batch: Any, iteration: int | None, seed: Any, turns: dict[int, Turns]
-    ) -> Steps:
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
         batch._load_pending()
         for place, each in enumerate(self._actions):
             try:
-                if place in turns:
-                    yield partial(turns[place].wait, iteration or 0)
+                if place in _turns:
+                    yield partial(_turns[place].wait, iteration or 0)
                 batch = yield from self._act(each, batch)
                 if not isinstance(batch, BatchData):
                     raise TypeError(f"action {each.name!r} must return a batch, got {batch!r}")
                 batch.pipeline = self
-                if place in turns:
-                    yield partial(turns[place].leave, iteration or 0)
+                if place in _turns:
+                    yield partial(_turns[place].leave, iteration or 0)
             except BaseException as error:
                 number = "" if iteration is None else f" of batch {iteration}"
                 error.add_note(f"in action {each.name!r}{number}")
                 raise
         return batch
+
+    execute_for_async = execute_for.twin  # type: ignore[attr-defined]
 
     def _act(self, each: RecordedAction, batch: Any) -> Steps:
         args = evaluate(each.args, batch)
@@ -249,10 +234,8 @@ class Pipeline:
             return batch
         method = getattr(batch, each.name)
         skipped = method.action["no_eval"]
-        kwargs = {
-            name: value if name in skipped else evaluate(value, batch)
-            for name, value in each.kwargs.items()
-        }
+        wanted = {name: value for name, value in each.kwargs.items() if name not in skipped}
+        kwargs = each.kwargs | evaluate(wanted, batch)
         if hasattr(method, "steps"):
             return (yield from method.steps(batch, *args, **kwargs))
         return (yield partial(method, *args, **kwargs))
@@ -275,10 +258,8 @@ class Pipeline:
         name, kind = action.name, self._batch_class()
         checked = kind is not None and action.function is None
         if checked and not hasattr(getattr(kind, name, None), "action"):
-            hint = f"is it marked @action?{words_for(name)}"
+            hint = f"is it marked @action? {LEFT_OUT}"
             raise AttributeError(f"{kind.__name__} has no action {name!r}; {hint}")
-
-    # -- all batches --
 
     def run(self, batch_size: int, *args: Any, **kwargs: Any) -> Self:
         """Do all actions on all batches, one epoch by default; as `gen_batch`. It blocks."""
@@ -316,8 +297,7 @@ class Pipeline:
         async def call(chunk: Sequence[tuple[int, Any]]) -> list[Any]:
             ((number, batch),) = chunk
             try:
-                seed = seeds(number)
-                return [await drive_async(self._steps(batch, number + 1, seed, turns))]
+                return [await self.execute_for_async(batch, number + 1, seeds(number), turns)]
             finally:  # one that failed is not waited for
                 for each in turns.values():
                     await each.leave(number + 1)
@@ -370,10 +350,9 @@ class Pipeline:
         order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
         in_order = run.shuffle is False or (drawn and run.shuffle < 0)
         batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
-        total = run.batches(len(self.dataset))
-        entropy, key = execution.entropy, execution.spawn_key
-        numbered = _numbered(batches, total)
-        return numbered, lambda n: np.random.SeedSequence(entropy, spawn_key=(*key, n))
+        key = key_of(execution)
+        numbered = _numbered(batches, run.batches(len(self.dataset)))
+        return numbered, lambda n: seed_at(key, (n,))
 
 
 def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:

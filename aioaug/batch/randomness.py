@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .._base.seeding import make_rng, seed_sequence
 
 Key = tuple[Any, tuple[int, ...]]
+T = TypeVar("T")
 
 
 def key_of(seed: np.random.SeedSequence) -> Key:
@@ -29,8 +30,8 @@ def seed_at(root: Key, path: tuple[int, ...]) -> np.random.SeedSequence:
 class ItemRandom:
     """What `batch.random` is while one item is worked on: a stream of the item's own.
 
-    It depends on `root`, the key of the batch's seed, and `path`, the number of the call and the
-    position of the item, so not on who does the work, nor on when.
+    It depends on `root`, the key of the batch's seed, and `path`, the call's number and the item's
+    position, so not on who does the work, nor on when.
     """
 
     def __init__(self, root: Key, path: tuple[int, ...]) -> None:
@@ -43,9 +44,9 @@ class ItemRandom:
         """The item's generator, made when it is first asked for."""
         return make_rng(seed_at(self.root, self.path))
 
-    def next_path(self) -> tuple[int, ...]:
-        """The path of a call that the item's own function makes."""
-        return (*self.path, next(self._calls))
+    def next_path(self) -> tuple[Key, tuple[int, ...]]:
+        """The key of the seed, and the path of a call that the item's own function makes."""
+        return self.root, (*self.path, next(self._calls))
 
 
 # The item that this thread, task or worker works on.
@@ -66,27 +67,21 @@ class BatchRandom:
     @property
     def seed(self) -> np.random.SeedSequence:
         """What all random numbers depend on."""
-        found: np.random.SeedSequence = self._once("_seed", seed_sequence)
-        return found
+        return self._once("_seed", seed_sequence)
 
     @property
     def generator(self) -> np.random.Generator:
         """The item's generator while one of this batch is worked on, otherwise the batch's."""
         item = self._item()
-        if item is not None:
-            return item.generator
-        found: np.random.Generator = self._once("_generator", lambda: make_rng(self.seed))
-        return found
+        return item.generator if item else self._once("_generator", lambda: make_rng(self.seed))
 
     def next_path(self) -> tuple[Key, tuple[int, ...]]:
         """The key of the seed, and the path of a call that works on items."""
         item = self._item()
-        if item is not None:
-            return item.root, item.next_path()
-        return key_of(self.seed), (next(self._calls),)
+        return item.next_path() if item else (key_of(self.seed), (next(self._calls),))
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        own = vars(self)
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        own: dict[str, T] = vars(self)
         return own[name] if name in own else own.setdefault(name, make())
 
     def _item(self) -> ItemRandom | None:

@@ -1,4 +1,4 @@
-"""The parts of an augmenter, and their classes. Importing this imports imgaug."""
+"""What augmenters consist of, and how classes are changed in it. Importing this imports imgaug."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .replacements import FASTER
 
 
 def change_classes(augmenter: Any, forms: Mapping[type, type] = FASTER) -> Any:
-    """The same augmenter or parameter, whose parts are of other classes now, as the table says."""
+    """The same augmenter or parameter, with parts of other classes, as the table says."""
     for found in objects_in(augmenter):
         faster = forms.get(type(found))
         if faster is not None:
@@ -19,7 +19,7 @@ def change_classes(augmenter: Any, forms: Mapping[type, type] = FASTER) -> Any:
 
 
 def objects_in(augmenter: Any) -> Iterator[Any]:
-    """An augmenter and all that it consists of, each once, in the order of the tree."""
+    """An augmenter or parameter and all that it consists of, each once, in the tree's order."""
     seen: set[int] = set()
     open_ends = [augmenter]
     while open_ends:

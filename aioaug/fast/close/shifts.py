@@ -70,7 +70,7 @@ class Shifted(Faster):
         )
         if order >= 2:
             looked_up = cv2.add(looked_up, 0, dtype=cv2.CV_8U)
-        return looked_up.reshape(image.shape)
+        return looked_up[..., np.newaxis] if looked_up.ndim == 2 else looked_up
 
     def _augment_kpsoi_by_samples(
         self, kpsoi: Any, row_idx: Any, samples: Any, dx: Any, dy: Any
