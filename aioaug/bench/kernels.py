@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from .. import __version__
 from .._base.versions import installed_version
 from ..fast import accelerate, exact
-from ..fast.trees import objects_in
 from .measure import this_machine
 from .tables import NOTHING, TIMES, table
 
@@ -173,6 +172,8 @@ def _ways(kernel: Kernel, pictures: Any) -> dict[str, Callable[[], object]]:
 
 
 def _kinds(augmenter: Any) -> list[type]:
+    from ..fast.parts import objects_in
+
     return [type(found) for found in objects_in(augmenter)]
 
 
