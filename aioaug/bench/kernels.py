@@ -172,7 +172,7 @@ def _ways(kernel: Kernel, pictures: Any) -> dict[str, Callable[[], object]]:
 
 
 def _kinds(augmenter: Any) -> list[type]:
-    from ..fast.parts import objects_in  # which imports imgaug
+    from ..fast.parts import objects_in
 
     return [type(found) for found in objects_in(augmenter)]
 

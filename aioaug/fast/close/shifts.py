@@ -15,10 +15,10 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import blur
 
+from ..pictures import LONGEST_SIDE
 from ..replacements import Faster, replaces
 
 PLAIN = iaa.ElasticTransformation
-LONGEST_SIDE = 2**15 - 2  # of a picture, for OpenCV
 LEAST_SIGMA = 0.01  # below, there is nothing to blur
 STEP = 1e-5  # pixels; a median is found when it moves by less
 LEAST_SQUARE = 1e-18  # of a distance by which is divided
