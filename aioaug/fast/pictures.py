@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+LONGEST_SIDE = 2**15 - 2  # of a picture, for what OpenCV looks up by places in it
+
 
 def are_bytes(images: Any) -> bool:
     """Whether there are pictures, all of `uint8`, none without any pixel, and an array contiguous.

@@ -8,6 +8,8 @@ from typing import Any
 
 from .replacements import FASTER
 
+RELEASE = "0.4.0"  # imaug, for example, gives other bytes, and draws other numbers
+
 
 def exact(augmenter: Any) -> Any:
     """A copy of an imgaug augmenter that gives the same bytes for the same seed, in less time.
@@ -67,10 +69,14 @@ def rewrite(augmenter: Any, close: bool = False) -> None:
     """Make a tree of augmenters faster, in place, and the parameters that they draw from.
 
     With `close` what has a close form gets it, also if it is of the exact form already. What is not
-    of imgaug's stays as it is.
+    of imgaug's stays as it is, and so does all of its forks.
     """
     if not is_of_imgaug(augmenter):
         return  # without an import of imgaug, which need not be installed
+    import imgaug
+
+    if imgaug.__version__ != RELEASE:
+        return
     from .parts import change_classes
 
     change_classes(augmenter, _forms(close))

@@ -247,7 +247,7 @@ def test_pictures_of_a_data_set_are_augmented():
 
 
 def test_kernels(tmp_path, capsys, monkeypatch):
-    some = {name: kernels.Kernel(kernels.KERNELS[name].augmenter) for name in ("add", "flip")}
+    some = {name: kernels.Kernel(kernels.KERNELS[name].augmenter) for name in ("add", "elastic")}
     monkeypatch.setattr(kernels, "KERNELS", some)
     page, written = tmp_path / "page.md", tmp_path / "kernels.json"
     page.write_text("<!-- aioaug bench kernels -->\nold\n<!-- end -->\n")
@@ -260,6 +260,8 @@ def test_kernels(tmp_path, capsys, monkeypatch):
         assert ways["imgaug"] > 0
         assert ways["aioaug"] > 0
         assert ways["albumentations"] is None
+    assert found["kernels"]["add"]["close"] is None
+    assert found["kernels"]["elastic"]["close"] > 0
     assert "| add " in page.read_text()
     assert "old" not in page.read_text()
 

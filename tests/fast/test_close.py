@@ -17,6 +17,7 @@ import pytest
 from aioaug.fast.close.families import CLOSE
 from aioaug.fast.replacements import FASTER
 from fast_testing import PICTURES, SHAPES, assert_close, noise, outcome
+from imgaug.augmentables.batches import _BatchInAugmentation
 
 
 class Case(NamedTuple):
@@ -64,6 +65,21 @@ def test_shapes(shape):
     images = noise(SHAPES[shape], "uint8")
     for name in SOME:
         assert_close(CASES[name].make(), images, LOOKUP_IN_NOISE, what=name)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_layout_in_memory(channels):
+    """What comes later may depend on it, in imgaug: `ChangeColorspace` does."""
+    images = noise((2, 20, 31, channels), "uint8")
+    for name, case in CASES.items():
+        for together in (np.array, list):
+            layouts = []
+            for augmenter in (case.make(), aioaug.fast.accelerate(case.make())):
+                augmenter.seed_(3)
+                batch = _BatchInAugmentation(images=together(images.copy()))
+                done = augmenter.augment_batch_(batch).images
+                layouts.append([(image.flags, image.strides) for image in done])
+            assert str(layouts[0]) == str(layouts[1]), name
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint16", "int8", "float16", "float32", "float64"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aioaug.fast
 import imgaug as ia
 import imgaug.augmenters as iaa
 import imgaug.parameters as iap
@@ -12,6 +13,7 @@ from aioaug.fast.close.families import CLOSE
 from aioaug.fast.parts import change_classes
 from aioaug.fast.replacements import FASTER
 from fast_testing import PICTURES, SHAPES, assert_close, noise
+from imgaug.augmentables.batches import _BatchInAugmentation
 
 CASES = {
     "motion": lambda: iaa.MotionBlur((3, 45), direction=(-1.0, 1.0)),
@@ -62,9 +64,24 @@ def test_bounds(name):
 def test_shapes(name):
     for shape in SHAPES.values():
         if np.prod(shape) and shape[-1] in (1, 3):  # in others, imgaug has no snow
-            assert_close(CASES[name](), noise(shape, "uint8"), FEW, 2, shape)
+            assert_close(CASES[name](), noise(shape, "uint8"), FEW, 2, str(shape))
     turned = [np.asfortranarray(PICTURES[0]), PICTURES[0][::-1, ::-1], PICTURES[1][..., [0]]]
     assert_close(CASES[name](), turned, FEW, 2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("laid", [np.array, np.asfortranarray, np.flipud])
+def test_layout_in_memory(laid, channels):
+    """What comes later may depend on it, in imgaug: `ChangeColorspace` does."""
+    images = noise((2, 20, 31, channels), "uint8")
+    for name, make in CASES.items():
+        layouts = []
+        for augmenter in (make(), aioaug.fast.accelerate(make())):
+            augmenter.seed_(3)
+            batch = _BatchInAugmentation(images=[laid(image) for image in images])
+            done = augmenter.augment_batch_(batch).images
+            layouts.append([(image.flags, image.strides) for image in done])
+        assert str(layouts[0]) == str(layouts[1]), name
 
 
 @pytest.mark.parametrize("name", CASES)

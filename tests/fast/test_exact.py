@@ -297,6 +297,13 @@ def test_nested_trees():
         assert_same(*pair)
 
 
+def test_forks_of_imgaug_stay_as_they_are(monkeypatch):
+    """They compute otherwise, so our forms would not give their bytes."""
+    monkeypatch.setattr(ia, "__version__", "0.4.3")
+    for copied in (aioaug.fast.exact, aioaug.fast.accelerate):
+        assert type(copied(iaa.Multiply(2.0))) is iaa.Multiply
+
+
 def test_generators_are_taken_along():
     plain = nested()
     fast = aioaug.fast.exact(plain)

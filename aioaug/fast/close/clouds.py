@@ -102,15 +102,16 @@ class CloudsInFloat32(Faster):
     """imgaug's methods draw the numbers, but for the noise."""
 
     def draw_on_image(self, image: Any, random_state: Any) -> Any:
-        if image.dtype != np.uint8 or image.size == 0 or image.shape[2] > 4:
+        is_common = image.dtype == np.uint8 and image.size and image.shape[2] <= 4
+        if not is_common or not image.flags.c_contiguous:  # the result has the same layout
             return super().draw_on_image(image, random_state)  # type: ignore[misc]
         alpha, intensity = self.generate_maps(image, random_state)
         kept = cv2.merge([1 - alpha] * image.shape[2])
         clouds = np.clip(intensity, 0, 255, out=intensity)
         clouds *= alpha
-        pixels = cv2.multiply(plain(np.ascontiguousarray(image)), kept, dtype=cv2.CV_32F)
+        pixels = cv2.multiply(plain(image), kept, dtype=cv2.CV_32F)
         pixels = cv2.add(pixels, cv2.merge([clouds] * image.shape[2]), dst=pixels)
-        return pixels.astype(np.uint8).reshape(image.shape)
+        return pixels.reshape(image.shape).astype(np.uint8)
 
     @classmethod
     def _generate_intensity_map_coarse(

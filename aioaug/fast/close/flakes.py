@@ -39,6 +39,7 @@ class NoiseDrawn(Faster):
             image.dtype != np.uint8
             or image.size == 0
             or image.shape[2] not in (1, 3)
+            or not image.flags.c_contiguous  # the result has the same layout, in imgaug
             or not isinstance(self.density, (tuple, float))  # a parameter is the mask itself
             or not all(map(draws_by_itself, (random_state, get_global_rng())))
         ):
@@ -65,8 +66,7 @@ class NoiseDrawn(Faster):
         length = int(speed * max(height, width))
         if length > 1:
             noise = _moved(noise, max(length, 3), angle, random_state)
-        pixels = plain(np.ascontiguousarray(image))
-        return self._drawn(pixels, noise, speed, uniformity).reshape(image.shape)
+        return self._drawn(plain(image), noise, speed, uniformity)
 
     def _gate_of_noise(self, grid: tuple[int, int], random_state: Any) -> Any:
         """How much of the noise remains, for all places of the grid, row by row."""
@@ -81,7 +81,7 @@ class NoiseDrawn(Faster):
 
     @abstractmethod
     def _drawn(self, pixels: Any, noise: Any, speed: float, uniformity: float) -> Any:
-        """The picture with the noise on it; pictures of one channel can lose their third axis."""
+        """The picture with the noise on it, as a new array."""
 
 
 def _advance(random_state: Any, *constants: str) -> None:
@@ -139,7 +139,7 @@ class SnowByTables(NoiseDrawn):
             np.clip((part + 20 * speed) * numbers, 0, 255).astype(np.uint8) for part in (0.1, 1.0)
         )
         added, drawn = (_for_channels(noise, table, pixels) for table in (added, drawn))
-        return cv2.max(cv2.add(pixels, added), drawn)
+        return cv2.max(cv2.add(pixels, added), drawn, dst=np.empty_like(pixels))
 
 
 # How much of the rain's color a level of the noise stands for.
@@ -153,4 +153,5 @@ class RainByTables(NoiseDrawn):
         color = 110 + (240 - 110) % (total or 1)
         change = cv2.subtract((color,) * 4, pixels, dtype=cv2.CV_32F)
         change = cv2.multiply(change, _for_channels(noise, RAIN_WEIGHTS, pixels), dst=change)
-        return cv2.add(pixels, change, dtype=cv2.CV_32F).astype(np.uint8)
+        rainy = cv2.add(pixels, change, dtype=cv2.CV_32F)
+        return rainy.reshape(pixels.shape).astype(np.uint8)

@@ -20,13 +20,11 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import Delaunay
 
 from ..._imgaug.views import View
+from ..pictures import LONGEST_SIDE
 from ..replacements import Faster, calling, replaces
 
 MOST_PIXELS = 2**20  # of a picture whose triangles are kept, at a byte a pixel
 A_BYTE = 256
-LONGEST_SIDE = 2**15 - 2  # of a picture, for OpenCV
-# What OpenCV interpolates as SciPy does: kinds of values, and orders of interpolation.
-REMAPPED = {("uint8", 0), ("uint8", 1), ("int32", 0), ("float32", 0), ("float32", 1)}
 FARTHEST = 99  # pixels; what is so far from all that remains in the picture is lost, as in imgaug
 # scikit-image's modes, and SciPy's names of them.
 MODES = {
@@ -55,8 +53,7 @@ class Grid:
         """The matrices (T,3,2) that take (x, y, 1) to where the corners have moved."""
         return self._inverses @ moved[self.triangles]
 
-    @property
-    def numbers(self) -> Any:
+    def triangles_of_pixels(self) -> Any:
         """For each pixel the number of its triangle."""
         columns, rows = self.steps
         middles = self.sources.mean(axis=1) * (columns / self.width, rows / self.height)
@@ -88,9 +85,7 @@ def grid_of(columns: int, rows: int, width: float, height: float) -> Grid:
     return Grid(columns, rows, width, height)
 
 
-@lru_cache(maxsize=32)
-def _kept_numbers(grid: Grid) -> Any:
-    return grid.numbers
+_kept_triangles = lru_cache(maxsize=32)(Grid.triangles_of_pixels)
 
 
 class CloseMesh:
@@ -122,7 +117,7 @@ class CloseMesh:
         """For each pixel of the new picture x and y of what comes there, as `float32`."""
         grid = self.grid
         is_small = grid.width * grid.height <= MOST_PIXELS
-        numbers = _kept_numbers(grid) if is_small else grid.numbers
+        numbers = _kept_triangles(grid) if is_small else grid.triangles_of_pixels()
         xs_moved, ys_moved = grid.affines(self.moved).astype(np.float32).T
         xs = np.arange(grid.width, dtype=np.float32)
         ys = np.arange(grid.height, dtype=np.float32)[:, np.newaxis]
@@ -188,20 +183,33 @@ def _nearest(points: Any, places: Any, sources: Any) -> Any:
     return found
 
 
-def warp(image: Any, mesh: CloseMesh, order: Any, mode: Any, **options: Any) -> Any:
-    """scikit-image's function of this name, as imgaug calls it.
+def warp(image: Any, mesh: CloseMesh, order: Any, **options: Any) -> Any:
+    """scikit-image's function of this name, as imgaug calls it for pictures.
 
     What is to be seen outside of the picture does not matter: nothing comes from there.
     """
-    kind = image.dtype.name
-    if mesh.is_common and max(image.shape) <= LONGEST_SIDE:
-        if (kind, order) in REMAPPED and image.shape[2] <= 4:
-            return _remapped(image, mesh, order)
-        if kind == "float32":
-            return _interpolated(image, mesh, order, MODES[mode], options["cval"])
+    if image.dtype == np.uint8 and order in (0, 1) and _is_common(image, mesh):
+        return _remapped(image, mesh, order)
+    return _warp_as_imgaug(image, mesh, order, **options)
+
+
+def warp_map(array: Any, mesh: CloseMesh, order: Any, **options: Any) -> Any:
+    """The same for heatmaps and segmentation maps."""
+    if array.dtype == np.int32 and order == 0 and _is_common(array, mesh):
+        return _remapped(array, mesh, order)
+    if array.dtype == np.float32 and _is_common(array, mesh):
+        return _interpolated(array, mesh, order, options["mode"], options["cval"])
+    return _warp_as_imgaug(array, mesh, order, **options)
+
+
+def _is_common(image: Any, mesh: CloseMesh) -> bool:
+    return mesh.is_common and max(image.shape) <= LONGEST_SIDE and image.shape[2] <= 4
+
+
+def _warp_as_imgaug(image: Any, mesh: CloseMesh, order: Any, **options: Any) -> Any:
     transform = geometric.tf.PiecewiseAffineTransform()
     transform.estimate(mesh.corners, mesh.moved)
-    return geometric.tf.warp(image, transform, order=order, mode=mode, **options)
+    return geometric.tf.warp(image, transform, order=order, **options)
 
 
 def _remapped(image: Any, mesh: CloseMesh, order: int) -> Any:
@@ -216,14 +224,12 @@ def _remapped(image: Any, mesh: CloseMesh, order: int) -> Any:
     return out
 
 
-def _interpolated(image: Any, mesh: CloseMesh, order: int, mode: str, cval: Any) -> Any:
+def _interpolated(image: Any, mesh: CloseMesh, order: Any, mode: Any, cval: Any) -> Any:
     """By splines, in each channel by itself: scikit-image has them across channels, too."""
     out = np.empty_like(image)
     xs, ys = mesh.maps()
     for channel in range(image.shape[2]):
-        map_coordinates(
-            image[..., channel], (ys, xs), out[..., channel], order=order, mode=mode, cval=cval
-        )
+        map_coordinates(image[..., channel], (ys, xs), out[..., channel], order, MODES[mode], cval)
     return np.clip(out, image.min(), image.max(), out=out)
 
 
@@ -239,7 +245,7 @@ class Remapped(Faster):
         iaa.PiecewiseAffine._augment_images_by_samples, tf=View(geometric.tf, warp=warp)
     )
     _augment_maps_by_samples = calling(
-        iaa.PiecewiseAffine._augment_maps_by_samples, tf=View(geometric.tf, warp=warp)
+        iaa.PiecewiseAffine._augment_maps_by_samples, tf=View(geometric.tf, warp=warp_map)
     )
 
     def _augment_keypoints_by_samples(self, kpsois: Any, samples: Any) -> Any:

@@ -15,10 +15,10 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import blur
 
+from ..pictures import LONGEST_SIDE
 from ..replacements import Faster, replaces
 
 PLAIN = iaa.ElasticTransformation
-LONGEST_SIDE = 2**15 - 2  # of a picture, for OpenCV
 LEAST_SIGMA = 0.01  # below, there is nothing to blur
 STEP = 1e-5  # pixels; a median is found when it moves by less
 LEAST_SQUARE = 1e-18  # of a distance by which is divided
@@ -70,7 +70,7 @@ class Shifted(Faster):
         )
         if order >= 2:
             looked_up = cv2.add(looked_up, 0, dtype=cv2.CV_8U)
-        return looked_up.reshape(image.shape)
+        return looked_up[..., np.newaxis] if looked_up.ndim == 2 else looked_up
 
     def _augment_kpsoi_by_samples(
         self, kpsoi: Any, row_idx: Any, samples: Any, dx: Any, dy: Any
