@@ -54,6 +54,26 @@ def _imgaug(module: Any) -> None:
 
     module.np = np
     _read_images_as_before(module)
+    module._normalize_cv2_input_arr_ = _as_opencv_takes_it(module._normalize_cv2_input_arr_)
+
+
+def _as_opencv_takes_it(normalize: Any) -> Any:
+    """Copy what is contiguous for NumPy alone, too: it takes any stride for an axis of length 1.
+
+    OpenCV refuses to write into such arrays. A single channel of a picture becomes one when it is
+    cropped, so `WithChannels(0, Sequential([Crop(...), Posterize(...)]))` failed.
+    """
+
+    def normalized(array: Any) -> Any:
+        array = normalize(array)
+        strides, step = array.strides, array.itemsize
+        if array.ndim == 3:
+            is_taken = strides[2] == step and strides[1] == step * array.shape[2]
+        else:
+            is_taken = strides[-1:] in ((), (step,))
+        return array if is_taken else array.copy(order="C")
+
+    return normalized
 
 
 def _parameters(module: Any) -> None:

@@ -17,17 +17,24 @@ _PIXELS = ("arr_0to1", "arr")  # of a heatmap, and of a segmentation map
 def contiguous(value: Any) -> Any:
     """A batch whose arrays are contiguous, also those in lists, tuples and dicts.
 
-    Arrays in Fortran's order keep it, as they do in `imgaug.multicore.Pool`.
+    Arrays in Fortran's order keep it, as they do in `imgaug.multicore.Pool`. What is in a batch
+    twice is one object in the result, too.
     """
+    return _contiguous(value, {})
+
+
+def _contiguous(value: Any, done: dict[int, Any]) -> Any:
     import numpy as np
 
     if type(value) is np.ndarray:
-        return _laid_out(value)
+        return done.setdefault(id(value), _laid_out(value))
     if type(value) in (list, tuple):
-        items = [contiguous(item) for item in value]
+        items = [_contiguous(item, done) for item in value]
         return value if all(map(is_, items, value)) else type(value)(items)
     if type(value) is dict:
-        return {name: contiguous(item) for name, item in value.items()}
+        items = [_contiguous(item, done) for item in value.values()]
+        unchanged = all(map(is_, items, value.values()))
+        return value if unchanged else dict(zip(value, items, strict=True))
     return value
 
 
@@ -54,9 +61,11 @@ def for_imgaug(column: Any) -> Any:
 
 
 def is_plain(array: Any) -> bool:
-    """Whether augmenters get this array as it is."""
-    if not array.dtype.isnative:
-        return False
+    """Whether augmenters get this array as it is, and it is in C order."""
+    return array.dtype.isnative and _is_in_order(array)
+
+
+def _is_in_order(array: Any) -> bool:
     stride = array.itemsize
     for size, actual in zip(reversed(array.shape), reversed(array.strides), strict=True):
         # Also where there is only one index: OpenCV reads the stride of such an axis, too.
@@ -69,6 +78,10 @@ def is_plain(array: Any) -> bool:
 def _laid_out(array: Any) -> Any:
     import numpy as np
 
+    if _is_in_order(array):
+        return array
     if array.flags.c_contiguous:
         return array.reshape(-1).reshape(array.shape)  # new strides, the same memory
-    return _laid_out(array.T).T if array.flags.f_contiguous else np.array(array, order="C")
+    if array.flags.f_contiguous:
+        return array if _is_in_order(array.T) else _laid_out(array.T).T
+    return np.array(array, order="C")

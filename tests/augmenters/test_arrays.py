@@ -66,6 +66,15 @@ def test_imgaug_does_the_same_with_what_was_pickled(layout, form):
         assert one.strides == other.strides
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_array_that_is_shared_stays_one(layout):
+    array = LAYOUTS[layout]
+    one, (two, three), four = arrays.contiguous([array, (array, array), {"deep": [array]}])
+    assert one is two is three is four["deep"][0]
+    plain = {"images": [PIXELS, np.asfortranarray(PIXELS)], "labels": (1, PIXELS)}
+    assert arrays.contiguous(plain) is plain
+
+
 def test_maps_are_laid_out_too():
     from imgaug.augmentables import HeatmapsOnImage, SegmentationMapsOnImage
 

@@ -360,6 +360,17 @@ def test_pad_modes_are_the_same_in_every_process():
     )
 
 
+@imgaug_only
+@pytest.mark.parametrize("table", [iaa.Posterize(3), iaa.Solarize(1.0, 128)], ids=["bits", "inverse"])
+def test_tables_for_a_channel_that_was_cropped(table):
+    image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+    crop, pad = (kind((0, 1, 0, 0), keep_size=False) for kind in (iaa.Crop, iaa.Pad))
+    [result] = iaa.WithChannels(0, [crop, table, pad])(images=[image])
+    [expected] = table(images=[image[:, :5, :1]])
+    assert np.array_equal(result[:, :5, :1], expected)
+    assert np.array_equal(result[..., 1:], image[..., 1:])
+
+
 def test_superpixels_average_every_segment():
     image = np.full((32, 32, 3), 20, np.uint8)
     image[:, 16:] = 200
