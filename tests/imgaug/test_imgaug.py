@@ -361,7 +361,9 @@ def test_pad_modes_are_the_same_in_every_process():
 
 
 @imgaug_only
-@pytest.mark.parametrize("table", [iaa.Posterize(3), iaa.Solarize(1.0, 128)], ids=["bits", "inverse"])
+@pytest.mark.parametrize(
+    "table", [iaa.Posterize(3), iaa.Solarize(1.0, threshold=128)], ids=["bits", "inverse"]
+)
 def test_tables_for_a_channel_that_was_cropped(table):
     image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
     crop, pad = (kind((0, 1, 0, 0), keep_size=False) for kind in (iaa.Crop, iaa.Pad))
