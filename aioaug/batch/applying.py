@@ -26,7 +26,7 @@ from .components import items_of
 from .expressions import draw, evaluate, of_items
 from .randomness import BatchRandom
 
-# The first letter of a target is what it goes by here.
+# Its first letter is what a target goes by here.
 _TARGETS = ("for", "threads", "mpc", "async", "f", "t", "m", "a")
 _EXITS = (SystemExit, KeyboardInterrupt)
 # The arguments of a call: positional ones, and those by name.
@@ -97,6 +97,15 @@ async def _awaited(found: Awaitable[Any]) -> Any:
         raise RuntimeError(f"StopAsyncIteration was raised: {error}") from error
 
 
+def steps_of(function: Any) -> Callable[..., Steps]:
+    """The steps that a function takes; of a plain one it is its call."""
+
+    def steps(*args: Any, **kwargs: Any) -> Steps:
+        return (yield functools.partial(function, *args, **kwargs))
+
+    return getattr(function, "steps", steps)
+
+
 def with_twin(steps: Callable[Params, Steps]) -> Callable[Params, Any]:
     """A function that takes these steps; as a method of a batch it has a twin that awaits them."""
 
@@ -135,7 +144,7 @@ def apply_steps(
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
     target = check_target(target or batch.apply_defaults.get("target", "for"))
-    where = {"target": target, "labels": batch.indices, **check_limits(n_workers, timeout)}
+    where = {"labels": batch.indices, **_limits(n_workers, timeout)}
     init = batch.apply_defaults.get("init") if init is None else init
     init = None if isinstance(init, str) and init == "data" else init
     func, args, kwargs = evaluate((func, args, kwargs), batch)
@@ -153,13 +162,13 @@ def apply_steps(
     for src, dst in pairs:
         given = {"src": src, "dst": dst}
         task = Task(func, {name: given[name] for name in given if accepts(func, name)}, *path)
-        passed = {**given, "p": p, "target": target, **kwargs}
         if init is None:
-            elements: list[Arguments] = [((item,), {}) for item in items_of(batch, src)]
+            elements: Iterable[Arguments] = (((item,), {}) for item in items_of(batch, src))
         else:
+            passed = {**given, "p": p, "target": target, **kwargs}
             init = getattr(batch, init) if isinstance(init, str) else init
             elements = _elements(init, **passed)
-        results = yield _work(task, elements, args, kwargs, p, seeds, **where)
+        results = yield _work(task, target, elements, args, kwargs, p, seeds, **where)
         if skips:
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
@@ -201,15 +210,15 @@ def inbatch_steps(
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
     target = check_target(given["target"] if target is None else target)
-    where = {"target": target, "debug": given["debug"] if debug is None else debug}
-    where |= {"labels": () if batch is None else batch.indices, **check_limits(n_workers, timeout)}
+    where = {"debug": given["debug"] if debug is None else debug, **_limits(n_workers, timeout)}
     args, kwargs = evaluate((args, kwargs), batch)
     passed = given["extra"] | kwargs
     if given["init"] is None:
         raise ValueError("init must not be None")
     init, post = (_named(batch, name, given[name]) for name in ("init", "post"))
-    task = Task(function, {}, *(BatchRandom() if batch is None else batch._random).next_path())
-    results = yield _work(task, _elements(init, *args, **passed), args, kwargs, **where)
+    labels, random = ((), BatchRandom()) if batch is None else (batch.indices, batch._random)
+    task, elements = Task(function, {}, *random.next_path()), _elements(init, *args, **passed)
+    results = yield _work(task, target, elements, args, kwargs, labels=labels, **where)
     if post is not None:
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
@@ -218,12 +227,10 @@ def inbatch_steps(
 
 def check_target(target: Any) -> str:
     """The letter of a target; `ValueError` if there is no such target."""
-    letter: str = one_of("target", target, _TARGETS)[0]
-    return letter
+    return str(one_of("target", target, _TARGETS))[0]
 
 
-def check_limits(n_workers: Any, timeout: Any) -> dict[str, Any]:
-    """`n_workers` and `timeout` by name, or an error that names them."""
+def _limits(n_workers: Any, timeout: Any) -> dict[str, Any]:
     workers = whole_or_none("n_workers", n_workers, low=1)
     return {"n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
 
@@ -252,10 +259,6 @@ def _pairs(batch: Any, src: Any, dst: Any, init: Any) -> tuple[Sequence[tuple[An
     return list(zip(src, dst, strict=True)), True
 
 
-def _elements(init: Any, *args: Any, **passed: Any) -> list[Arguments]:
-    return [_arguments(element) for element in (init(*args, **passed) if callable(init) else init)]
-
-
 def _named(batch: Any, argument: str, value: Any) -> Any:
     """What an `init` or a `post` stands for: a name is of an attribute of the batch."""
     if not isinstance(value, str):
@@ -266,28 +269,29 @@ def _named(batch: Any, argument: str, value: Any) -> Any:
         raise ValueError(f"{argument}={value!r} is no attribute of {type(batch)}") from error
 
 
-def _arguments(element: Any) -> Arguments:
-    """The arguments that an element of `init` stands for."""
-    if isinstance(element, tuple) and [type(part) for part in element] == [tuple, dict]:
-        return element[0], dict(element[1])
-    if isinstance(element, dict):
-        return (), dict(element)
-    return (tuple(element) if isinstance(element, list | tuple) else (element,)), {}
+def _elements(init: Any, *args: Any, **passed: Any) -> Iterator[Arguments]:
+    """The arguments that each element of `init` stands for."""
+    for element in init(*args, **passed) if callable(init) else init:
+        if isinstance(element, tuple) and [type(part) for part in element] == [tuple, dict]:
+            yield element[0], dict(element[1])
+        elif isinstance(element, dict):
+            yield (), dict(element)
+        else:
+            yield tuple(element) if isinstance(element, list | tuple) else (element,), {}
 
 
 def _work(
     task: Task,
-    elements: Sequence[Arguments],
+    target: str,
+    elements: Iterable[Arguments],
     args: Iterable[Any],
     kwargs: dict[str, Any],
     p: Any = None,
     seeds: Any = None,
     **where: Any,
 ) -> Work:
-    """A call for each element, with further arguments; those of `P` give each call its own.
-
-    Items that are not drawn pass as they are.
-    """
+    """A call for each element that is drawn, with its own of the values of each `P`."""
+    elements = list(elements)
     count = len(elements)
     each_args = [of_items(f"argument {n}", value, count) for n, value in enumerate(args)]
     each_kwargs = {name: of_items(name, value, count) for name, value in kwargs.items()}
@@ -302,4 +306,5 @@ def _work(
             calls.append(Call(position, all_args, all_kwargs, None if seed is None else int(seed)))
         else:
             passthrough[position] = first[0] if first else None
-    return Work(task, calls, passthrough=passthrough, **where)
+    place = "a" if task.is_async else target
+    return Work(task, calls, place, passthrough=passthrough, **where)

@@ -101,24 +101,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """Calls to be made, where, how many at once, and in how many seconds all of them.
+    """Calls to be made, at most so many at once, and all of them in so many seconds.
 
-    `passthrough` are results, by position, that need no call.
+    `place` is the letter of the target where they are made. `passthrough` are results, by position,
+    that need no call.
     """
 
     task: Task
     calls: Sequence[Call]
-    target: str
+    place: str
     n_workers: int | None = None
     timeout: float | None = None
     passthrough: dict[int, Any] = field(default_factory=dict)
     debug: bool = False
     labels: Any = ()
-
-    @property
-    def place(self) -> str:
-        """The letter of the target where the calls are made."""
-        return "a" if self.task.is_async else self.target
 
     def deadline(self) -> float:
         """The time of the monotonic clock until which calls may begin now."""
@@ -158,9 +154,7 @@ def plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = ENDS)
 
 def run(work: Work) -> Found:
     """Make the calls of some work; it blocks."""
-    if not work.calls:
-        return {}
-    if work.place == "f":
+    if work.place == "f" or not work.calls:
         return dict(_in_line(work))
     if work.place == "t":
         return _in_threads(work, deque(enumerate(work.calls)))
@@ -172,9 +166,7 @@ def run(work: Work) -> Found:
 
 async def run_async(work: Work) -> Found:
     """`run` for coroutines."""
-    if not work.calls:
-        return {}
-    if work.place == "f":
+    if work.place == "f" or not work.calls:
         found = {}
         for place, outcome in _in_line(work):
             found[place] = outcome
@@ -220,19 +212,17 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
     aside = asyncio.Lock() if shared and not work.task.is_async else None
     tasks: list[asyncio.Task[None]] = []
 
-    async def begin(call: Call) -> Any:
-        if aside is None:
-            return work.task.begin(call)
-        context = contextvars.copy_context()
-        async with aside:
-            value = await in_thread(context.run, plainly, partial(work.task.begin, call))
-        ITEM.set(context[ITEM])
-        return value
-
     async def one(place: int, call: Call) -> None:
+        context = contextvars.copy_context()
         async with turns:
             try:
-                value = await begin(call)
+                if aside is None:
+                    value = work.task.begin(call)
+                else:
+                    async with aside:
+                        begin = partial(work.task.begin, call)
+                        value = await in_thread(context.run, plainly, begin)
+                    ITEM.set(context[ITEM])
                 found[place] = Success(await value if inspect.isawaitable(value) else value)
             except Exception as error:
                 found[place] = Failure(error)

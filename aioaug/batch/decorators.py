@@ -12,8 +12,7 @@ from contextlib import nullcontext
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from .._aio.tasks import in_thread
-from .applying import Steps, apply_steps, check_target, inbatch_steps, with_twin
+from .applying import Steps, apply_steps, check_target, inbatch_steps, steps_of, with_twin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -57,15 +56,7 @@ def action(
     return marked
 
 
-@overload
-def apply_parallel(method: Callable[..., Any], /) -> Callable[..., Any]: ...
-
-
-@overload
-def apply_parallel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-
-
-def apply_parallel(method: Any = None, /, **options: Any) -> Any:
+def apply_parallel(method: Any = None, /, **options: Any) -> Callable[..., Any]:
     """Have a method called for every item; bare or with named arguments of `Batch.apply_parallel`.
 
     Arguments of a call count before these, and these before the class's `apply_defaults`. The
@@ -83,7 +74,7 @@ def apply_parallel(method: Any = None, /, **options: Any) -> Any:
         first = (given.pop(key, None) for key in ("init", "post", "src", "dst"))
         return apply_steps(batch, method.__get__(batch, type(batch)), *first, *args, **given)
 
-    return action(**marks)(_for_each(method, steps))
+    return action(**marks)(_for_each(method, steps))  # type: ignore[no-any-return]
 
 
 def inbatch_parallel(
@@ -127,7 +118,7 @@ def inbatch_parallel(
 def finish_class(cls: type) -> None:
     """Put what belongs to decorated methods beside them: `_name_` and `name_async`."""
     for name, method in list(vars(cls).items()):
-        if not isinstance(method, FunctionType | staticmethod | classmethod):
+        if type(method) not in (FunctionType, staticmethod, classmethod):
             continue
         if hasattr(method, "for_each"):
             # Methods travel by their name, and the decorated one has the name of this.
@@ -137,16 +128,8 @@ def finish_class(cls: type) -> None:
         if hasattr(method, "twin"):
             setattr(cls, f"{name}_async", method.twin)
         elif hasattr(getattr(super(cls, cls), name, None), "twin"):
-            setattr(cls, f"{name}_async", _threaded(method))
-
-
-def _threaded(method: Any) -> Callable[..., Any]:
-    """The twin of a method that stands in the place of one with a twin."""
-
-    async def twin(*args: Any, **kwargs: Any) -> Any:
-        return await in_thread(functools.partial(method, *args, **kwargs))
-
-    return twin
+            both: Any = with_twin(functools.wraps(method)(steps_of(method)))
+            setattr(cls, f"{name}_async", both.twin)
 
 
 def _for_each(method: Any, steps: Callable[..., Steps]) -> Any:
@@ -171,9 +154,7 @@ def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(method)
     def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
         with lock(batch):
-            if hasattr(method, "steps"):
-                return (yield from method.steps(batch, *args, **kwargs))
-            return (yield functools.partial(method, batch, *args, **kwargs))
+            return (yield from steps_of(method)(batch, *args, **kwargs))
 
     is_async = inspect.iscoroutinefunction(method)
     if not (is_async or hasattr(method, "steps")):

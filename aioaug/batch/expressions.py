@@ -57,16 +57,15 @@ class _Computed(Expression):
         return function(*args, **kwargs)
 
     def set(self, batch: Any, value: Any) -> None:
-        function, args, _ = self._call
-        _setter_of(function, self)(*evaluate(args, batch), value)
+        self._setter(*evaluate(self._call[1], batch), value)
 
-
-def _setter_of(getter: Any, expression: Expression) -> Callable[..., None]:
-    """What assigns where `getter` finds; `TypeError` if it is no attribute and no item."""
-    for known, setter in ((getattr, setattr), (operator.getitem, operator.setitem)):
-        if getter is known:
-            return setter
-    raise TypeError(f"{expression!r} cannot be assigned to: it is no attribute and no item")
+    @property
+    def _setter(self) -> Callable[..., None]:
+        """What assigns where the function finds."""
+        for getter, setter in ((getattr, setattr), (operator.getitem, operator.setitem)):
+            if self._call[0] is getter:
+                return setter
+        raise TypeError(f"{self!r} cannot be assigned to: it is no attribute and no item")
 
 
 def _arithmetic(name: str) -> None:
@@ -143,34 +142,30 @@ class PP(P):
         return P([evaluate(self.values, batch) for _ in range(len(batch))])
 
 
-class L(Expression):
+class L(_Computed):
     """A component of objects: `L("boxes").area` is a list of the attribute of each.
 
     Items and calls are those of each object, too. In `Pipeline.update` each gets its own value.
     """
 
-    def __init__(self, of: Any, function: Any = None, *args: Any, **kwargs: Any) -> None:
-        self._of, self._call = of, (function, args, kwargs)
-
     def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> L:
-        return L(self, function, *args, **kwargs)
+        return L(function, self, *args, **kwargs)
 
     def get(self, batch: Any, size: int | None = None) -> Any:
         """The value for each item."""
-        function, args, kwargs = evaluate(self._call, batch)
-        if function is None:
-            return getattr(batch, self._of)
-        return [function(each, *args, **kwargs) for each in self._of.get(batch)]
+        of, args, kwargs = evaluate(self._call, batch)
+        if isinstance(of, str):
+            return getattr(batch, of)
+        return [of(each, *args[1:], **kwargs) for each in args[0]]
 
     def set(self, batch: Any, value: Any) -> None:
         """Give each its value."""
-        function, args, _ = evaluate(self._call, batch)
-        if function is None:
-            setattr(batch, self._of, value)
-            return
-        setter = _setter_of(function, self)
-        for each, one in zip(self._of.get(batch), value, strict=True):
-            setter(each, *args, one)
+        of, args, _ = evaluate(self._call, batch)
+        if isinstance(of, str):
+            return setattr(batch, of, value)
+        for each, one in zip(args[0], value, strict=True):
+            self._setter(each, *args[1:], one)
+        return None
 
 
 class _Named(Expression):

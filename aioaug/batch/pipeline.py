@@ -24,7 +24,7 @@ from .._streaming.state import DeliveryTracker
 from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
-from .applying import Steps, with_twin
+from .applying import Steps, steps_of, with_twin
 from .components import LEFT_OUT
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
@@ -232,13 +232,11 @@ class Pipeline:
             if each.save_to is not None:
                 each.save_to.set(batch, found)
             return batch
-        method = getattr(batch, each.name)
+        method = getattr(type(batch), each.name)
         skipped = method.action["no_eval"]
         wanted = {name: value for name, value in each.kwargs.items() if name not in skipped}
         kwargs = each.kwargs | evaluate(wanted, batch)
-        if hasattr(method, "steps"):
-            return (yield from method.steps(batch, *args, **kwargs))
-        return (yield partial(method, *args, **kwargs))
+        return (yield from steps_of(method)(batch, *args, **kwargs))
 
     def _turns(self) -> dict[int, Turns]:
         """For a run, who is next at each action that is done in the order of the batches."""
