@@ -62,11 +62,21 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def read_table(
+def read_labelled(
+    fmt: str, path: Path, wanted: NDArray[Any], options: dict[str, Any]
+) -> tuple[Any, NDArray[Any]]:
+    """A table, or arrays by name, and the labels of the rows, of the kind of those wanted."""
+    if format_named(fmt).tabular:
+        return _read_table(fmt, path, wanted, dict(options))
+    found = format_named(fmt).read(path, **options)
+    if LABELS not in found:
+        raise ValueError(f"{path} was not written by dump: it has no labels")
+    return found, found.pop(LABELS)
+
+
+def _read_table(
     fmt: str, path: Path, wanted: NDArray[Any], options: dict[str, Any]
 ) -> tuple[pandas.DataFrame, NDArray[Any]]:
-    """A table and the labels of its rows, which are of the kind of those that are wanted."""
-    options = dict(options)
     if fmt == "csv" and all(isinstance(label, str) for label in wanted.tolist()):
         # "007" is a label, not a number. As bytes, since pandas may lose even texts like "nan".
         if options.get("engine") == "pyarrow":

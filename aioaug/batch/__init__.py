@@ -2,11 +2,10 @@
 
 The modules, from the ground up:
 
-    randomness  the random numbers of batches and of their items
     expressions values that are worked out for each batch or item
     components  named columns, and the labels of their rows
     index       the labels of a dataset: subsets, splits, order
-    calls       a function called item by item, on any target
+    calls       a function called item by item, on any target, with random numbers for each item
     applying    from a batch to calls, and from results to a batch, blocking or awaited
     decorators  the same for methods; which of them are actions of pipelines
     data        the state of a batch

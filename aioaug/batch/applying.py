@@ -21,10 +21,9 @@ from .._base.arguments import one_of, seconds_or_none, whole_or_none
 from .._base.signatures import accepts
 from ..engines.shared import shared_engine
 from ..errors import ParallelError
-from .calls import ENDS, Call, Task, Work, plainly, run, run_async
+from .calls import ENDS, BatchRandom, Call, Task, Work, plainly, run, run_async
 from .components import items_of
 from .expressions import draw, evaluate, of_items
-from .randomness import BatchRandom
 
 # Its first letter is what a target goes by here.
 _TARGETS = ("for", "threads", "mpc", "async", "f", "t", "m", "a")

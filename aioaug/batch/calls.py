@@ -1,6 +1,6 @@
 """A function called item by item: here, in threads, in processes or on an event loop.
 
-The results do not depend on where the calls are made, and come in the order of the items.
+The results, and the random numbers, do not depend on where the calls are made.
 """
 
 from __future__ import annotations
@@ -9,23 +9,25 @@ import asyncio
 import contextvars
 import inspect
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from anyio.lowlevel import checkpoint
 
 from .._aio.tasks import ended, finish, in_thread
 from .._base import system
 from .._base.results import Failure, Outcome, Success
-from .._base.seeding import batch_seeds, make_rng, seed_generators
+from .._base.seeding import batch_seeds, make_rng, seed_generators, seed_sequence
 from .._base.threads import attempt_each
 from ..engines.shared import SharedEngine, shared_engine, shared_workers
 from ..errors import TransportError
-from .randomness import ITEM, ItemRandom, Key, seed_at
 
 # Whoever waits for a call would take these for the end of its own iteration or task.
 ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
@@ -34,6 +36,80 @@ _THREADS_PER_CPU = 4
 
 # The outcome of each call by its place; a call without one was not done in time.
 Found = dict[int, Outcome[Any]]
+# What two seeds have in common if their numbers are the same.
+Key = tuple[Any, tuple[int, ...]]
+T = TypeVar("T")
+
+
+def key_of(seed: np.random.SeedSequence) -> Key:
+    """The key of a seed."""
+    return seed.entropy, tuple(seed.spawn_key)
+
+
+def seed_at(root: Key, path: tuple[int, ...]) -> np.random.SeedSequence:
+    """The seed that belongs to a path below the seed of this key."""
+    return np.random.SeedSequence(root[0], spawn_key=root[1] + path)
+
+
+class ItemRandom:
+    """What `batch.random` is while one item is worked on: a stream of the item's own.
+
+    It depends on `root`, the key of the batch's seed, and `path`, the call's number and the item's
+    position, so not on who does the work, nor on when.
+    """
+
+    def __init__(self, root: Key, path: tuple[int, ...]) -> None:
+        self.root = root
+        self.path = path
+        self._calls = iter(range(sys.maxsize))
+
+    @cached_property
+    def generator(self) -> np.random.Generator:
+        return make_rng(seed_at(self.root, self.path))
+
+    def next_path(self) -> tuple[Key, tuple[int, ...]]:
+        """The key of the seed, and the path of the next call that the item's function makes."""
+        return self.root, (*self.path, next(self._calls))
+
+
+# The item that this thread, task or worker works on.
+ITEM: ContextVar[ItemRandom | None] = ContextVar("aioaug-item", default=None)
+
+
+class BatchRandom:
+    """A batch's seed and generator, made when they are first asked for, and its calls' numbers.
+
+    What several threads ask for at once is made in one step, so that they all get the same.
+    """
+
+    def __init__(self, seed: Any = None) -> None:
+        if seed is not None:
+            self._seed, self._generator = seed_sequence(seed), make_rng(seed)
+        self._calls = iter(range(sys.maxsize))
+
+    @property
+    def seed(self) -> np.random.SeedSequence:
+        """What all random numbers depend on."""
+        return self._once("_seed", seed_sequence)
+
+    @property
+    def generator(self) -> np.random.Generator:
+        """The item's generator while one of this batch is worked on, otherwise the batch's."""
+        item = self._item()
+        return item.generator if item else self._once("_generator", lambda: make_rng(self.seed))
+
+    def next_path(self) -> tuple[Key, tuple[int, ...]]:
+        """The key of the seed, and the path of the next call that works on items."""
+        item = self._item()
+        return item.next_path() if item else (key_of(self.seed), (next(self._calls),))
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        own: dict[str, T] = vars(self)
+        return own[name] if name in own else own.setdefault(name, make())
+
+    def _item(self) -> ItemRandom | None:
+        item, seed = ITEM.get(), vars(self).get("_seed")
+        return item if item and (seed is None or key_of(seed) == item.root) else None
 
 
 class DataNotSent(BaseException):
@@ -101,10 +177,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """Calls to be made, at most so many at once, and all of them in so many seconds.
+    """Calls to be made, and results by position, `passthrough`, that need none.
 
-    `place` is the letter of the target where they are made. `passthrough` are results, by position,
-    that need no call.
+    `place` is the letter of a target, `labels` are those of the items, if it is called for these.
     """
 
     task: Task
@@ -124,6 +199,7 @@ class Work:
         """All results in order, out of the outcome of each call; none is one that timed out."""
         results = dict(self.passthrough)
         name = getattr(self.task.function, "__qualname__", repr(self.task.function))
+        count = len(self.calls) + len(results)
         for place, call in enumerate(self.calls):
             outcome = found.get(place) or Failure(
                 RuntimeError("its coroutine was cancelled")
@@ -132,13 +208,14 @@ class Work:
             )
             result = outcome.value if isinstance(outcome, Success) else outcome.error
             if isinstance(result, Exception):
-                note = f"while applying {name} to item {call.position}"
-                if len(self.labels) == len(self.calls) + len(self.passthrough):
-                    note += f" (index {self.labels[call.position]})"
+                label = (
+                    f" (index {self.labels[call.position]})" if len(self.labels) == count else ""
+                )
+                note = f"while applying {name} to item {call.position}{label}"
                 if note not in getattr(result, "__notes__", ()):
                     result.add_note(note)
             results[call.position] = result
-        return [results[position] for position in range(len(results))]
+        return [results[position] for position in range(count)]
 
 
 def plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = ENDS) -> Any:

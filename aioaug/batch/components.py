@@ -30,8 +30,7 @@ class Labelled:
     @property
     def indices(self) -> Array:
         """The labels of the items (N,)."""
-        found: Array = getattr(self.index, "indices", self.index)
-        return found
+        return np.asarray(getattr(self.index, "indices", self.index))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -111,15 +110,16 @@ class Labels(Labelled):
 
         Labels that are numbers need not exist for that; any others do.
         """
-        if not len(self):
-            return np.empty(0, np.intp)
         start, stop, step = bounds.start, bounds.stop, bounds.step
-        if self.index.dtype.kind in "iu":
+        if len(self) and self.index.dtype.kind in "iu":
+            labels, positions = np.unique(self.index, return_index=True)
             step = 1 if step is None else step
-            low, high = int(self.index.min()), int(self.index.max())
-            first, last = (low, high + 1) if step > 0 else (high, low - 1)
-            numbers = range(first if start is None else start, last if stop is None else stop, step)
-            return np.array([self._positions[n] for n in numbers if n in self._positions], np.intp)
+            first, last = (labels[0], labels[-1]) if step > 0 else (labels[-1], labels[0])
+            start = int(first) if start is None else start
+            stop = int(last) + (1 if step > 0 else -1) if stop is None else stop
+            # Not label by label, since there may be a million of numbers between two of them.
+            wanted = [label in range(start, stop, step) for label in labels.tolist()]
+            return positions[wanted][:: 1 if step > 0 else -1]
         start, stop = (None if end is None else self._position(end) for end in (start, stop))
         return np.arange(len(self))[start:stop:step]
 

@@ -12,14 +12,13 @@ import numpy as np
 
 from .._base.arguments import whole_or_none
 from .._base.optional import need
-from .calls import DataNotSent
+from .calls import BatchRandom, DataNotSent
 from .components import (
     Array,
     Components,
     Labelled,
     Labels,
     columns_of,
-    crop,
     each_column,
     named,
     rows,
@@ -27,7 +26,6 @@ from .components import (
 )
 from .decorators import action, finish_class
 from .index import DatasetIndex
-from .randomness import BatchRandom
 
 
 class BatchData(Labelled):
@@ -98,8 +96,6 @@ class BatchData(Labelled):
         """
         return self._random.generator
 
-    # -- its data --
-
     @property
     def data(self) -> Any:
         """The components, or without components the data itself; loaded when first asked for."""
@@ -138,10 +134,7 @@ class BatchData(Labelled):
             return
         self._load_pending()
         names = named(dst, ())
-        if isinstance(dst, str):
-            found = {dst: None if src is None else crop(src, self.indices)}
-        else:
-            found = columns_of(src, names, self.index)
+        found = columns_of({dst: src} if isinstance(dst, str) else src, names, self.index)
         self._fill(self._copied(found), names)
 
     def _put(self, source: Any, labels: Labels | None = None) -> None:
@@ -215,8 +208,6 @@ class BatchData(Labelled):
         else:
             object.__setattr__(self, name, value)
 
-    # -- its items --
-
     def get(self, item: Any = None, component: str | None = None) -> Any:
         """All data, an item, a component, or a component of an item."""
         if item is None:
@@ -239,8 +230,6 @@ class BatchData(Labelled):
     def array_of_nones(self) -> Array:
         """An array of `None` for every item (N,)."""
         return np.full(len(self), None)
-
-    # -- copies --
 
     def _twin(self, changes: dict[str, Any]) -> Self:
         twin = type(self).__new__(type(self))
@@ -269,8 +258,6 @@ class BatchData(Labelled):
         return copy.deepcopy(self)
 
     __copy__ = deepcopy
-
-    # -- out of data, and out of other batches --
 
     @classmethod
     def from_data(cls, index: Any = None, data: Any = None) -> Self:

@@ -25,11 +25,11 @@ from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
 from .applying import Steps, steps_of, with_twin
+from .calls import key_of, seed_at
 from .components import LEFT_OUT
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
-from .randomness import key_of, seed_at
 
 
 class RecordedAction(NamedTuple):
