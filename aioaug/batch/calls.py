@@ -13,15 +13,17 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import starmap
 from typing import Any, TypeVar
 
 import numpy as np
 from anyio.lowlevel import checkpoint
 
-from .._aio.tasks import ended, finish, in_thread
+from .._aio.tasks import in_thread
 from .._base import system
 from .._base.results import Failure, Outcome, Success
 from .._base.seeding import batch_seeds, make_rng, seed_generators, seed_sequence
@@ -191,10 +193,6 @@ class Work:
     debug: bool = False
     labels: Any = ()
 
-    def deadline(self) -> float:
-        """The time of the monotonic clock until which calls may begin now."""
-        return math.inf if self.timeout is None else time.monotonic() + self.timeout
-
     def results(self, found: Found) -> list[Any]:
         """All results in order, out of the outcome of each call; none is one that timed out."""
         results = dict(self.passthrough)
@@ -262,7 +260,7 @@ async def run_async(work: Work) -> Found:
 
 
 def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
-    deadline = work.deadline()
+    deadline = math.inf if work.timeout is None else time.monotonic() + work.timeout
     for place, call in enumerate(work.calls):
         if time.monotonic() > deadline:
             return
@@ -285,38 +283,27 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
     On the loop that others share these go into threads, for they would hold up everybody.
     """
     found: Found = {}
-    turns = asyncio.Semaphore(work.n_workers or len(work.calls))
-    aside = asyncio.Lock() if shared and not work.task.is_async else None
-    tasks: list[asyncio.Task[None]] = []
+    turns, begins = asyncio.Semaphore(work.n_workers or len(work.calls)), asyncio.Lock()
+    aside = shared and not work.task.is_async
 
     async def one(place: int, call: Call) -> None:
-        context = contextvars.copy_context()
+        context, begin = contextvars.copy_context(), partial(work.task.begin, call)
         async with turns:
             try:
-                if aside is None:
-                    value = work.task.begin(call)
-                else:
-                    async with aside:
-                        begin = partial(work.task.begin, call)
-                        value = await in_thread(context.run, plainly, begin)
+                async with begins:
+                    await checkpoint()  # what computes before it waits has a turn for itself
+                    value = await in_thread(context.run, plainly, begin) if aside else begin()
+                if aside:
                     ITEM.set(context[ITEM])
                 found[place] = Success(await value if inspect.isawaitable(value) else value)
             except Exception as error:
                 found[place] = Failure(error)
 
-    deadline = work.deadline()
-    try:
-        for place, call in enumerate(work.calls):
-            tasks.append(asyncio.create_task(one(place, call)))
-            await checkpoint()  # calls that compute before they wait begin in turns of their own
-            if time.monotonic() > deadline:
-                break
-        left = None if work.timeout is None else max(0.0, deadline - time.monotonic())
-        await asyncio.wait(tasks, timeout=left)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await finish(ended(tasks))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(work.timeout):
+            # When it is cancelled it waits for all of them. One that was cancelled by itself
+            # would end the others without `return_exceptions`.
+            await asyncio.gather(*starmap(one, enumerate(work.calls)), return_exceptions=True)
     return found
 
 
