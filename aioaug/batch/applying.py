@@ -1,9 +1,8 @@
 """A function applied to every item of a batch, and the results put together.
 
 What takes several calls is written once, for callers that block and for those that await: as a
-generator of steps. It yields `Work` and gets the results, each of which is what a call returned or
-the exception it raised. Or it yields a single call, a function without arguments, and gets what
-that returns.
+generator of steps. It yields `Work` and gets the results, exceptions among them, or it yields a
+single call, a function without arguments, and gets what that returns.
 """
 
 from __future__ import annotations
@@ -50,9 +49,8 @@ def drive(steps: Steps) -> Any:
 async def drive_async(steps: Steps) -> Any:
     """Take the steps in threads, since they load and copy, and await their calls.
 
-    A step that has begun is waited for even when this is cancelled: it may be changing a batch.
-    Of the calls, those that have not begun are dropped then, coroutines are cancelled, and the
-    rest is abandoned.
+    Cancelled, it waits for a step that has begun, which may be changing a batch. Calls that have
+    not begun are dropped then, coroutines are cancelled, and the rest is abandoned.
     """
 
     def aside(fn: Callable[..., Any], *args: Any) -> Any:
@@ -142,8 +140,7 @@ def apply_steps(
 ) -> Steps:
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
-    target = check_target(target or batch.apply_defaults.get("target", "for"))
-    where = {"labels": batch.indices, **_limits(n_workers, timeout)}
+    how = checked(target or batch.apply_defaults.get("target", "for"), n_workers, timeout)
     init = batch.apply_defaults.get("init") if init is None else init
     init = None if isinstance(init, str) and init == "data" else init
     func, args, kwargs = evaluate((func, args, kwargs), batch)
@@ -164,10 +161,10 @@ def apply_steps(
         if init is None:
             elements: Iterable[Arguments] = (((item,), {}) for item in items_of(batch, src))
         else:
-            passed = {**given, "p": p, "target": target, **kwargs}
+            passed = {**given, "p": p, "target": how["target"], **kwargs}
             init = getattr(batch, init) if isinstance(init, str) else init
             elements = _elements(init, **passed)
-        results = yield _work(task, target, elements, args, kwargs, p, seeds, **where)
+        results = yield _work(task, elements, args, kwargs, p, seeds, batch.indices, **how)
         if skips:
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
@@ -208,8 +205,8 @@ def inbatch_steps(
     **kwargs: Any,
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
-    target = check_target(given["target"] if target is None else target)
-    where = {"debug": given["debug"] if debug is None else debug, **_limits(n_workers, timeout)}
+    how = checked(given["target"] if target is None else target, n_workers, timeout)
+    how["debug"] = given["debug"] if debug is None else debug
     args, kwargs = evaluate((args, kwargs), batch)
     passed = given["extra"] | kwargs
     if given["init"] is None:
@@ -217,21 +214,18 @@ def inbatch_steps(
     init, post = (_named(batch, name, given[name]) for name in ("init", "post"))
     labels, random = ((), BatchRandom()) if batch is None else (batch.indices, batch._random)
     task, elements = Task(function, {}, *random.next_path()), _elements(init, *args, **passed)
-    results = yield _work(task, target, elements, args, kwargs, labels=labels, **where)
+    results = yield _work(task, elements, args, kwargs, labels=labels, **how)
     if post is not None:
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
     return batch
 
 
-def check_target(target: Any) -> str:
-    """The letter of a target; `ValueError` if there is no such target."""
-    return str(one_of("target", target, _TARGETS))[0]
-
-
-def _limits(n_workers: Any, timeout: Any) -> dict[str, Any]:
+def checked(target: Any, n_workers: Any = None, timeout: Any = None) -> dict[str, Any]:
+    """How calls are to be made, by name, the target by its letter."""
+    letter = str(one_of("target", target, _TARGETS))[0]
     workers = whole_or_none("n_workers", n_workers, low=1)
-    return {"n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
+    return {"target": letter, "n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:
@@ -281,13 +275,15 @@ def _elements(init: Any, *args: Any, **passed: Any) -> Iterator[Arguments]:
 
 def _work(
     task: Task,
-    target: str,
     elements: Iterable[Arguments],
     args: Iterable[Any],
     kwargs: dict[str, Any],
     p: Any = None,
     seeds: Any = None,
-    **where: Any,
+    labels: Any = (),
+    *,
+    target: str,
+    **how: Any,
 ) -> Work:
     """A call for each element that is drawn, with its own of the values of each `P`."""
     elements = list(elements)
@@ -305,5 +301,4 @@ def _work(
             calls.append(Call(position, all_args, all_kwargs, None if seed is None else int(seed)))
         else:
             passthrough[position] = first[0] if first else None
-    place = "a" if task.is_async else target
-    return Work(task, calls, place, passthrough=passthrough, **where)
+    return Work(task, calls, passthrough, labels, "a" if task.is_async else target, **how)

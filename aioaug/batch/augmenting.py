@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..augmenters import batch_forms
 from ..augmenters.compound import COLUMNS
 from ..augmenters.kinds import check_augmenter, is_imgaug
 from .applying import Steps, apply_steps, raise_failures
-from .components import rows, stack
+from .components import joined, rows, stack
 from .data import BatchData
 
 # Items that go into an augmenter together; fixed, since chance depends on it.
@@ -62,7 +62,7 @@ def augment(
     raise_failures(results, "Could not augment the batch")
     if results:
         parts_of = {name: [part[column] for part in results] for column, name in wanted.items()}
-        batch._fill({name: _joined(parts) for name, parts in parts_of.items()})
+        batch._fill({name: joined(parts) for name, parts in parts_of.items()})
     return batch
 
 
@@ -92,7 +92,6 @@ def _columns_for(batch: BatchData, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _columns(batch: BatchData, wanted: dict[str, str], where: slice) -> dict[str, Any]:
-    """Some rows of each component, by the name of imgaug's column."""
     return {column: rows(getattr(batch, name), where) for column, name in wanted.items()}
 
 
@@ -130,12 +129,3 @@ def _as_before(before: Any, after: Any) -> Any:
     if isinstance(after, np.ndarray):
         return after
     return np.fromiter(after, object) if before.dtype.hasobject else stack(after)
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """One column out of parts of it; with pictures of several sizes, an array of objects."""
-    if isinstance(parts[0], list):
-        return [value for part in parts for value in part]
-    if len({part.shape[1:] for part in parts}) == 1 and len({part.dtype for part in parts}) == 1:
-        return np.concatenate(parts)
-    return stack([value for part in parts for value in part])

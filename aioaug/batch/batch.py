@@ -24,9 +24,9 @@ class Batch(BatchData):
     copy: the rows that go by the labels of the index, of which an array's are its positions. The
     index is a `DatasetIndex` or labels (N,). Other arguments by name become attributes.
 
-    A method that works in parallel is called for each item, see `apply_parallel`. From inside of
-    another one call it as `_name_`, for one item. Each such method, and each that reads or writes
-    files, blocks, and has a twin to be awaited, `name_async`.
+    A method that works in parallel is called for each item, see `apply_parallel`, and as `_name_`
+    for one item. Each such method, and each that reads or writes files, blocks, and has a twin to
+    be awaited, `name_async`.
 
     Raises `TypeError` if `components` is no tuple or the index is not one-dimensional, and
     `ValueError` if a component has the name of an attribute.
@@ -51,10 +51,9 @@ class Batch(BatchData):
 
         The results come in the order of the items and do not depend on `target`; for the same
         `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
-        during which the event loop goes on: with "for" it has its turn between the items. When
-        that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
-        rest is abandoned, and the batch stays as it is, unless the results were being put into it
-        already.
+        during which the event loop goes on: with "for" between the items. Cancelled, it drops
+        items that have not begun, cancels coroutines and abandons the rest. The batch stays as it
+        is then, unless the results were being put into it already.
 
         Args:
             func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should

@@ -181,17 +181,17 @@ class Task:
 class Work:
     """Calls to be made, and results by position, `passthrough`, that need none.
 
-    `place` is the letter of a target, `labels` are those of the items, if it is called for these.
+    `labels` are those of the items, if it is called for these, and `place` is a target's letter.
     """
 
     task: Task
     calls: Sequence[Call]
+    passthrough: dict[int, Any]
+    labels: Any
     place: str
     n_workers: int | None = None
     timeout: float | None = None
-    passthrough: dict[int, Any] = field(default_factory=dict)
     debug: bool = False
-    labels: Any = ()
 
     def results(self, found: Found) -> list[Any]:
         """All results in order, out of the outcome of each call; none is one that timed out."""

@@ -264,6 +264,14 @@ def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None
     return found if labels is None else each_column(found, lambda column: pick(column, where))
 
 
+def joined(parts: Sequence[Any]) -> Any:
+    """One column out of parts of it, lists or arrays; with rows of several shapes, of objects."""
+    if isinstance(parts[0], list) or len({part.shape[1:] for part in parts}) > 1:
+        values = [value for part in parts for value in part]
+        return values if isinstance(parts[0], list) else stack(values)
+    return np.concatenate(parts)
+
+
 def stack(values: Sequence[Any]) -> Any:
     """Values of one shape as one array, any others as an array of objects (N,)."""
     if values and all(isinstance(each, _PLAIN) or hasattr(each, "__array__") for each in values):

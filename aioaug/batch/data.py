@@ -20,6 +20,7 @@ from .components import (
     Labels,
     columns_of,
     each_column,
+    joined,
     named,
     rows,
     stack,
@@ -321,10 +322,9 @@ class BatchData(Labelled):
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
         """One column out of the columns of several batches; to be overridden for other kinds."""
-        if data and all(isinstance(column, np.ndarray) for column in data):
-            return np.concatenate(data)
-        if data and all(isinstance(column, list) for column in data):
-            return [value for column in data for value in column]
+        for kind in (np.ndarray, list):
+            if data and all(isinstance(column, kind) for column in data):
+                return joined(data)
         if data and all(hasattr(column, "iloc") for column in data):
             return need("pandas", extra="dataframe").concat(data)
         kinds = ", ".join({type(column).__name__ for column in data or ()})

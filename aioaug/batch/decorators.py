@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from .applying import Steps, apply_steps, check_target, inbatch_steps, steps_of, with_twin
+from .applying import Steps, apply_steps, checked, inbatch_steps, steps_of, with_twin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -96,7 +96,7 @@ def inbatch_parallel(
 
     Raises `ValueError` if there is no such target, or `debug` is not for it.
     """
-    if check_target(target) != "f" and debug:
+    if checked(target)["target"] != "f" and debug:
         raise ValueError(f"debug needs target='for', got {target!r}")
     given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
 
