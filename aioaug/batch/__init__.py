@@ -1,7 +1,5 @@
 """Batches with named components: functions applied to their items in parallel, files, pipelines.
 
-The modules, from the ground up:
-
     expressions values that are worked out for each batch or item
     components  named columns, and the labels of their rows
     index       the labels of a dataset: subsets, splits, order
@@ -11,8 +9,7 @@ The modules, from the ground up:
     data        the state of a batch
     files, augmenting, batch, pipeline, dataset
 
-A parallel call goes through `batch`, `applying` and `calls`, and with "mpc" on to the shared engine
-of `aioaug.engines.shared`.
+A parallel call goes through `batch`, `applying` and `calls`, with "mpc" on to `engines.shared`.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def apply_steps(
 
 
 def _stood_in_for(results: list[Any], failed: dict[int, Exception]) -> list[Any]:
-    """The results, with one that worked in the place of each that failed, which is noted."""
+    """The results, with one that worked in the place of each that failed."""
     errors = _failures(results)
     if len(errors) == len(results):
         return results

@@ -35,11 +35,10 @@ def augment(
     """Augment images, masks, keypoints and more, each item's alike.
 
     Components go to imgaug by their names: `images` (N,H,W,C) or (N,H,W), or objects of any
-    sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats;
-    `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2;
-    `polygons` and `line_strings`; all of them also as objects of imgaug's `...OnImage`.
-    Other names are given as `augment(augseq, photos="images")`, or in the class's
-    `augmented_as`.
+    sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats; `keypoints`
+    (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2; `polygons` and
+    `line_strings`; all of them also as objects of imgaug's `...OnImage`. Other names are given as
+    `augment(augseq, photos="images")`, or in the class's `augmented_as`.
 
     What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
     from a coroutine await `augment_async`, which when cancelled abandons what runs.

@@ -54,10 +54,9 @@ def seed_at(root: Key, path: tuple[int, ...]) -> np.random.SeedSequence:
 
 
 class ItemRandom:
-    """What `batch.random` is while one item is worked on: a stream of the item's own.
+    """What `batch.random` is while one item is worked on, whoever does it, and whenever.
 
-    It depends on `root`, the key of the batch's seed, and `path`, the call's number and the item's
-    position, so not on who does the work, nor on when.
+    `root` is the key of the batch's seed, `path` the call's number and the item's position.
     """
 
     def __init__(self, root: Key, path: tuple[int, ...]) -> None:

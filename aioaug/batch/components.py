@@ -106,10 +106,7 @@ class Labels(Labelled):
             raise KeyError(label) from None
 
     def _between(self, bounds: slice) -> Array:
-        """As in `range`: from the first label up to the second, which is not in it.
-
-        Labels that are numbers need not exist for that; any others do.
-        """
+        """As in `range`, from one label up to another; labels that are ints need not exist."""
         start, stop, step = bounds.start, bounds.stop, bounds.step
         if len(self) and self.index.dtype.kind in "iu":
             labels, positions = np.unique(self.index, return_index=True)
@@ -135,8 +132,7 @@ def labels_of(index: Any) -> Array:
 class Components:
     """Named columns of rows that go by labels: `components.images`, `components[label].images`.
 
-    A column that was not given reads as `None`. What is assigned to some rows goes into the
-    columns. Without names, it is data that others may pick rows of.
+    A column that was not given reads as `None`. Without names, it is data to pick rows of.
     """
 
     def __init__(
@@ -225,10 +221,7 @@ def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def crop(source: Any, labels: Any) -> Any:
-    """The rows of a column that go by these labels; an array's are its positions.
-
-    A pandas series becomes an array, and so do the values of a dict.
-    """
+    """The rows of a column that go by labels; those of a series or a dict become an array."""
     if hasattr(source, "loc"):
         found = source.loc[labels]
         return found.to_numpy() if hasattr(found, "to_frame") else found
@@ -238,10 +231,7 @@ def crop(source: Any, labels: Any) -> Any:
 
 
 def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None = None) -> Any:
-    """Columns by name out of a tuple, a list, a dict, a data frame or `Components`.
-
-    Without names, it is all that the source holds; with labels, the rows that go by these.
-    """
+    """Columns by name, or all that a source holds, and with labels the rows that go by these."""
     where = None if labels is None else labels.indices
     pick: Callable[[Any, Any], Any] = crop
     if isinstance(source, Components):

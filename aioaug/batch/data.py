@@ -90,10 +90,9 @@ class BatchData(Labelled):
 
     @property
     def random(self) -> np.random.Generator:
-        """The generator to draw from, the same numbers for the same seed.
+        """The generator to draw from; while a function works on an item, one of that item's own.
 
-        While a function works on an item of this batch, in whatever thread, task or process,
-        it is a generator of that item's own, so the numbers do not depend on who comes first.
+        For the same seed the numbers are the same, in whatever thread, task or process.
         """
         return self._random.generator
 
@@ -264,9 +263,8 @@ class BatchData(Labelled):
     def from_data(cls, index: Any = None, data: Any = None) -> Self:
         """A batch of this data; without an index, its items are numbered.
 
-        Labels that are no ints are those of the rows in order. A data frame's items keep their
-        labels. A tuple, a dict and, with components, a list are of columns, and the number of items
-        is that of the first one's rows. Without components, a list is of items.
+        Labels that are no ints are those of the rows in order; a data frame has its own. A tuple,
+        a dict and, with components, a list are of columns; without, a list is of items.
         """
         if isinstance(data, list) and cls.components is None:
             data = stack(data)
@@ -291,11 +289,10 @@ class BatchData(Labelled):
         components: str | Sequence[str] | None = None,
         batch_class: type[BatchData] | None = None,
     ) -> tuple[Any, Any]:
-        """One batch of `batch_size` items, and one of the rest; their items are numbered anew.
+        """One batch of `batch_size` items, by default all, and one of the rest, or `None`.
 
-        The order of the batches, any iterable, is kept. `batch_size=None` takes all items. If all
-        fit, there is no rest: `None`. `components` are by default those of the first batch, and
-        `batch_class` is this one.
+        The order of the batches, any iterable, is kept, and their items are numbered anew.
+        `components` are by default those of the first batch, and `batch_class` is this one.
 
         Raises `ValueError` if there are no batches, or a component is `None` in some, but not in
         all, and `TypeError` if `merge_component` cannot merge one.
@@ -321,7 +318,10 @@ class BatchData(Labelled):
 
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
-        """One column out of the columns of several batches; to be overridden for other kinds."""
+        """One column out of those of several batches; to be overridden for other kinds.
+
+        Arrays whose rows have several shapes become one of objects.
+        """
         for kind in (np.ndarray, list):
             if data and all(isinstance(column, kind) for column in data):
                 return joined(data)

@@ -1,7 +1,4 @@
-"""Decorators for methods of batches, and what becomes of the methods.
-
-A method that works in parallel has a twin to be awaited: `rotate` and `rotate_async`.
-"""
+"""Decorators for methods of batches, and what becomes of the methods."""
 
 from __future__ import annotations
 
@@ -87,10 +84,9 @@ def inbatch_parallel(
 ) -> Callable[[Method], Method]:
     """Have a method called once for each element that `init` gives; `post` gets the results.
 
-    `init` is the name of a method or property of the batch, a callable, or the elements
-    themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or tuple of
-    arguments, or the one argument. `post` is the name of a method, or a callable; `None` returns
-    the batch, and raises if a call failed. Coroutine functions are async on every `target`. With
+    `init` is the name of a method or property of the batch, a callable, or the elements, which are
+    as in `Batch.apply_parallel`. `post` is the name of a method, or a callable; `None` returns the
+    batch, and raises if a call failed. Coroutine functions are async on every `target`. With
     `debug` and "for" the first exception comes as it is. `extra` are further arguments for `init`
     and `post`. A call may bring `target`, `debug`, `n_workers` and `timeout` of its own.
 

@@ -169,11 +169,10 @@ class L(_Computed):
 
 
 class _Named(Expression):
-    """What goes by a name in a batch or around it; without a name, all of that.
+    """What goes by a name in what `owner` gives, a key or an attribute; without a name, all of it.
 
-    `owner` gives what has the names: keys of a dict, or attributes. `mode` is how `set` does it:
-    "w" writes, "a" appends, "e" extends and "u" updates what is there. `default` is the value where
-    there is none.
+    `mode` is how `set` does it: "w" writes, "a" appends, "e" extends and "u" updates what is there.
+    `default` is the value where there is none.
     """
 
     def __init__(
@@ -290,10 +289,7 @@ def evaluate(value: Any, batch: Any, size: int | None = None) -> Any:
 
 
 def draw(batch: Any, p: Any, requires_rng: bool, seeds: Any) -> tuple[Any, Any]:
-    """Which items are worked on, and the seeds of their generators; both may be for all alike.
-
-    It is the same for every pair of `src` and `dst` of a call, so it is drawn once, before them.
-    """
+    """Which items are worked on, and the seeds of their generators; both may be for all alike."""
     if not (p is None or isinstance(p, P)):
         if not 0 <= p <= 1:
             raise ValueError(f"p must be from 0 to 1, got {p}")

@@ -139,10 +139,9 @@ def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[
 
 
 def _paths(batch: BatchData, where: Any) -> list[str]:
-    """The file of each item: in a folder, or that of a `FilesIndex`, or of the batch's own.
+    """The file of each item: in a folder, of a `FilesIndex`, or of the batch's own.
 
-    In a folder it has the name of the item's label, or of its file in the batch's own index. Where
-    that is of folders, `where` is a name in each.
+    Where that is of folders, `where` is a name in each; else a file has its name in a folder, too.
     """
     own = batch.index if isinstance(batch.index, FilesIndex) else None
     labels = batch.indices.tolist()

@@ -113,9 +113,7 @@ class DatasetIndex(Labels):
 
         Without `n_iters` and `n_epochs` there is no last one. Where the items of an epoch do not
         come out even, a batch takes the rest from the next epoch, or with `drop_last` is left out;
-        the very last one is smaller. `shuffle` is `False`, `True` or a seed; a seed fixes the
-        order of all epochs.
-
+        the very last one is smaller. `shuffle` is `False`, `True` or a seed, for all epochs.
         Raises `ValueError` if the batch is larger than the index, or both limits are given.
         """
         whole_or_none("n_iters", n_iters, low=0)
@@ -156,10 +154,8 @@ class FilesIndex(DatasetIndex):
 
     Made of `path`, a pattern or several, or of `index` and `paths`, a path for each label.
     `no_ext` takes suffixes off the names, `sort` sorts them. With `folders` a label begins with
-    the name of its folder, as in "cats/1.png", so that files in several folders may have the same
-    name. Where nothing is found, the index is empty, and there is a warning.
-
-    Raises `ValueError` if two files have the same label.
+    the name of its folder, as in "cats/1.png". Where nothing is found, the index is empty, with a
+    warning. Raises `ValueError` if two files have the same label.
     """
 
     not_empty = False

@@ -68,14 +68,12 @@ class Pipeline:
 
     Nothing is done before `run`, `gen_batch` or `next_batch`, or their twins for coroutines.
     Each recorded call makes a new pipeline, so one may be continued in several ways. `first +
-    second` joins two, `dataset >> pipeline` binds one to a dataset.
+    second` joins two, `dataset >> pipeline` binds one to a dataset. `config` are options by name,
+    which `C` stands for.
 
     Arguments that are expressions (`R`, `P`, `B`) are worked out for each batch. What a batch
     draws depends on `shuffle`, if that is a number, and on the batch's place in the run, not on
     `prefetch`. A negative `shuffle` fixes what is drawn and leaves the order.
-
-    `dataset` is where the batches are from, and may be given later. `config` are options by name,
-    which `C` stands for.
     """
 
     _batches: Iterator[Any] | None = None  # those that `next_batch` goes through
