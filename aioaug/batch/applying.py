@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ParamSpec
@@ -169,7 +168,7 @@ def apply_steps(
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
     if failed:
-        _leave_out(batch, failed)
+        batch._leave_out(failed)
     return batch if several else result
 
 
@@ -181,15 +180,6 @@ def _stood_in_for(results: list[Any], failed: dict[int, Exception]) -> list[Any]
     failed |= errors
     worked = next(result for n, result in enumerate(results) if n not in errors)
     return [worked if n in errors else result for n, result in enumerate(results)]
-
-
-def _leave_out(batch: Any, failed: dict[int, Exception]) -> None:
-    """Take the items that failed out of a batch; what stands in their rows is not theirs."""
-    if len(failed) == len(batch):
-        raise ParallelError("All items failed", failed) from failed[0]
-    why = f"{len(failed)} of {len(batch)} items are left out, the first: {failed[min(failed)]!r}"
-    warnings.warn(why, RuntimeWarning, stacklevel=2)
-    batch._keep([n for n in range(len(batch)) if n not in failed])
 
 
 def inbatch_steps(

@@ -51,17 +51,14 @@ def augment(
         raise TypeError(f"augseq must be an augmenter of imgaug, got {type(augseq).__name__}")
     wanted = _columns_for(batch, columns)
     state = Augmentation(augseq, int(batch.random.integers(2**31 - 1)), owns_interpreter=False)
-    parts = [
-        (_columns(batch, wanted, slice(start, start + _TOGETHER)), position)
-        for position, start in enumerate(range(0, len(batch), _TOGETHER))
-    ]
+    starts = range(0, len(batch), _TOGETHER)
+    parts = enumerate(_columns(batch, wanted, slice(n, n + _TOGETHER)) for n in starts)
     limits: dict[str, Any] = {"target": target, "n_workers": n_workers, "timeout": timeout}
     function = partial(_part, state)
     results = yield from apply_steps(batch, function, parts, lambda found, **_: found, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
-        parts_of = {name: [part[column] for part in results] for column, name in wanted.items()}
-        batch._fill({name: joined(parts) for name, parts in parts_of.items()})
+        batch._fill({name: joined([part[c] for part in results]) for c, name in wanted.items()})
     return batch
 
 
@@ -94,7 +91,7 @@ def _columns(batch: BatchData, wanted: dict[str, str], where: slice) -> dict[str
     return {column: rows(getattr(batch, name), where) for column, name in wanted.items()}
 
 
-def _part(augmentation: Augmentation, columns: dict[str, Any], position: int) -> dict[str, Any]:
+def _part(augmentation: Augmentation, position: int, columns: dict[str, Any]) -> dict[str, Any]:
     """Some items, given as columns, augmented."""
     state = augmentation.clone()  # augmenters are not thread-safe
     return _through(partial(state, position), columns)

@@ -162,7 +162,7 @@ class Components:
             raise TypeError("rows of components have no rows")
         where = None if self._columns is None else self._labels.get_pos(label)
         if self._names is None:
-            return each_column(self._columns, lambda column: rows(column, where))
+            return rows_of(self._columns, where)
         return Components(self._names, self._columns, self._labels, where)
 
     def __len__(self) -> int:
@@ -218,6 +218,11 @@ def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(data, dict):
         return {n: None if column is None else change(column) for n, column in data.items()}
     return None if data is None else change(data)
+
+
+def rows_of(data: Any, where: Any) -> Any:
+    """The rows at some positions of each column of `data`."""
+    return each_column(data, lambda column: rows(column, where))
 
 
 def crop(source: Any, labels: Any) -> Any:

@@ -12,19 +12,9 @@ import numpy as np
 
 from .._base.arguments import whole_or_none
 from .._base.optional import need
+from ..errors import ParallelError
 from .calls import BatchRandom, DataNotSent
-from .components import (
-    Array,
-    Components,
-    Labelled,
-    Labels,
-    columns_of,
-    each_column,
-    joined,
-    named,
-    rows,
-    stack,
-)
+from .components import Components, Labelled, Labels, columns_of, joined, named, rows_of, stack
 from .decorators import action, finish_class
 from .index import DatasetIndex
 
@@ -134,18 +124,18 @@ class BatchData(Labelled):
             return
         self._load_pending()
         names = named(dst, ())
-        found = columns_of({dst: src} if isinstance(dst, str) else src, names, self.index)
-        self._fill(self._copied(found), names)
+        source = {dst: src} if isinstance(dst, str) else src
+        self._fill(self._columns(source, names, self.index), names)
 
     def _put(self, source: Any, labels: Labels | None = None) -> None:
         """Make `source` the data, or the rows of it that go by labels."""
         names = self.components
         source = {} if source is None and names is not None else source
-        found = self._copied(columns_of(source, names, labels))
-        self._data = Components(names, found, self.index)
+        self._data = Components(names, self._columns(source, names, labels), self.index)
 
-    def _copied(self, data: Any) -> Any:
-        return copy.deepcopy(data) if self._copy else data
+    def _columns(self, *source: Any) -> Any:
+        found = columns_of(*source)
+        return copy.deepcopy(found) if self._copy else found
 
     def _fill(
         self, columns: dict[str, Any], names: Iterable[str] | None = None, src: Any = "the source"
@@ -158,9 +148,14 @@ class BatchData(Labelled):
         for name in names:
             setattr(self, name, columns[name])
 
-    def _keep(self, where: list[int]) -> None:
-        """Keep the items at some positions alone."""
-        kept = each_column(self._data._columns, lambda column: rows(column, where))
+    def _leave_out(self, failed: dict[int, Exception]) -> None:
+        """Lose the items that failed; what stands in their rows is not theirs."""
+        if len(failed) == len(self):
+            raise ParallelError("All items failed", failed) from failed[0]
+        why = f"{len(failed)} of {len(self)} items are left out, the first: {failed[min(failed)]!r}"
+        warnings.warn(why, RuntimeWarning, stacklevel=2)
+        where = [n for n in range(len(self)) if n not in failed]
+        kept = rows_of(self._data._columns, where)
         self.index = self.index.create_subset(self.indices[where])
         self.data_setter = kept
 
@@ -227,7 +222,7 @@ class BatchData(Labelled):
         return [[item] for item in self]
 
     @property
-    def array_of_nones(self) -> Array:
+    def array_of_nones(self) -> np.ndarray[Any, Any]:
         """An array of `None` for every item (N,)."""
         return np.full(len(self), None)
 
@@ -245,9 +240,8 @@ class BatchData(Labelled):
         return vars(self) | {"_lock": None, "_dataset": None, "pipeline": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        absent = state["_preloaded"] is DataNotSent
-        vars(self).update(state | {"_pending": absent or state["_pending"]})
-        object.__setattr__(self, "_lock", threading.RLock())
+        pending = state["_pending"] or state["_preloaded"] is DataNotSent
+        vars(self).update(state | {"_pending": pending, "_lock": threading.RLock()})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         own = copy.deepcopy(self.__getstate__(), memo)
@@ -338,6 +332,6 @@ def _new(kind: type[BatchData], columns: dict[Any, Any], start: int, stop: int) 
     batch = kind(DatasetIndex(stop - start))
     if None not in columns:
         batch.components = tuple(columns)
-    found = each_column(columns, lambda column: rows(column, slice(start, stop)))
+    found = rows_of(columns, slice(start, stop))
     batch.data_setter = found.get(None, found)
     return batch

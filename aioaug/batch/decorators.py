@@ -25,12 +25,7 @@ def action(
 
 
 def action(
-    method: Any = None,
-    /,
-    *,
-    use_lock: bool | str | None = None,
-    no_eval: Any = None,
-    ordered: bool | None = None,
+    method: Any = None, /, *, use_lock: Any = None, no_eval: Any = None, ordered: Any = None
 ) -> Any:
     """Mark a method as an action, which pipelines can record; bare or with named arguments.
 

@@ -110,7 +110,6 @@ class R(Expression):
             raise ValueError(f"numpy.random.Generator has no distribution {name!r}")
 
     def get(self, batch: Any, size: int | None = None) -> Any:
-        """The value for `batch`; with `size`, an array of that many values."""
         rng = batch.random if self._own is None else self._own
         args, kwargs, shape = evaluate((self._args, self._kwargs, self._size), batch)
         one = () if shape is None else shape if isinstance(shape, tuple) else (shape,)
@@ -128,7 +127,6 @@ class P(Expression):
         self.values = values
 
     def get(self, batch: Any, size: int | None = None) -> P:
-        """The same with its values worked out."""
         if isinstance(self.values, Expression):
             return P(self.values.get(batch, len(batch)))
         return P(evaluate(self.values, batch))
@@ -138,7 +136,6 @@ class PP(P):
     """Another value for each item: an expression that is worked out anew for each of them."""
 
     def get(self, batch: Any, size: int | None = None) -> P:
-        """The values as a `P`."""
         return P([evaluate(self.values, batch) for _ in range(len(batch))])
 
 
@@ -152,14 +149,12 @@ class L(_Computed):
         return L(function, self, *args, **kwargs)
 
     def get(self, batch: Any, size: int | None = None) -> Any:
-        """The value for each item."""
         of, args, kwargs = evaluate(self._call, batch)
         if isinstance(of, str):
             return getattr(batch, of)
         return [of(each, *args[1:], **kwargs) for each in args[0]]
 
     def set(self, batch: Any, value: Any) -> None:
-        """Give each its value."""
         of, args, _ = evaluate(self._call, batch)
         if isinstance(of, str):
             return setattr(batch, of, value)
@@ -176,12 +171,7 @@ class _Named(Expression):
     """
 
     def __init__(
-        self,
-        letter: str,
-        owner: Callable[[Any], Any],
-        name: Any = None,
-        mode: str = "w",
-        **default: Any,
+        self, letter: str, owner: Any, name: Any = None, mode: str = "w", **default: Any
     ) -> None:
         self._letter, self._owner, self._name = letter, owner, name
         self._mode, self._default = one_of("mode", mode[:1], "waeu"), default

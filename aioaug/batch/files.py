@@ -14,12 +14,7 @@ from .index import FilesIndex
 
 
 def load(
-    batch: BatchData,
-    *args: Any,
-    src: Any = None,
-    fmt: str | None = None,
-    dst: Any = None,
-    **kwargs: Any,
+    batch: Any, *args: Any, src: Any = None, fmt: str | None = None, dst: Any = None, **kwargs: Any
 ) -> Steps:
     """Take data from another object, or read it from a file. It blocks; see `load_async`.
 

@@ -8,10 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property, partial
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self
-
-import numpy as np
 
 from .._aio.bridge import BlockingBridge
 from .._aio.turns import Turns
@@ -92,13 +89,14 @@ class Pipeline:
         vars(twin).update({"config": dict(self.config), "_locks": {}} | changes)
         twin.reset("iter", "vars")
         for each in twin._actions:
-            twin._check(each)
+            if each.function is None:
+                twin._check(each.name)
         return twin
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        self._check(RecordedAction(name, (), {}))
+        self._check(name)
         return lambda *args, **kwargs: self._recorded(RecordedAction(name, args, kwargs))
 
     def _recorded(self, action: RecordedAction) -> Self:
@@ -190,11 +188,7 @@ class Pipeline:
 
     @with_twin
     def execute_for(
-        self,
-        batch: Any,
-        iteration: int | None = None,
-        seed: Any = None,
-        _turns: Mapping[int, Any] = MappingProxyType({}),
+        self, batch: Any, iteration: int | None = None, seed: Any = None, _turns: Any = ()
     ) -> Steps:
         """Do all actions on one batch, and return what the last one returns.
 
@@ -238,22 +232,19 @@ class Pipeline:
 
     def _turns(self) -> dict[int, Turns]:
         """For a run, who is next at each action that is done in the order of the batches."""
-        ordered = (
-            outlives_batch(each.save_to)
-            if each.function is not None
-            else getattr(self._batch_class(), each.name).action["ordered"]
-            for each in self._actions
-        )
-        return {place: Turns() for place, wanted in enumerate(ordered) if wanted}
+        kind, turns = self._batch_class(), {}
+        for place, each in enumerate(self._actions):
+            marks = {} if each.function is not None else getattr(kind, each.name).action
+            if marks.get("ordered") or outlives_batch(each.save_to):
+                turns[place] = Turns()
+        return turns
 
     def _batch_class(self) -> Any:
         given = None if self._before is None else self._before.options["batch_class"]
         return given or (None if self.dataset is None else self.dataset.batch_class)
 
-    def _check(self, action: RecordedAction) -> None:
-        name, kind = action.name, self._batch_class()
-        checked = kind is not None and action.function is None
-        if checked and not hasattr(getattr(kind, name, None), "action"):
+    def _check(self, name: str) -> None:
+        if (kind := self._batch_class()) and not hasattr(getattr(kind, name, None), "action"):
             hint = f"is it marked @action? {LEFT_OUT}"
             raise AttributeError(f"{kind.__name__} has no action {name!r}; {hint}")
 
@@ -341,9 +332,8 @@ class Pipeline:
             return self._before.of(before), lambda n: seeds(n).spawn(1)[0]
         _ = self.variables  # several batches that made them at once would make them twice
         drawn = run.shuffle is not False and run.shuffle is not True
-        root = seed_sequence(abs(run.shuffle) if drawn else None)
         # The second child is for what concerns no batch, the third for the batches.
-        order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
+        order, _, execution = seed_sequence(abs(run.shuffle) if drawn else None).spawn(3)
         in_order = run.shuffle is False or (drawn and run.shuffle < 0)
         batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
         key = key_of(execution)
@@ -359,9 +349,8 @@ def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:
     """The batches of a stream that runs on the loop of a thread."""
-    bridge, ended = BlockingBridge("pipeline"), object()
+    bridge = BlockingBridge("pipeline")
     try:
-        while (batch := bridge.call(anext, stream, ended)) is not ended:
-            yield batch
+        yield from iter(partial(bridge.call, anext, stream, None), None)
     finally:
         bridge.end(stream.aclose)
