@@ -11,7 +11,6 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 from .._aio.tasks import finish, in_thread
@@ -34,7 +33,7 @@ Steps = Generator[Work | Callable[[], Any], Any, Any]
 
 def drive(steps: Steps) -> Any:
     """Take the steps one after another, and make their calls; it blocks."""
-    with _thrown_into(steps):
+    try:
         over, found = _next(steps, None)
         while not over:
             if isinstance(found, Work):
@@ -43,6 +42,9 @@ def drive(steps: Steps) -> Any:
                 found = shared_engine().bridge.call(_awaited, found)
             over, found = _next(steps, found)
         return found
+    except BaseException as error:
+        steps.throw(error)  # they may hold a lock, or say where it came from
+        raise
 
 
 async def drive_async(steps: Steps) -> Any:
@@ -57,7 +59,7 @@ async def drive_async(steps: Steps) -> Any:
         context = contextvars.copy_context()
         return in_thread(context.run, plainly, functools.partial(fn, *args), (*ENDS, *_EXITS))
 
-    with _thrown_into(steps):
+    try:
         over, found = await finish(aside(_next, steps, None))
         while not over:
             if isinstance(found, Work):
@@ -66,15 +68,8 @@ async def drive_async(steps: Steps) -> Any:
                 found = await _awaited(found)
             over, found = await finish(aside(_next, steps, found))
         return found
-
-
-@contextmanager
-def _thrown_into(steps: Steps) -> Iterator[None]:
-    """Have the steps see what ends them: they may hold a lock, or say where it came from."""
-    try:
-        yield
     except BaseException as error:
-        steps.throw(error)
+        steps.throw(error)  # as there
         raise
 
 

@@ -92,7 +92,6 @@ def _columns(batch: BatchData, wanted: dict[str, str], where: slice) -> dict[str
 
 
 def _part(augmentation: Augmentation, position: int, columns: dict[str, Any]) -> dict[str, Any]:
-    """Some items, given as columns, augmented."""
     state = augmentation.clone()  # augmenters are not thread-safe
     return _through(partial(state, position), columns)
 

@@ -88,9 +88,7 @@ class Batch(BatchData):
         """
         return apply_steps(self, func, init, post, src, dst, *args, **kwargs)
 
-    def _assemble(
-        self, results: Sequence[Any], *, src: Any = None, dst: Any = None, **kwargs: Any
-    ) -> Self:
+    def _assemble(self, results: Any, *, src: Any = None, dst: Any = None, **kwargs: Any) -> Self:
         """Put results into components: one for each name of `dst`, or else of `src`."""
         raise_failures(results, "Could not assemble the batch")
         dst = src if dst is None else dst

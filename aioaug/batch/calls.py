@@ -44,7 +44,6 @@ T = TypeVar("T")
 
 
 def key_of(seed: np.random.SeedSequence) -> Key:
-    """The key of a seed."""
     return seed.entropy, tuple(seed.spawn_key)
 
 
@@ -90,7 +89,6 @@ class BatchRandom:
 
     @property
     def seed(self) -> np.random.SeedSequence:
-        """What all random numbers depend on."""
         return self._once("_seed", seed_sequence)
 
     @property
@@ -141,7 +139,6 @@ class Task:
 
     @property
     def is_async(self) -> bool:
-        """Whether the function is a coroutine function."""
         function = inspect.unwrap(getattr(self.function, "__func__", self.function))
         return inspect.iscoroutinefunction(function)
 
@@ -197,6 +194,7 @@ class Work:
         results = dict(self.passthrough)
         name = getattr(self.task.function, "__qualname__", repr(self.task.function))
         count = len(self.calls) + len(results)
+        labels = self.labels if len(self.labels) == count else None
         for place, call in enumerate(self.calls):
             outcome = found.get(place) or Failure(
                 RuntimeError("its coroutine was cancelled")
@@ -205,10 +203,8 @@ class Work:
             )
             result = outcome.value if isinstance(outcome, Success) else outcome.error
             if isinstance(result, Exception):
-                label = (
-                    f" (index {self.labels[call.position]})" if len(self.labels) == count else ""
-                )
-                note = f"while applying {name} to item {call.position}{label}"
+                index = "" if labels is None else f" (index {labels[call.position]})"
+                note = f"while applying {name} to item {call.position}{index}"
                 if note not in getattr(result, "__notes__", ()):
                     result.add_note(note)
             results[call.position] = result
@@ -239,7 +235,6 @@ def run(work: Work) -> Found:
 
 
 async def run_async(work: Work) -> Found:
-    """`run` for coroutines."""
     if work.place == "f" or not work.calls:
         found = {}
         for place, outcome in _in_line(work):

@@ -51,9 +51,8 @@ class Labelled:
         return {name: getattr(self, name, None) for name in self._attrs}
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}; {LEFT_OUT}"
-        )
+        kind = type(self).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}; {LEFT_OUT}")
 
 
 class Labels(Labelled):
@@ -135,9 +134,7 @@ class Components:
     A column that was not given reads as `None`. Without names, it is data to pick rows of.
     """
 
-    def __init__(
-        self, names: Sequence[str] | None, columns: Any, labels: Labels, where: Any = None
-    ) -> None:
+    def __init__(self, names: Any, columns: Any, labels: Labels, where: Any = None) -> None:
         # With underscores, since a component may well be called "labels".
         vars(self).update(_names=names, _columns=columns, _labels=labels, _where=where)
 

@@ -36,7 +36,6 @@ class Expression:
         return self._computed(operator.getitem, key)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What a call of the value returns."""
         return self._computed(operator.call, *args, **kwargs)
 
     def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -86,7 +85,6 @@ class F(_Computed):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Expression:
-        """What the function returns for these arguments."""
         return _Computed(self._call[0], *args, **kwargs)
 
 

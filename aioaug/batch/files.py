@@ -71,22 +71,18 @@ def dump(
             raise ValueError(f"one component at a time goes into an array, got {names}")
         dst[batch.indices] = getattr(batch, names[0]) if names else batch.data
         return batch
-    form = formats.format_named(fmt)
-    if batch.components is None and fmt != "blosc":
-        raise ValueError(f"fmt={fmt!r} needs data with components")
-    columns = {name: getattr(batch, name) for name in names}
     if fmt == "blosc":
         yield from _dump_items(batch, dst, names, kwargs)
-    elif form.tabular:
-        form.write(formats.to_frame(batch.indices, columns, fmt), dst, **kwargs)
-    else:
-        columns = {name: column for name, column in columns.items() if column is not None}
-        form.write({formats.LABELS: batch.indices, **columns}, dst, **kwargs)
+        return batch
+    formats.format_named(fmt)
+    if batch.components is None:
+        raise ValueError(f"fmt={fmt!r} needs data with components")
+    columns = {name: getattr(batch, name) for name in names}
+    formats.write_labelled(fmt, dst, batch.indices, columns, kwargs)
     return batch
 
 
 def _by_name_only(method: str, args: Sequence[Any], options: Iterable[str]) -> None:
-    """Raise `TypeError` if there are arguments that nothing takes."""
     if given := [*map(repr, args), *options]:
         raise TypeError(f"{method} takes src, dst, fmt and options by name, got {', '.join(given)}")
 
@@ -109,8 +105,7 @@ def _load_rows(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str
             batch._take(frame, dst)
             return
         columns = formats.from_frame(frame, names)
-        parts = formats.elements(frame, dst).values() if isinstance(dst, str) else ()
-        if isinstance(dst, str) and not set(frame.columns) <= {dst, *parts}:
+        if isinstance(dst, str) and formats.has_others(frame, dst):
             columns = {dst: frame}
     batch._fill(columns, names, src)
 

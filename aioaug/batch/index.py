@@ -15,8 +15,6 @@ from .._base.arguments import one_of, whole, whole_or_none
 from .._base.seeding import make_rng
 from .components import Array, Labels, labels_of
 
-_NO_MORE = "no more batches are left: reset('iter') starts again"
-
 
 class DatasetIndex(Labels):
     """Labels of items: an array-like (N,), a number of items, or a callable that returns these.
@@ -121,15 +119,13 @@ class DatasetIndex(Labels):
         whole("batch_size", batch_size, low=1, high=len(self))
         if n_iters is not None and n_epochs is not None:
             raise ValueError("only one of n_iters and n_epochs may be given")
-        if n_iters is not None and self._batches >= n_iters:
-            raise StopIteration(_NO_MORE)
-        found = self._left
-        while len(found) < batch_size and (n_epochs is None or self._begun < n_epochs):
+        found, over = self._left, n_iters is not None and self._batches >= n_iters
+        while len(found) < batch_size and (n_epochs is None or self._begun < n_epochs) and not over:
             self._order = self._order[self.shuffle(shuffle)]
             self._begun += 1
             found = self._order if drop_last else np.concatenate((found, self._order))
-        if not len(found) or (drop_last and len(found) < batch_size):
-            raise StopIteration(_NO_MORE)
+        if over or not len(found) or (drop_last and len(found) < batch_size):
+            raise StopIteration("no more batches are left: reset('iter') starts again")
         self._left = found[batch_size:]
         self._batches += 1
         return self.create_subset(self.subset_by_pos(found[:batch_size]))

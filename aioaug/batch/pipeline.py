@@ -39,27 +39,6 @@ class RecordedAction(NamedTuple):
     save_to: Expression | None = None
 
 
-class Regrouping(NamedTuple):
-    """Batches of a pipeline, cut anew into batches of another size."""
-
-    pipeline: Any
-    size: int
-    merge: Callable[..., tuple[Any, Any]] | None
-    options: dict[str, Any]
-
-    def of(self, batches: Generator[Any]) -> Iterator[Any]:
-        """The items of these batches in new batches, the last of which may be smaller."""
-        left: list[Any] = []
-        with closing(batches):
-            for batch in chain(batches, [None]):
-                left += [] if batch is None else [batch]
-                while left and (batch is None or sum(map(len, left)) >= self.size):
-                    merge = self.merge or left[0].merge
-                    found, rest = merge(left, batch_size=self.size, **self.options)
-                    left = [] if rest is None else [rest]
-                    yield found
-
-
 class Pipeline:
     """Actions of a class of batches in a row, recorded by calling them as methods.
 
@@ -80,7 +59,8 @@ class Pipeline:
         self.config = dict(config or {})
         self._initial: dict[str, Any] = {}
         self._actions: tuple[RecordedAction, ...] = ()
-        self._before: Regrouping | None = None
+        # The pipeline whose batches are regrouped, how, and the class they have then.
+        self._before: tuple[Pipeline, Callable[..., Iterator[Any]], Any] | None = None
         self._locks: dict[str, threading.Lock] = {}
 
     def _changed(self, **changes: Any) -> Self:
@@ -111,9 +91,9 @@ class Pipeline:
             "_initial": self._initial | other._initial,
             "_actions": self._actions + other._actions,
         }
-        if (regrouped := other._before) is not None:
-            own["_before"] = regrouped._replace(pipeline=self + regrouped.pipeline)
-            own["_actions"] = other._actions
+        if other._before is not None:
+            before, *rest = other._before
+            own |= {"_before": (self + before, *rest), "_actions": other._actions}
         return self._changed(**own)
 
     def __lshift__(self, dataset: Any) -> Self:
@@ -160,7 +140,8 @@ class Pipeline:
         """
         whole("batch_size", batch_size, low=1)
         options = {"components": components, "batch_class": batch_class}
-        return self._changed(_actions=(), _before=Regrouping(self, batch_size, merge, options))
+        regrouped = partial(_regrouped, size=batch_size, merge=merge, **options)
+        return self._changed(_actions=(), _before=(self, regrouped, batch_class))
 
     def init_variable(self, name: str, default: Any = None) -> Self:
         """A pipeline with one more variable, whose value before a run is a copy of `default`."""
@@ -240,7 +221,7 @@ class Pipeline:
         return turns
 
     def _batch_class(self) -> Any:
-        given = None if self._before is None else self._before.options["batch_class"]
+        given = None if self._before is None else self._before[2]
         return given or (None if self.dataset is None else self.dataset.batch_class)
 
     def _check(self, name: str) -> None:
@@ -315,21 +296,19 @@ class Pipeline:
         source, seeds = self._source(run)
         return (self.execute_for(batch, n + 1, seeds(n)) for n, batch in enumerate(source))
 
-    def _source(
-        self, run: BatchRun, prefetch: int = 0
-    ) -> tuple[Iterator[Any], Callable[[int], Any]]:
+    def _source(self, run: BatchRun, ahead: int = 0) -> tuple[Iterator[Any], Callable[[int], Any]]:
         """The batches before any action, and the seed of each by its number."""
         if self.dataset is None:
             raise ValueError("the pipeline has no dataset; use dataset >> pipeline")
         if not isinstance(run.shuffle, int):
             raise TypeError(f"shuffle must be a bool or an int, got {run.shuffle!r}")
         if self._before is not None:
-            inner = self._before.pipeline << self.dataset
+            pipeline, regrouped, _ = self._before
+            inner = pipeline << self.dataset
             vars(inner).update(variables=self.variables, config=self.config)
-            before = inner._generated(run, prefetch)
             # The seeds of its own batches must be others than those of the batches before.
             _, seeds = inner._source(run)
-            return self._before.of(before), lambda n: seeds(n).spawn(1)[0]
+            return regrouped(inner._generated(run, ahead)), lambda n: seeds(n).spawn(1)[0]
         _ = self.variables  # several batches that made them at once would make them twice
         drawn = run.shuffle is not False and run.shuffle is not True
         # The second child is for what concerns no batch, the third for the batches.
@@ -339,6 +318,18 @@ class Pipeline:
         key = key_of(execution)
         numbered = _numbered(batches, run.batches(len(self.dataset)))
         return numbered, lambda n: seed_at(key, (n,))
+
+
+def _regrouped(batches: Generator[Any], size: int, merge: Any, **options: Any) -> Iterator[Any]:
+    """The items of these batches in batches of another size, the last of which may be smaller."""
+    left: list[Any] = []
+    with closing(batches):
+        for batch in chain(batches, [None]):
+            left += [] if batch is None else [batch]
+            while left and (batch is None or sum(map(len, left)) >= size):
+                found, rest = (merge or left[0].merge)(left, batch_size=size, **options)
+                left = [] if rest is None else [rest]
+                yield found
 
 
 def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
