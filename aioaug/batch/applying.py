@@ -10,21 +10,21 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, ParamSpec
 
 from .._aio.tasks import finish, in_thread
 from .._base.arguments import one_of, seconds_or_none, whole_or_none
+from .._base.results import MISLEADING, plainly
 from .._base.signatures import accepts
 from ..engines.shared import shared_engine
 from ..errors import ParallelError
-from .calls import ENDS, BatchRandom, Call, Task, Work, plainly, run, run_async
+from .calls import BatchRandom, Call, Task, Work, run, run_async
 from .components import items_of
 from .expressions import draw, evaluate, of_items
 
 # Its first letter is what a target goes by here.
 _TARGETS = ("for", "threads", "mpc", "async", "f", "t", "m", "a")
-_EXITS = (SystemExit, KeyboardInterrupt)
 # The arguments of a call: positional ones, and those by name.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Params = ParamSpec("Params")
@@ -57,7 +57,7 @@ async def drive_async(steps: Steps) -> Any:
     def aside(fn: Callable[..., Any], *args: Any) -> Any:
         # In a thread of ours, exits and interrupts are nobody else's either.
         context = contextvars.copy_context()
-        return in_thread(context.run, plainly, functools.partial(fn, *args), (*ENDS, *_EXITS))
+        return in_thread(context.run, plainly, functools.partial(fn, *args), MISLEADING)
 
     try:
         over, found = await finish(aside(_next, steps, None))
@@ -134,7 +134,8 @@ def apply_steps(
 ) -> Steps:
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
-    how = checked(target or batch.apply_defaults.get("target", "for"), n_workers, timeout)
+    how = call_options(target or batch.apply_defaults.get("target", "for"), n_workers, timeout)
+    how["labels"] = batch.indices
     init = batch.apply_defaults.get("init") if init is None else init
     init = None if isinstance(init, str) and init == "data" else init
     func, args, kwargs = evaluate((func, args, kwargs), batch)
@@ -153,12 +154,11 @@ def apply_steps(
         given = {"src": src, "dst": dst}
         task = Task(func, {name: given[name] for name in given if accepts(func, name)}, *path)
         if init is None:
-            elements: Iterable[Arguments] = (((item,), {}) for item in items_of(batch, src))
+            elements: list[Arguments] = [((item,), {}) for item in items_of(batch, src)]
         else:
-            passed = {**given, "p": p, "target": how["target"], **kwargs}
             init = getattr(batch, init) if isinstance(init, str) else init
-            elements = _elements(init, **passed)
-        results = yield _work(task, elements, args, kwargs, p, seeds, batch.indices, **how)
+            elements = list(_elements(init, **given, p=p, target=how["place"], **kwargs))
+        results = yield _work(task, elements, args, kwargs, p, seeds, **how)
         if skips:
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
@@ -190,27 +190,28 @@ def inbatch_steps(
     **kwargs: Any,
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
-    how = checked(given["target"] if target is None else target, n_workers, timeout)
+    how = call_options(given["target"] if target is None else target, n_workers, timeout)
     how["debug"] = given["debug"] if debug is None else debug
     args, kwargs = evaluate((args, kwargs), batch)
     passed = given["extra"] | kwargs
     if given["init"] is None:
         raise ValueError("init must not be None")
     init, post = (_named(batch, name, given[name]) for name in ("init", "post"))
-    labels, random = ((), BatchRandom()) if batch is None else (batch.indices, batch._random)
-    task, elements = Task(function, {}, *random.next_path()), _elements(init, *args, **passed)
-    results = yield _work(task, elements, args, kwargs, labels=labels, **how)
+    how["labels"] = () if batch is None else batch.indices
+    random = BatchRandom() if batch is None else batch._random
+    task, elements = Task(function, {}, *random.next_path()), [*_elements(init, *args, **passed)]
+    results = yield _work(task, elements, args, kwargs, None, None, **how)
     if post is not None:
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
     return batch
 
 
-def checked(target: Any, n_workers: Any = None, timeout: Any = None) -> dict[str, Any]:
+def call_options(target: Any, n_workers: Any = None, timeout: Any = None) -> dict[str, Any]:
     """How calls are to be made, by name, the target by its letter."""
     letter = str(one_of("target", target, _TARGETS))[0]
     workers = whole_or_none("n_workers", n_workers, low=1)
-    return {"target": letter, "n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
+    return {"place": letter, "n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:
@@ -259,19 +260,9 @@ def _elements(init: Any, *args: Any, **passed: Any) -> Iterator[Arguments]:
 
 
 def _work(
-    task: Task,
-    elements: Iterable[Arguments],
-    args: Iterable[Any],
-    kwargs: dict[str, Any],
-    p: Any = None,
-    seeds: Any = None,
-    labels: Any = (),
-    *,
-    target: str,
-    **how: Any,
+    task: Task, elements: list[Arguments], args: Any, kwargs: Any, p: Any, seeds: Any, **how: Any
 ) -> Work:
     """A call for each element that is drawn, with its own of the values of each `P`."""
-    elements = list(elements)
     count = len(elements)
     each_args = [of_items(f"argument {n}", value, count) for n, value in enumerate(args)]
     each_kwargs = {name: of_items(name, value, count) for name, value in kwargs.items()}
@@ -286,4 +277,6 @@ def _work(
             calls.append(Call(position, all_args, all_kwargs, None if seed is None else int(seed)))
         else:
             passthrough[position] = first[0] if first else None
-    return Work(task, calls, passthrough, labels, "a" if task.is_async else target, **how)
+    if task.is_async:
+        how["place"] = "a"
+    return Work(task, calls, passthrough, **how)

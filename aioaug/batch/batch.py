@@ -107,15 +107,11 @@ class Batch(BatchData):
                 if not several or len(result) != len(names):
                     raise ValueError(f"func returned no {len(names)} values for item {position}")
             columns = [[result[n] for result in results] for n in range(len(names))]
-        self._fill(
-            {
-                name: self._assemble_component(column, component=name, src=src)
-                for name, column in zip(names, columns, strict=True)
-            }
-        )
+        made = zip(names, columns, strict=True)
+        self._fill({name: self._assemble_component(column, name, src) for name, column in made})
         return self
 
-    def _assemble_component(self, column: Sequence[Any], *, component: str, src: Any) -> Any:
+    def _assemble_component(self, column: Sequence[Any], component: str, src: Any) -> Any:
         """The column of a component made of one result for each item: (N,...), or objects (N,)."""
         before = None
         if not column:  # then the shape and dtype of the items are those there were before

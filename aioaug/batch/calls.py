@@ -15,24 +15,22 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import starmap
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from anyio.lowlevel import checkpoint
 
 from .._aio.tasks import in_thread
 from .._base import system
-from .._base.results import Failure, Outcome, Success
+from .._base.results import Failure, Outcome, Success, plainly
 from .._base.seeding import batch_seeds, make_rng, seed_generators, seed_sequence
 from .._base.threads import attempt_each
 from ..engines.shared import SharedEngine, shared_engine, shared_workers
 from ..errors import TransportError
 
-# Whoever waits for a call would take these for the end of its own iteration or task.
-ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
 # Threads mostly wait, for files or for each other's turn with the interpreter.
 _THREADS_PER_CPU = 4
 
@@ -40,7 +38,6 @@ _THREADS_PER_CPU = 4
 Found = dict[int, Outcome[Any]]
 # What two seeds have in common if their numbers are the same.
 Key = tuple[Any, tuple[int, ...]]
-T = TypeVar("T")
 
 
 def key_of(seed: np.random.SeedSequence) -> Key:
@@ -53,14 +50,10 @@ def seed_at(root: Key, path: tuple[int, ...]) -> np.random.SeedSequence:
 
 
 class ItemRandom:
-    """What `batch.random` is while one item is worked on, whoever does it, and whenever.
-
-    `root` is the key of the batch's seed, `path` the call's number and the item's position.
-    """
+    """What `batch.random` is for an item: below a batch's seed, by the call and the position."""
 
     def __init__(self, root: Key, path: tuple[int, ...]) -> None:
-        self.root = root
-        self.path = path
+        self.root, self.path = root, path
         self._calls = iter(range(sys.maxsize))
 
     @cached_property
@@ -77,10 +70,7 @@ ITEM: ContextVar[ItemRandom | None] = ContextVar("aioaug-item", default=None)
 
 
 class BatchRandom:
-    """A batch's seed and generator, made when they are first asked for, and its calls' numbers.
-
-    What several threads ask for at once is made in one step, so that they all get the same.
-    """
+    """A batch's seed and generator, made when they are first asked for, and its calls' numbers."""
 
     def __init__(self, seed: Any = None) -> None:
         if seed is not None:
@@ -89,7 +79,7 @@ class BatchRandom:
 
     @property
     def seed(self) -> np.random.SeedSequence:
-        return self._once("_seed", seed_sequence)
+        return self._once("_seed", seed_sequence)  # type: ignore[no-any-return]
 
     @property
     def generator(self) -> np.random.Generator:
@@ -102,8 +92,8 @@ class BatchRandom:
         item = self._item()
         return item.next_path() if item else (key_of(self.seed), (next(self._calls),))
 
-    def _once(self, name: str, make: Callable[[], T]) -> T:
-        own: dict[str, T] = vars(self)
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        own = vars(self)  # in one step: threads that ask at once get the same
         return own[name] if name in own else own.setdefault(name, make())
 
     def _item(self) -> ItemRandom | None:
@@ -112,10 +102,7 @@ class BatchRandom:
 
 
 class DataNotSent(BaseException):
-    """A function asked for data that did not travel with it; it is to be called again with it.
-
-    No `Exception`, so that the function does not take it for an error of its own.
-    """
+    """A function asked for data that did not travel. It is no `Exception` that it may handle."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +111,8 @@ class Call:
 
     position: int
     args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    seed: int | None = None
+    kwargs: dict[str, Any]
+    seed: int | None
 
 
 @dataclass(frozen=True)
@@ -175,19 +162,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """Calls to be made, and results by position, `passthrough`, that need none.
-
-    `labels` are those of the items, if it is called for these, and `place` is a target's letter.
-    """
+    """Calls to be made in a place, a target's letter, and results by position that need none."""
 
     task: Task
     calls: Sequence[Call]
     passthrough: dict[int, Any]
-    labels: Any
     place: str
-    n_workers: int | None = None
-    timeout: float | None = None
+    n_workers: int | None
+    timeout: float | None
     debug: bool = False
+    labels: Any = ()  # of the items; the calls may be for something else
 
     def results(self, found: Found) -> list[Any]:
         """All results in order, out of the outcome of each call; none is one that timed out."""
@@ -209,17 +193,6 @@ class Work:
                     result.add_note(note)
             results[call.position] = result
         return [results[position] for position in range(count)]
-
-
-def plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = ENDS) -> Any:
-    """What a function returns, with a plain error in the place of one that would end a caller."""
-    try:
-        return fn()
-    except ends as error:
-        plain = RuntimeError(f"{type(error).__name__} was raised: {error}")
-        for note in getattr(error, "__notes__", ()):
-            plain.add_note(note)
-        raise plain from error
 
 
 def run(work: Work) -> Found:

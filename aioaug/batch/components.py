@@ -87,10 +87,7 @@ class Labels(Labelled):
         return _NAN if isinstance(label, float | np.floating) and label != label else label
 
     def get_pos(self, index: Any) -> Any:
-        """The position of a label, or the positions of several or of a slice of labels.
-
-        `KeyError` if there is none.
-        """
+        """The position of a label, or those of several or of a slice; `KeyError` if it has none."""
         if isinstance(index, slice):
             return self._between(index)
         labels = str | bytes | tuple | frozenset if self.index.dtype.hasobject else str | bytes
@@ -106,16 +103,18 @@ class Labels(Labelled):
 
     def _between(self, bounds: slice) -> Array:
         """As in `range`, from one label up to another; labels that are ints need not exist."""
+        if not len(self):
+            return np.empty(0, np.intp)
         start, stop, step = bounds.start, bounds.stop, bounds.step
-        if len(self) and self.index.dtype.kind in "iu":
-            labels, positions = np.unique(self.index, return_index=True)
+        if self.index.dtype.kind in "iu":
             step = 1 if step is None else step
-            first, last = (labels[0], labels[-1]) if step > 0 else (labels[-1], labels[0])
-            start = int(first) if start is None else start
-            stop = int(last) + (1 if step > 0 else -1) if stop is None else stop
-            # Not label by label, since there may be a million of numbers between two of them.
-            wanted = [label in range(start, stop, step) for label in labels.tolist()]
-            return positions[wanted][:: 1 if step > 0 else -1]
+            low, high = int(self.index.min()), int(self.index.max())
+            first, last = (low, high + 1) if step > 0 else (high, low - 1)
+            first, last = first if start is None else start, last if stop is None else stop
+            numbers: Any = range(first, last, step)
+            if abs(last - first) > 2 * len(self):  # there may be very many between two labels
+                numbers = sorted(filter(numbers.__contains__, self._positions), reverse=step < 0)
+            return np.array([self._positions[n] for n in numbers if n in self._positions], np.intp)
         start, stop = (None if end is None else self._position(end) for end in (start, stop))
         return np.arange(len(self))[start:stop:step]
 
@@ -129,10 +128,7 @@ def labels_of(index: Any) -> Array:
 
 
 class Components:
-    """Named columns of rows that go by labels: `components.images`, `components[label].images`.
-
-    A column that was not given reads as `None`. Without names, it is data to pick rows of.
-    """
+    """Named columns of rows that go by labels; without names, it is data to pick rows of."""
 
     def __init__(self, names: Any, columns: Any, labels: Labels, where: Any = None) -> None:
         # With underscores, since a component may well be called "labels".
@@ -208,18 +204,13 @@ def items_of(batch: Any, src: Any) -> Iterator[Any]:
     return iter(src)
 
 
-def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
-    """`data` with its columns changed, where they are not `None`; it may be the only one."""
+def rows_of(data: Any, where: Any, pick: Callable[[Any, Any], Any] = rows) -> Any:
+    """The rows of each column of `data`, where it is not `None`; it may be the only one."""
     if isinstance(data, list | tuple):
-        return type(data)(None if column is None else change(column) for column in data)
+        return type(data)(None if column is None else pick(column, where) for column in data)
     if isinstance(data, dict):
-        return {n: None if column is None else change(column) for n, column in data.items()}
-    return None if data is None else change(data)
-
-
-def rows_of(data: Any, where: Any) -> Any:
-    """The rows at some positions of each column of `data`."""
-    return each_column(data, lambda column: rows(column, where))
+        return {n: None if column is None else pick(column, where) for n, column in data.items()}
+    return None if data is None else pick(data, where)
 
 
 def crop(source: Any, labels: Any) -> Any:
@@ -253,7 +244,7 @@ def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None
             f"components {names} need a tuple, a dict or a data frame of columns, got "
             f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
         )
-    return found if labels is None else each_column(found, lambda column: pick(column, where))
+    return found if labels is None else rows_of(found, where, pick)
 
 
 def joined(parts: Sequence[Any]) -> Any:

@@ -68,10 +68,7 @@ class BatchData(Labelled):
 
     @property
     def random_seed(self) -> np.random.SeedSequence:
-        """The seed of all random numbers; to be set with an int, a `SeedSequence` or a generator.
-
-        A batch of a pipeline has one from there, any other a new one.
-        """
+        """The seed of all random numbers; set it with an int, a `SeedSequence` or a generator."""
         return self._random.seed
 
     @random_seed.setter
@@ -80,10 +77,7 @@ class BatchData(Labelled):
 
     @property
     def random(self) -> np.random.Generator:
-        """The generator to draw from; while a function works on an item, one of that item's own.
-
-        For the same seed the numbers are the same, in whatever thread, task or process.
-        """
+        """The generator to draw from; while a function works on an item, one of the item's own."""
         return self._random.generator
 
     @property
@@ -306,16 +300,24 @@ class BatchData(Labelled):
             if any(absent) and not all(absent):
                 raise ValueError(f"component {name!r} is None in some batches")
             columns[name] = None if all(absent) else cls.merge_component(name, found)
-        kind, size = cls if batch_class is None else batch_class, sum(map(len, batches))
+        size = sum(map(len, batches))
         limit = size if batch_size is None else min(batch_size, size)
-        return _new(kind, columns, 0, limit), _new(kind, columns, limit, size)
+
+        def of_rows(start: int, stop: int) -> Any:
+            if start == stop:
+                return None
+            batch = (batch_class or cls)(DatasetIndex(stop - start))
+            if None not in columns:
+                batch.components = tuple(columns)
+            found = rows_of(columns, slice(start, stop))
+            batch.data_setter = found.get(None, found)
+            return batch
+
+        return of_rows(0, limit), of_rows(limit, size)
 
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
-        """One column out of those of several batches; to be overridden for other kinds.
-
-        Arrays whose rows have several shapes become one of objects.
-        """
+        """One column out of several: arrays, lists or data frames; to be overridden for others."""
         for kind in (np.ndarray, list):
             if data and all(isinstance(column, kind) for column in data):
                 return joined(data)
@@ -323,15 +325,3 @@ class BatchData(Labelled):
             return need("pandas", extra="dataframe").concat(data)
         kinds = ", ".join({type(column).__name__ for column in data or ()})
         raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
-
-
-def _new(kind: type[BatchData], columns: dict[Any, Any], start: int, stop: int) -> Any:
-    """A batch of some rows of these columns, or of the one without a name; `None` if of none."""
-    if start == stop:
-        return None
-    batch = kind(DatasetIndex(stop - start))
-    if None not in columns:
-        batch.components = tuple(columns)
-    found = rows_of(columns, slice(start, stop))
-    batch.data_setter = found.get(None, found)
-    return batch

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from .applying import Steps, apply_steps, checked, inbatch_steps, steps_of, with_twin
+from .applying import Steps, apply_steps, call_options, inbatch_steps, steps_of, with_twin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def inbatch_parallel(
 
     Raises `ValueError` if there is no such target, or `debug` is not for it.
     """
-    if checked(target)["target"] != "f" and debug:
+    if call_options(target)["place"] != "f" and debug:
         raise ValueError(f"debug needs target='for', got {target!r}")
     given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
 

@@ -11,10 +11,7 @@ from .._base.seeding import make_rng
 
 
 class Expression:
-    """Something that has another value for each batch.
-
-    Arithmetic with it, its attributes, items and calls are expressions, too.
-    """
+    """What has another value for each batch, as have its attributes, items, calls and sums."""
 
     __iter__ = None  # with items, Python would take it for an endless sequence
     __array_ufunc__ = None  # an array on the left would do it for each element
@@ -102,17 +99,17 @@ class R(Expression):
             raise TypeError(f"size must be an int or a tuple of ints, got {size!r}")
         if not isinstance(name, str):
             name, args = "choice", (name, *args)
-        self._name, self._args, self._kwargs, self._size = name, args, kwargs, size
+        self._call = name, args, kwargs, size
         self._own = None if seed is None else make_rng(seed)
         if not callable(getattr(make_rng(0), name, None)):
             raise ValueError(f"numpy.random.Generator has no distribution {name!r}")
 
     def get(self, batch: Any, size: int | None = None) -> Any:
         rng = batch.random if self._own is None else self._own
-        args, kwargs, shape = evaluate((self._args, self._kwargs, self._size), batch)
+        name, args, kwargs, shape = evaluate(self._call, batch)
         one = () if shape is None else shape if isinstance(shape, tuple) else (shape,)
         all_of_them = one if size is None else (size, *one)
-        return getattr(rng, self._name)(*args, **kwargs, size=all_of_them or None)
+        return getattr(rng, name)(*args, **kwargs, size=all_of_them or None)
 
 
 class P(Expression):
@@ -261,10 +258,7 @@ V = _Named("V", lambda batch: _pipeline(batch).variables)
 
 
 def evaluate(value: Any, batch: Any, size: int | None = None) -> Any:
-    """`value` with every expression in it worked out, those in lists, tuples and dicts, too.
-
-    Where there is none, it is the same object: what an action appends to a list is there later.
-    """
+    """`value` with every expression in it worked out, also those in lists, tuples and dicts."""
     if isinstance(value, Expression):
         return value.get(batch, size)
     if type(value) not in (list, tuple, dict):
@@ -272,7 +266,7 @@ def evaluate(value: Any, batch: Any, size: int | None = None) -> Any:
     before = list(value.values() if type(value) is dict else value)
     after = [evaluate(each, batch, size) for each in before]
     if all(one is other for one, other in zip(after, before, strict=True)):
-        return value
+        return value  # what an action appends to a list has to be there later
     return dict(zip(value, after, strict=True)) if type(value) is dict else type(value)(after)
 
 

@@ -71,14 +71,14 @@ def dump(
             raise ValueError(f"one component at a time goes into an array, got {names}")
         dst[batch.indices] = getattr(batch, names[0]) if names else batch.data
         return batch
+    formats.format_named(fmt)
     if fmt == "blosc":
         yield from _dump_items(batch, dst, names, kwargs)
-        return batch
-    formats.format_named(fmt)
-    if batch.components is None:
+    elif batch.components is None:
         raise ValueError(f"fmt={fmt!r} needs data with components")
-    columns = {name: getattr(batch, name) for name in names}
-    formats.write_labelled(fmt, dst, batch.indices, columns, kwargs)
+    else:
+        columns = {name: getattr(batch, name) for name in names}
+        formats.write_labelled(fmt, dst, batch.indices, columns, kwargs)
     return batch
 
 
@@ -129,10 +129,7 @@ def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[
 
 
 def _paths(batch: BatchData, where: Any) -> list[str]:
-    """The file of each item: in a folder, of a `FilesIndex`, or of the batch's own.
-
-    Where that is of folders, `where` is a name in each; else a file has its name in a folder, too.
-    """
+    """The file of each item: in a folder, of a `FilesIndex`, or of the batch's own."""
     own = batch.index if isinstance(batch.index, FilesIndex) else None
     labels = batch.indices.tolist()
     if isinstance(where, str | os.PathLike):

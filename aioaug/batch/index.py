@@ -19,18 +19,13 @@ from .components import Array, Labels, labels_of
 class DatasetIndex(Labels):
     """Labels of items: an array-like (N,), a number of items, or a callable that returns these.
 
-    Raises `ValueError` if there are none, `TypeError` if they are not one-dimensional, and warns
-    if they repeat.
+    Raises `ValueError` if there are none, `TypeError` for more dimensions, and warns of repeats.
     """
 
     train: Self | None
     test: Self | None
     validation: Self | None
     not_empty = True
-    _order: Array  # of the epoch that began last
-    _left: Array  # of the epochs that have begun
-    _begun: int
-    _batches: int
 
     def __init__(self, index: Any) -> None:
         super().__init__(index)
@@ -49,10 +44,9 @@ class DatasetIndex(Labels):
         """Whether `split` was called."""
         return any(part is not None for part in (self.train, self.test, self.validation))
 
-    def subset_by_pos(self, pos: Any) -> Array:
+    def subset_by_pos(self, pos: Any) -> Any:
         """The labels at some positions."""
-        found: Array = self.indices[pos]
-        return found
+        return self.indices[pos]
 
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> DatasetIndex:
@@ -64,10 +58,7 @@ class DatasetIndex(Labels):
         return self.create_subset(self.subset_by_pos(index) if pos else index)
 
     def shuffle(self, shuffle: Any = True) -> Array:
-        """The positions of the items in another order.
-
-        `shuffle` is `True`, a seed that fixes the order, or `False` for the order as it is.
-        """
+        """The positions in another order; a seed fixes it, and `False` leaves them as they are."""
         if shuffle is False or shuffle is None:
             return np.arange(len(self))
         return make_rng(None if shuffle is True else shuffle).permutation(len(self))
@@ -98,6 +89,13 @@ class DatasetIndex(Labels):
         parts = np.split(self.indices[self.shuffle(shuffle)], (validation, validation + test))
         for name, labels in zip(("validation", "test", "train"), parts, strict=True):
             setattr(self, name, self.create_subset(labels) if len(labels) else None)
+
+    def reset(self, what: str = "iter") -> None:
+        """Have `next_batch` start again."""
+        one_of("what", what, ("iter",))
+        self._order = np.arange(len(self))  # of the epoch that began last
+        self._left = self._order[:0]  # of the epochs that have begun
+        self._begun = self._batches = 0
 
     def next_batch(
         self,
@@ -136,13 +134,6 @@ class DatasetIndex(Labels):
         with suppress(StopIteration):
             while True:
                 yield fresh.next_batch(batch_size, *args, **kwargs)
-
-    def reset(self, what: str = "iter") -> None:
-        """Have `next_batch` start again."""
-        one_of("what", what, ("iter",))
-        self._order = np.arange(len(self))
-        self._left = self._order[:0]
-        self._begun = self._batches = 0
 
 
 class FilesIndex(DatasetIndex):

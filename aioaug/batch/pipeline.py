@@ -171,10 +171,7 @@ class Pipeline:
     def execute_for(
         self, batch: Any, iteration: int | None = None, seed: Any = None, _turns: Any = ()
     ) -> Steps:
-        """Do all actions on one batch, and return what the last one returns.
-
-        It blocks; in `execute_for_async` parallel actions are awaited, others run in threads.
-        """
+        """Do all actions on one batch, and return what the last one returns; it blocks."""
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
@@ -315,9 +312,8 @@ class Pipeline:
         order, _, execution = seed_sequence(abs(run.shuffle) if drawn else None).spawn(3)
         in_order = run.shuffle is False or (drawn and run.shuffle < 0)
         batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
-        key = key_of(execution)
         numbered = _numbered(batches, run.batches(len(self.dataset)))
-        return numbered, lambda n: seed_at(key, (n,))
+        return numbered, lambda n: seed_at(key_of(execution), (n,))
 
 
 def _regrouped(batches: Generator[Any], size: int, merge: Any, **options: Any) -> Iterator[Any]:
