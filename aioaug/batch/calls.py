@@ -162,7 +162,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """Calls to be made in a place, a target's letter, and results by position that need none."""
+    """Calls to be made in a place, the letter of a target, and results that need no call."""
 
     task: Task
     calls: Sequence[Call]
@@ -171,7 +171,7 @@ class Work:
     n_workers: int | None
     timeout: float | None
     debug: bool = False
-    labels: Any = ()  # of the items; the calls may be for something else
+    labels: Any = ()  # of the items, one for each call and result, if these are for the items
 
     def results(self, found: Found) -> list[Any]:
         """All results in order, out of the outcome of each call; none is one that timed out."""

@@ -11,7 +11,7 @@ from .._base.seeding import make_rng
 
 
 class Expression:
-    """What has another value for each batch, as have its attributes, items, calls and sums."""
+    """What has another value for each batch; so have its attributes, items, calls and sums."""
 
     __iter__ = None  # with items, Python would take it for an endless sequence
     __array_ufunc__ = None  # an array on the left would do it for each element

@@ -113,7 +113,8 @@ def _load_rows(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str
 def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
     names = named(dst, batch.components or ())
     own: dict[str, Any] = {"names": names or (None,), "options": options, "target": "t"}
-    values = yield from apply_steps(batch, _read_item, _paths(batch, src), _unwrapped, **own)
+    rows = yield from apply_steps(batch, _read_item, _paths(batch, src), _unwrapped, **own)
+    values = rows if len(names) > 1 else [value for (value,) in rows]
     if names:
         batch._assemble(values, dst=names)
     else:
@@ -150,15 +151,14 @@ def _paths(batch: BatchData, where: Any) -> list[str]:
         raise KeyError(f"File {error} is not indexed in the received index") from error
 
 
-def _read_item(path: str, names: Sequence[Any], options: dict[str, Any]) -> Any:
-    """The value of a lone component out of a file, or those of several in order."""
+def _read_item(path: str, names: Sequence[Any], options: dict[str, Any]) -> list[Any]:
+    """The values of these components out of a file, in order."""
     found = formats.format_named("blosc").read(path, **options)
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no components but {type(found).__name__}")
     if missing := [name for name in names if name not in found]:
         raise KeyError(f"Cannot find components {missing} in corresponding file {path}")
-    values = [found[name] for name in names]
-    return values if len(names) > 1 else values[0]
+    return [found[name] for name in names]
 
 
 def _write_item(value: dict[Any, Any], path: str, options: dict[str, Any]) -> None:
