@@ -69,7 +69,7 @@ def load(path: str | os.PathLike[str]) -> bytes:
 
 def read(path: str | os.PathLike[str]) -> Picture:
     """`decode` the file at `path`; any failure is an `UnreadablePictureError`."""
-    with _errors_of_decoders():
+    with errors_of_decoders():
         return decode(load(path))
 
 
@@ -81,7 +81,7 @@ def decode(data: bytes) -> Picture:
     """
     from PIL import ImageOps
 
-    with _errors_of_decoders(), _opened(data) as file:
+    with errors_of_decoders(), opened(data) as file:
         if file.mode == "F":
             raise UnreadablePictureError("pictures of floats are not read")
         if file.mode not in _DEEP_GREY and _is_deep(file):
@@ -107,7 +107,7 @@ def decode_pixels(
     `uint8`. In colour 16 bits lose the lower eight, 32 bits are clipped to 0 and 255, and floats
     are refused. Raises `UnreadablePictureError`.
     """
-    with _errors_of_decoders():
+    with errors_of_decoders():
         pixels = (
             _colour_jpeg(data, upright) if color_mode == "rgb" and data.startswith(_JPEG) else None
         )
@@ -132,7 +132,7 @@ def _middle(size: tuple[int, int], like: tuple[int, int]) -> tuple[int, int, int
 
 
 @contextmanager
-def _errors_of_decoders() -> Iterator[None]:
+def errors_of_decoders() -> Iterator[None]:
     """Every failure is an `UnreadablePictureError`: decoders raise nearly anything."""
     try:
         yield
@@ -152,7 +152,7 @@ def _without_warnings() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[ImageFile]:
+def opened(data: bytes) -> Iterator[ImageFile]:
     """A file whose pixels Pillow understands, refusing others that it would take."""
     from PIL import Image
 
@@ -209,7 +209,7 @@ def _image_of(data: bytes, color_mode: str, upright: bool) -> Image.Image:
     import numpy as np
     from PIL import Image, ImageOps
 
-    with _opened(data) as file:
+    with opened(data) as file:
         file.load()
         image: Image.Image = ImageOps.exif_transpose(file) if upright else file
         if image.mode == "F":

@@ -1,0 +1,387 @@
+"""YOLO's datasets: `data.yaml`, and a text file for each picture.
+
+A line is a class and numbers that are fractions of the picture: the middle and size of a box, the
+points of a polygon or of an oriented box, or a box and keypoints. The text of
+`images/train/a.jpg` is `labels/train/a.txt`. As Ultralytics describes them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .._base.arguments import one_of
+from .._base.optional import need
+from .._pictures.writing import SUFFIXES
+from .annotation import SOUND_RULES, Annotation, Box, LabelRules, Outline, points_of
+from .checks import below, broken, file_in, number_in, read_text
+from .labels import PictureLabels
+from .samples import PictureDataset, Sample
+
+SPLITS = ("train", "val", "test")
+_TASKS = ("detect", "segment", "pose", "obb")
+_NAMES = "classes.txt"
+_DIGITS = 6
+_CORNERS = 8
+
+
+class Yolo(PictureDataset):
+    """The pictures of a `data.yaml`, of a folder with one, or with Label Studio's `classes.txt`.
+
+    `split` is "train", "val" or "test"; all that there are unless given. `task` is "detect",
+    "segment", "pose" or "obb" (oriented boxes); if it is not given, it follows from the file and
+    the lines. Folders that the file names have to be below `root`, its own folder unless given.
+    `header` is what the file says, except for the folders.
+
+    Raises `UnreadableLabelsError` for files that are not as YOLO's are, and `MissingExtra`.
+    """
+
+    def __init__(
+        self,
+        data: str | Path,
+        *,
+        split: str | None = None,
+        task: str | None = None,
+        root: str | Path | None = None,
+        rules: LabelRules = SOUND_RULES,
+    ) -> None:
+        path = _settings_file(Path(data))
+        self.header = _content(path)
+        self._keypoints = _keypoint_shape(self.header, path)
+        if task is not None:
+            one_of("task", task, _TASKS)
+        if split is not None:
+            one_of("split", split, SPLITS)
+        self._rules = rules
+        self._mirrored = tuple(self.header.get("flip_idx") or ())
+        top = path.parent if root is None else Path(root)
+        names = _names(self.header, path)
+        samples = [
+            self._sample(top, name, len(names))
+            for each in ([split] if split else SPLITS)
+            for name in _listed(top, self.header, each, path, wanted=split is not None)
+        ]
+        super().__init__(samples, names)
+        self.task = task or self._task_of(samples)
+        if self.task == "detect" and any(
+            each.polygons for one in samples for each in one.labels.annotations
+        ):
+            raise broken(str(path), "the labels have polygons, so the task is not 'detect'")
+
+    def _task_of(self, samples: Sequence[Sample]) -> str:
+        if self._keypoints is not None:
+            return "pose"
+        outlines = [
+            part
+            for sample in samples
+            for each in sample.labels.annotations
+            for part in each.polygons
+        ]
+        if not outlines:
+            return "detect"
+        return "obb" if all(map(_is_oriented_box, outlines)) else "segment"
+
+    def _sample(self, top: Path, name: str, classes: int) -> Sample:
+        text = top / _text_of(name)
+        annotations: tuple[Annotation, ...] = ()
+        if text.is_file():
+            below(top, _text_of(name), str(text))
+            lines = enumerate(read_text(text).splitlines(), 1)
+            annotations = tuple(
+                self._annotation(line.split(), f"{text}: line {place}", classes)
+                for place, line in lines
+                if line.strip()
+            )
+        labels = PictureLabels(
+            annotations=annotations, relative=True, rules=self._rules, where=str(text)
+        )
+        return Sample(file_in(top, name), labels)
+
+    def _annotation(self, words: Sequence[str], where: str, classes: int) -> Annotation:
+        kind = number_in(words[0], where, "the class")
+        if kind != int(kind) or not 0 <= kind < classes:
+            raise broken(where, f"there is no class {words[0]}, for there are {classes}")
+        values = [number_in(word, where, "a coordinate") for word in words[1:]]
+        category = int(kind)
+        if self._keypoints is not None:
+            return replace(self._pose(values, where), category=category)
+        if len(values) == 4:
+            return Annotation(category=category, box=_box(values, where))
+        if len(values) < 6 or len(values) % 2:
+            raise broken(where, f"there must be 4 numbers or a polygon, got {len(values)} numbers")
+        return Annotation(category=category, polygons=(tuple(values),))
+
+    def _pose(self, values: Sequence[float], where: str) -> Annotation:
+        count, width = self._keypoints or (0, 0)
+        if len(values) != 4 + count * width:
+            raise broken(where, f"kpt_shape wants {4 + count * width} numbers, got {len(values)}")
+        rows = [values[at : at + width] for at in range(4, len(values), width)]
+        # Without visibility, 0 0 stands for a keypoint that is not labelled.
+        keypoints = tuple(
+            (row[0], row[1], int(row[2]) if width == 3 else 2 * any(row)) for row in rows
+        )
+        mirrored = self._mirrored if len(self._mirrored) == count else ()
+        return Annotation(box=_box(values[:4], where), keypoints=keypoints, mirrored=mirrored)
+
+
+def _settings_file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
+    for name in ("data.yaml", "dataset.yaml"):
+        found = [path / name] if path / name in found else found
+    if not found and (path / _NAMES).is_file():
+        return path / _NAMES
+    if len(found) != 1:
+        raise broken(str(path), f"there must be a data.yaml, found {len(found)} files of its kind")
+    return found[0]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    if path.name == _NAMES:  # Label Studio's, which has a class a line
+        return {"names": read_text(path).strip().splitlines(), "train": "images"}
+    yaml = need("yaml", extra="labels")
+    try:
+        content = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise broken(str(path), f"is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise broken(str(path), "must hold names and values")
+    return content
+
+
+def _names(content: Mapping[str, Any], path: Path) -> list[str]:
+    names = content.get("names")
+    if isinstance(names, dict):
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
+            raise broken(str(path), f"names must be numbered from 0, got {list(names)}")
+        names = [names[key] for key in sorted(names, key=int)]
+    if not isinstance(names, list) or not names:
+        raise broken(str(path), "has no names of classes")
+    if content.get("nc", len(names)) != len(names):
+        raise broken(str(path), f"has {len(names)} names, but nc is {content['nc']}")
+    return [str(name) for name in names]
+
+
+def _keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
+    shape = content.get("kpt_shape")
+    if shape is None:
+        return None
+    fits = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
+    if not fits or shape[0] < 1 or shape[1] not in (2, 3):
+        raise broken(str(path), f"kpt_shape must be a count and 2 or 3, got {shape!r}")
+    return shape[0], shape[1]
+
+
+def _listed(
+    top: Path, content: Mapping[str, Any], split: str, path: Path, *, wanted: bool
+) -> Iterator[str]:
+    """The pictures of a split, by their names below `top`."""
+    entries = content.get(split) or (content.get("valid") if split == "val" else None)
+    if not entries:
+        if wanted:
+            raise broken(str(path), f"has no split {split!r}")
+        return
+    for entry in entries if isinstance(entries, list) else [entries]:
+        place = _place(top, content.get("path"), str(entry), f"{path}: {split}")
+        if place is None and not wanted and split == "test":
+            continue  # Roboflow names a folder that it does not write
+        if place is None:
+            raise broken(f"{path}: {split}", f"there is no {entry!r} below {top}")
+        found = _pictures_below(top, place) if place.is_dir() else _pictures_in(top, place)
+        yield from found
+
+
+def _place(top: Path, base: Any, entry: str, where: str) -> Path | None:
+    """The folder or list, as it is seen from `top`, which may have been moved since."""
+    inner = entry
+    while inner.startswith("../"):  # Roboflow writes ../train/images for train/images
+        inner = inner[3:]
+    bases = [str(base)] if isinstance(base, str) and base not in (".", "") else []
+    for name in [*(f"{each}/{entry}" for each in bases), entry, inner]:
+        relative = os.path.relpath(name, top) if os.path.isabs(name) else name
+        if os.path.normpath(relative).startswith("..") or not (top / relative).exists():
+            continue
+        return below(top, Path(os.path.normpath(relative)).as_posix(), where)
+    if os.path.exists(top / entry):
+        raise broken(where, f"{entry!r} is not below {top}")
+    return None
+
+
+def _pictures_below(top: Path, folder: Path) -> Iterator[str]:
+    found = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    names = {path.relative_to(top).as_posix() for path in found if path.is_file()}
+    for name in sorted(names):
+        below(top, name, str(top))
+    _refuse_lone_texts(top, folder, names)
+    yield from sorted(names)
+
+
+def _refuse_lone_texts(top: Path, folder: Path, names: set[str]) -> None:
+    """Refuse labels of pictures that do not exist: the folder has been damaged."""
+    texts = {_text_of(name) for name in names}
+    place = top / Path(_text_of(f"{folder.relative_to(top).as_posix()}/x.png")).parent
+    for path in sorted(place.rglob("*.txt")) if place.is_dir() and place != folder else ():
+        if path.relative_to(top).as_posix() not in texts:
+            raise broken(str(path), "there is no picture of this name")
+
+
+def _pictures_in(top: Path, file: Path) -> Iterator[str]:
+    """The pictures that a text file lists, one a line."""
+    for place, line in enumerate(read_text(file).splitlines(), 1):
+        name = line.strip()
+        if not name:
+            continue
+        where = f"{file}: line {place}"
+        if name.startswith("./"):
+            name = (file.parent / name).relative_to(top).as_posix()
+        path = below(top, name, where)
+        if not path.is_file():
+            raise broken(where, f"there is no picture {path}")
+        yield path.relative_to(top).as_posix()
+
+
+def _text_of(name: str) -> str:
+    """The text of a picture: the last folder called `images` is called `labels` there."""
+    parts = list(Path(name).with_suffix(".txt").parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return "/".join(parts)
+
+
+def _box(values: Sequence[float], where: str) -> Box:
+    x, y, width, height = values
+    if width < 0 or height < 0:
+        raise broken(where, f"the box has a negative width or height: {width:g} {height:g}")
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _is_oriented_box(outline: Outline) -> bool:
+    """Whether a polygon is a parallelogram, which scaling leaves one."""
+    if len(outline) != _CORNERS:
+        return False
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = points_of(outline)
+    return abs(ax - bx + cx - dx) < 2e-3 and abs(ay - by + cy - dy) < 2e-3
+
+
+class YoloWriter:
+    """Writes pictures and labels as YOLO's: `images/`, `labels/` and `data.yaml`.
+
+    `header` is that of the `Yolo` that was read. Names of pictures which begin with a split, as in
+    `train/a.jpg`, are listed in that split, all others in "train".
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        task: str = "detect",
+        header: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._classes = list(classes)
+        self._task = one_of("task", task, _TASKS)
+        self._header = dict(header or {})
+
+    def place(self, name: str) -> str:
+        """Where the picture of this name belongs."""
+        split, inner = _split_of(name)
+        return f"images/{split}/{inner}"
+
+    def label_files(self, name: str, labels: PictureLabels) -> dict[str, bytes]:
+        """The text of one picture."""
+        relative = labels.in_fractions()
+        lines = [
+            " ".join([str(each.category), *map(_word, numbers)])
+            for each in relative.annotations
+            if each.category is not None and (numbers := self._numbers(each, labels))
+        ]
+        return {_text_of(self.place(name)): "".join(f"{line}\n" for line in lines).encode()}
+
+    def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
+        """`data.yaml`."""
+        yaml = need("yaml", extra="labels")
+        keypoints = 0
+        splits: set[str] = set()
+        for name, labels in entries:
+            splits.add(_split_of(name)[0])
+            keypoints = max([keypoints, *(len(each.keypoints) for each in labels.annotations)])
+        folders = {"path", "train", "val", "valid", "test"}
+        content = {name: value for name, value in self._header.items() if name not in folders}
+        # Trainers ask for both of these.
+        found = {split: f"images/{split}" for split in SPLITS if split in splits}
+        first = next(iter(found.values()), "images/train")
+        content = {"train": first, "val": first, **found, **content}
+        content["names"] = dict(enumerate(self._classes))
+        if self._task == "pose":
+            content.setdefault("kpt_shape", [keypoints, 3])
+        return {"data.yaml": yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()}
+
+    def _numbers(self, each: Annotation, labels: PictureLabels) -> list[float]:
+        """The numbers of a line, empty for what the task has no line for."""
+        if self._task == "obb":
+            return _oriented_box(each, labels)
+        outline = _joined(each)
+        if self._task == "segment" and outline:
+            return list(outline)
+        box = each.bounds()
+        if box is None:
+            return []
+        x1, y1, x2, y2 = box
+        numbers = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+        if self._task == "pose":
+            width = self._header.get("kpt_shape", (0, 3))[1]
+            numbers += [value for point in each.keypoints for value in point[:width]]
+        return numbers
+
+
+def _split_of(name: str) -> tuple[str, str]:
+    """The split of a picture, and its name in it."""
+    parts = [part for part in name.split("/") if part != "images"]
+    if len(parts) > 1 and (parts[0] in SPLITS or parts[0] == "valid"):
+        return parts[0].replace("valid", "val"), "/".join(parts[1:])
+    return "train", "/".join(parts)
+
+
+def _word(value: float) -> str:
+    text = f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
+
+
+def _joined(each: Annotation) -> Outline:
+    """The parts of a polygon as one, joined by lines of no width, as Ultralytics does."""
+    if not each.polygons:
+        return ()
+    whole, *parts = (list(points_of(part)) for part in each.polygons)
+    for part in parts:
+        _, here, there = min(
+            ((x1 - x2) ** 2 + (y1 - y2) ** 2, at, to)
+            for at, (x1, y1) in enumerate(whole)
+            for to, (x2, y2) in enumerate(part)
+        )
+        turned = [*part[there:], *part[: there + 1]]
+        whole[here + 1 : here + 1] = [*turned, whole[here]]
+    return tuple(number for point in whole for number in point)
+
+
+def _oriented_box(each: Annotation, labels: PictureLabels) -> list[float]:
+    """The corners of the smallest turned box around a polygon, in fractions of the picture."""
+    outline = _joined(each)
+    if len(outline) != _CORNERS and outline and labels.size is not None:
+        import cv2
+        import numpy as np
+
+        points = np.array(outline, np.float32).reshape(-1, 2) * np.array(labels.size, np.float32)
+        corners = cv2.boxPoints(cv2.minAreaRect(points)) / np.array(labels.size)
+        outline = tuple(map(float, corners.ravel()))
+    elif not outline and (box := each.bounds()) is not None:
+        x1, y1, x2, y2 = box
+        outline = (x1, y1, x2, y1, x2, y2, x1, y2)
+    return [min(max(number, 0.0), 1.0) for number in outline]
