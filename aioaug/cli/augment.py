@@ -12,7 +12,6 @@ from .._aio.tasks import finish, in_thread
 from .._base import atomic
 from .._base.seeding import check_seed
 from . import console, plan
-from .annotation_files import beside
 from .exits import Interrupted
 from .interrupts import run_interruptibly
 from .manifest import Manifest, ManifestEntry, relative
@@ -52,7 +51,8 @@ def augment(
     """Augment the pictures in SRC (files, or folders with all their subfolders) into DST.
 
     DST gets the pictures and a manifest.jsonl. Interrupted, the same command does the rest.
-    Keypoints and boxes in NAME.json beside NAME.jpg are augmented along.
+    Labels beside NAME.jpg are augmented along: NAME.json (ours or labelme's), NAME.xml (VOC's),
+    NAME.txt (YOLO's).
     """
     spec = chosen_spec(pipeline, preset)
     manifest = plan.read_manifest(dst, src)
@@ -136,7 +136,8 @@ class _Run:
 
     def _entry(self, job: plan.OutputJob, written: WrittenFile) -> ManifestEntry:
         folder = self._manifest.path.parent
-        notes = relative(beside(job.output), folder) if written.annotations else None
+        suffix = written.annotations
+        notes = relative(job.output.with_suffix(suffix), folder) if suffix else None
         return ManifestEntry(
             source=relative(job.source, folder),
             output=relative(job.output, folder),

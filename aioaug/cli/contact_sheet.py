@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._pictures import Picture
-from .annotation_files import Annotations
+from .._pictures.drawing import drawn_on
+from ..data.beside import LabelsBeside
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +31,8 @@ class Tile:
     pixels: np.ndarray[Any, Any]
 
 
-def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> Tile:
-    """A picture made to fit a square of this side, its annotations drawn on it."""
+def tile(label: str, picture: Picture, labels: LabelsBeside | None, side: int) -> Tile:
+    """A picture made to fit a square of this side, its labels drawn on it."""
     import numpy as np
     from PIL import Image
 
@@ -40,8 +41,8 @@ def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> 
         pixels = np.repeat((pixels >> 8).astype(np.uint8), 3, axis=2)
     elif picture.grey:  # a pipeline may colour it, but it is written grey
         pixels = np.array(Image.fromarray(pixels).convert("L").convert("RGB"))
-    if notes is not None:
-        pixels = notes.drawn_on(pixels)
+    if labels is not None:
+        pixels = drawn_on(pixels, labels.columns(pixels.shape))
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if picture.alpha is not None:
         paper = Image.new("RGB", image.size, _PAPER)

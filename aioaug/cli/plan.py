@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..augmenters import specs
-from .annotation_files import beside
 from .exits import CommandError, Exit
 from .manifest import NAME, Manifest, relative
 from .picture_files import PictureFile, find, real
@@ -22,13 +21,17 @@ class OutputJob:
     index: int
     copy: int
     source: Path
-    annotations: Path | None
+    annotations: tuple[Path, ...]
     output: Path
+
+    def files(self) -> list[Path]:
+        """What the job may write."""
+        suffixes = (notes.suffix for notes in self.annotations)
+        return [self.output, *map(self.output.with_suffix, suffixes)]
 
     def clean_up(self) -> None:
         """Remove what an unfinished job may have written."""
-        made = [self.output, beside(self.output)]
-        for path in made if self.annotations else made[:1]:
+        for path in self.files():
             with suppress(OSError):
                 path.unlink()
 
@@ -134,7 +137,7 @@ def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
     """Refuse two outputs of one name; some disks do not tell upper from lower case."""
     seen: dict[str, OutputJob] = {}
     for job in jobs:
-        for file in (job.output, *([beside(job.output)] if job.annotations else [])):
+        for file in job.files():
             other = seen.setdefault(str(file).casefold(), job)
             if other is not job:
                 raise CommandError(
@@ -143,12 +146,12 @@ def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
 
 
 def _refuse_overwriting(jobs: Sequence[OutputJob], sources: Sequence[PictureFile]) -> None:
-    ours = [path for source in sources for path in (source.path, source.annotations) if path]
+    ours = [path for source in sources for path in (source.path, *source.annotations)]
     known = {str(way).casefold() for path in ours for way in (path.absolute(), real(path))}
     folders: dict[Path, Path] = {}
     for job in jobs:
         parent = job.output.parent
         folder = folders.setdefault(parent, real(parent))
-        for file in (job.output, beside(job.output)):
+        for file in job.files():
             if str(folder / file.name).casefold() in known:
                 raise CommandError(f"{file} is a source, and would be overwritten")

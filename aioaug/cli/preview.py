@@ -38,10 +38,10 @@ class PreviewTask:
         self._side = side
 
     def __call__(self, row: PreviewRow) -> list[Tile]:
-        picture, notes = read_source(row.source.path, row.source.annotations)
-        tiles = [tile(showable(str(row.source.name)), picture, notes, self._side)]
+        picture, labels, _ = read_source(row.source.path, row.source.annotations)
+        tiles = [tile(showable(str(row.source.name)), picture, labels, self._side)]
         for copy, index in enumerate(row.indices):
-            augmented = self._augmenter(index, picture, notes)
+            augmented = self._augmenter(index, picture, labels)
             tiles.append(tile(f"copy {copy}, index {index}", *augmented, self._side))
         return tiles
 
@@ -68,7 +68,7 @@ def preview(
 ) -> int:
     """Write a contact sheet of the pictures in SRC as OUT, a PNG.
 
-    Keypoints and boxes are drawn where there are any. With the same seed and --copies COLS,
+    Labels are drawn where there are any. With the same seed and --copies COLS,
     `aioaug augment` makes the pictures that the sheet shows.
     """
     spec = chosen_spec(pipeline, preset)

@@ -9,7 +9,6 @@ import click
 
 from ..augmenters import specs
 from . import console
-from .annotation_files import beside
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .manifest import NAME, Manifest, ManifestEntry
@@ -69,13 +68,21 @@ def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:
     if file.suffix.lower() != suffix.lower():
         raise CommandError(f"{file} must end in {suffix}, as {entry.output} does")
     source = manifest.place_of(entry.source)
-    notes = None if entry.annotations is None else beside(source)
-    kept = {real(manifest.place_of(each.source)) for each in manifest.entries.values()}
-    kept |= {beside(path) for path in kept}
-    for path in (file, beside(file)):
+    notes = () if entry.annotations is None else (_like(source, entry.annotations),)
+    kept = set()
+    for each in manifest.entries.values():
+        path = real(manifest.place_of(each.source))
+        kept |= {path, path if each.annotations is None else _like(path, each.annotations)}
+    job = OutputJob(entry.index, entry.copy, source, notes, file)
+    for path in job.files():
         if real(path) in kept:
             raise CommandError(f"{path} is a source, and would be overwritten")
-    return OutputJob(entry.index, entry.copy, source, notes, file)
+    return job
+
+
+def _like(path: Path, other: str) -> Path:
+    """`path` with the suffix of another one."""
+    return path.with_suffix(Path(other).suffix)
 
 
 def _spec(manifest: Manifest, entry: ManifestEntry) -> str:

@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, NoReturn
+from typing import Any
 
 from ..errors import UnreadableLabelsError
 from .annotation import Outline
@@ -38,18 +38,19 @@ def read_text(path: Path) -> str:
         raise broken(str(path), "is not UTF-8") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. NaN and infinity, which are no JSON, are refused."""
-
-    def no_number(text: str) -> NoReturn:
-        raise broken(str(path), f"has the number {text}")
-
+def read_any_json(path: Path) -> Any:
+    """What is in a file of JSON, NaN and infinity included, which other programs write."""
     try:
-        content = json.loads(read_text(path), parse_constant=no_number)
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         if isinstance(error, UnreadableLabelsError):
             raise
         raise broken(str(path), f"is not JSON: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    content = read_any_json(path)
     if not isinstance(content, dict):
         raise broken(str(path), f"must hold a JSON object, got {type(content).__name__}")
     return content

@@ -79,6 +79,13 @@ def read_labels(
     )
 
 
+def read_alone(content: Mapping[str, Any], path: Path) -> tuple[PictureLabels, LabelmeWriter]:
+    """The labels in the JSON of one file, and what writes them."""
+    names = sorted({_label(shape, path) for shape in content["shapes"]})
+    known = {name: place for place, name in enumerate(names)}
+    return read_labels(content, str(path), known, SOUND_RULES), LabelmeWriter(names)
+
+
 def _label(shape: Any, file: Path) -> str:
     if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
         raise broken(str(file), "every shape must have a label")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._pictures.writing import SUFFIXES
-from .checks import below, broken, file_in, read_json, to_json
+from .checks import below, broken, file_in, read_any_json, to_json
 from .coco import run_lengths
 from .moving import array_of, map_of
 from .run_lengths import RunLengths
@@ -98,8 +98,8 @@ class Sidecar:
             ]
         return replace(self, **new)
 
-    def encode(self) -> bytes:
-        """The content of a file that `read` understands."""
+    def encode(self, picture: str = "") -> bytes:
+        """The content of a file that `read` understands, beside whatever picture."""
         known = {name: getattr(self, name) for name in KEYS if getattr(self, name) is not None}
         if self.masks is not None:
             known["masks"] = [mask.as_json() for mask in self.masks]
@@ -138,15 +138,14 @@ class Sidecars(PictureDataset):
 
 def read(path: Path) -> Sidecar | None:
     """Read a sidecar; `None` for other JSON, `UnreadableLabelsError` for what is broken."""
-    content = read_json(path)
-    return from_json(content, path.name)
+    return from_json(read_any_json(path), path.name)
 
 
-def from_json(content: Mapping[str, Any], name: str) -> Sidecar | None:
+def from_json(content: Any, name: str) -> Sidecar | None:
     """The sidecar in the JSON of a file with this name; `None` for other JSON."""
-    known = {key: content[key] for key in KEYS if content.get(key) is not None}
-    if not content.keys() & set(KEYS):
+    if not isinstance(content, dict) or not content.keys() & set(KEYS):
         return None
+    known = {key: content[key] for key in KEYS if content.get(key) is not None}
     for key, rows in known.items():
         if not isinstance(rows, list) or not all(map(_CHECKS[key], rows)):
             raise broken(name, f"{key} must be a list of {_WANTED[key]}")

@@ -8,7 +8,6 @@ dataset means is seen from its numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
@@ -50,25 +49,66 @@ class Voc(PictureDataset):
     ) -> None:
         top = Path(root)
         whole_or_none("first_pixel", first_pixel, low=0, high=1)
-        files = _files(top, split)
-        trees = [(file, _tree(file)) for file in files]
-        names = sorted({_name(each, file) for file, tree in trees for each in tree.iter("object")})
+        files = [_File(path) for path in _files(top, split)]
+        names = sorted({name for file in files for name in file.names})
         if classes is not None and (unknown := set(names) - set(classes)):
             raise broken(str(top), f"there is a name {min(unknown)!r}, which is no class")
-        known = {name: place for place, name in enumerate(names if classes is None else classes)}
-        boxes = {file: [_box(each, file) for each in tree.iter("object")] for file, tree in trees}
+        known = list(names if classes is None else classes)
         if first_pixel is None:
-            sides = [side for each in boxes.values() for box in each if box for side in box]
-            first_pixel = int(all(side == int(side) and side >= 1 for side in sides))
+            first_pixel = int(all(file.counts_from_one() for file in files))
         self.first_pixel = first_pixel
         pictures = _pictures_of(top)
         samples = []
-        for file, tree in trees:
-            name = _picture_of(tree, file, top, pictures)
-            labels = _labels(tree, file, boxes[file], known, first_pixel)
-            samples.append(Sample(file_in(top, name), replace(labels, rules=rules)))
+        for file in files:
+            name = _picture_of(file.tree, file.path, top, pictures)
+            labels = file.labels(known, first_pixel, rules)
+            samples.append(Sample(file_in(top, name), labels))
         unique([sample.image.name for sample in samples], str(top), "the picture")
-        super().__init__(samples, list(known))
+        super().__init__(samples, known)
+
+
+def read_alone(path: Path) -> tuple[PictureLabels, VocWriter]:
+    """The labels in one file, and what writes them as that file was."""
+    file = _File(path)
+    names, first_pixel = sorted(set(file.names)), int(file.counts_from_one())
+    return file.labels(names, first_pixel, SOUND_RULES), VocWriter(names, first_pixel)
+
+
+class _File:
+    """One XML file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tree = _tree(path)
+        self._objects = self.tree.findall("object")
+        self.names = [_name(each, path) for each in self._objects]
+        self._boxes = [_box(each, path) for each in self._objects]
+
+    def counts_from_one(self) -> bool:
+        """Whether the numbers may be VOC's own, which are whole, and 1 or more."""
+        sides = [side for box in self._boxes if box for side in box]
+        return all(side == int(side) and side >= 1 for side in sides)
+
+    def labels(self, classes: Sequence[str], first_pixel: int, rules: LabelRules) -> PictureLabels:
+        from xml.etree.ElementTree import tostring
+
+        annotations = []
+        for element, name, box in zip(self._objects, self.names, self._boxes, strict=True):
+            edges = box and (box[0] - first_pixel, box[1] - first_pixel, box[2], box[3])
+            others = {_OBJECT: tostring(element, "unicode").strip()}
+            category = classes.index(name)
+            annotations.append(Annotation(category=category, box=edges, others=others))
+            self.tree.remove(element)
+        where = str(self.path)
+        sides = (self.tree.findtext(f"size/{side}") or "0" for side in ("width", "height"))
+        width, height = (number_in(side, where, "the size of the picture") for side in sides)
+        return PictureLabels(
+            annotations=tuple(annotations),
+            size=size_of(width, height, where),
+            others={_PICTURE: tostring(self.tree, "unicode").strip()},
+            rules=rules,
+            where=where,
+        )
 
 
 def _files(top: Path, split: str | None) -> list[Path]:
@@ -124,32 +164,6 @@ def _box(element: Element, file: Path) -> Box | None:
     if x2 < x1 or y2 < y1:
         raise broken(where, f"the box has a negative width or height: {x1:g} {y1:g} {x2:g} {y2:g}")
     return x1, y1, x2, y2
-
-
-def _labels(
-    tree: Element,
-    file: Path,
-    boxes: Sequence[Box | None],
-    known: Mapping[str, int],
-    first_pixel: int,
-) -> PictureLabels:
-    from xml.etree.ElementTree import tostring
-
-    annotations = []
-    for element, box in zip(tree.findall("object"), boxes, strict=True):
-        edges = box and (box[0] - first_pixel, box[1] - first_pixel, box[2], box[3])
-        others = {_OBJECT: tostring(element, "unicode").strip()}
-        category = known[_name(element, file)]
-        annotations.append(Annotation(category=category, box=edges, others=others))
-        tree.remove(element)
-    sides = (tree.findtext("size/width") or "0", tree.findtext("size/height") or "0")
-    width, height = (number_in(side, str(file), "the size of the picture") for side in sides)
-    return PictureLabels(
-        annotations=tuple(annotations),
-        size=size_of(width, height, str(file)),
-        others={_PICTURE: tostring(tree, "unicode").strip()},
-        where=str(file),
-    )
 
 
 def _pictures_of(top: Path) -> dict[str, str]:

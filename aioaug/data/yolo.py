@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .._base.arguments import one_of
 from .._base.optional import need
 from .._pictures.writing import SUFFIXES
-from .annotation import SOUND_RULES, Annotation, Box, LabelRules, Outline, points_of
-from .checks import below, broken, file_in, number_in, read_text
+from .annotation import SOUND_RULES, Annotation, LabelRules
+from .checks import below, broken, file_in, read_text
 from .labels import PictureLabels
 from .samples import PictureDataset, Sample
+from .yolo_lines import TASKS, YoloLines, task_of
 
 SPLITS = ("train", "val", "test")
-_TASKS = ("detect", "segment", "pose", "obb")
 _NAMES = "classes.txt"
-_DIGITS = 6
-_CORNERS = 8
 
 
 class Yolo(PictureDataset):
@@ -50,81 +47,43 @@ class Yolo(PictureDataset):
     ) -> None:
         path = _settings_file(Path(data))
         self.header = _content(path)
-        self._keypoints = _keypoint_shape(self.header, path)
+        keypoints = _keypoint_shape(self.header, path)
         if task is not None:
-            one_of("task", task, _TASKS)
+            one_of("task", task, TASKS)
         if split is not None:
             one_of("split", split, SPLITS)
         self._rules = rules
-        self._mirrored = tuple(self.header.get("flip_idx") or ())
         top = path.parent if root is None else Path(root)
         names = _names(self.header, path)
+        # How lines are read does not depend on which of the tasks without keypoints it is.
+        lines = YoloLines(
+            "detect" if keypoints is None else "pose",
+            keypoints,
+            tuple(self.header.get("flip_idx") or ()),
+            len(names),
+        )
         samples = [
-            self._sample(top, name, len(names))
+            self._sample(top, name, lines)
             for each in ([split] if split else SPLITS)
             for name in _listed(top, self.header, each, path, wanted=split is not None)
         ]
         super().__init__(samples, names)
-        self.task = task or self._task_of(samples)
-        if self.task == "detect" and any(
-            each.polygons for one in samples for each in one.labels.annotations
-        ):
-            raise broken(str(path), "the labels have polygons, so the task is not 'detect'")
+        found = (each for sample in samples for each in sample.labels.annotations)
+        found_task = task_of(found) if keypoints is None else "pose"
+        self.task = task or found_task
+        if self.task == "detect" and found_task != "detect":
+            raise broken(str(path), f"the labels are for {found_task!r}, not for 'detect'")
 
-    def _task_of(self, samples: Sequence[Sample]) -> str:
-        if self._keypoints is not None:
-            return "pose"
-        outlines = [
-            part
-            for sample in samples
-            for each in sample.labels.annotations
-            for part in each.polygons
-        ]
-        if not outlines:
-            return "detect"
-        return "obb" if all(map(_is_oriented_box, outlines)) else "segment"
-
-    def _sample(self, top: Path, name: str, classes: int) -> Sample:
+    def _sample(self, top: Path, name: str, lines: YoloLines) -> Sample:
         text = top / _text_of(name)
         annotations: tuple[Annotation, ...] = ()
         if text.is_file():
             below(top, _text_of(name), str(text))
-            lines = enumerate(read_text(text).splitlines(), 1)
-            annotations = tuple(
-                self._annotation(line.split(), f"{text}: line {place}", classes)
-                for place, line in lines
-                if line.strip()
-            )
+            annotations = lines.read(read_text(text), str(text))
         labels = PictureLabels(
             annotations=annotations, relative=True, rules=self._rules, where=str(text)
         )
         return Sample(file_in(top, name), labels)
-
-    def _annotation(self, words: Sequence[str], where: str, classes: int) -> Annotation:
-        kind = number_in(words[0], where, "the class")
-        if kind != int(kind) or not 0 <= kind < classes:
-            raise broken(where, f"there is no class {words[0]}, for there are {classes}")
-        values = [number_in(word, where, "a coordinate") for word in words[1:]]
-        category = int(kind)
-        if self._keypoints is not None:
-            return replace(self._pose(values, where), category=category)
-        if len(values) == 4:
-            return Annotation(category=category, box=_box(values, where))
-        if len(values) < 6 or len(values) % 2:
-            raise broken(where, f"there must be 4 numbers or a polygon, got {len(values)} numbers")
-        return Annotation(category=category, polygons=(tuple(values),))
-
-    def _pose(self, values: Sequence[float], where: str) -> Annotation:
-        count, width = self._keypoints or (0, 0)
-        if len(values) != 4 + count * width:
-            raise broken(where, f"kpt_shape wants {4 + count * width} numbers, got {len(values)}")
-        rows = [values[at : at + width] for at in range(4, len(values), width)]
-        # Without visibility, 0 0 stands for a keypoint that is not labelled.
-        keypoints = tuple(
-            (row[0], row[1], int(row[2]) if width == 3 else 2 * any(row)) for row in rows
-        )
-        mirrored = self._mirrored if len(self._mirrored) == count else ()
-        return Annotation(box=_box(values[:4], where), keypoints=keypoints, mirrored=mirrored)
 
 
 def _settings_file(path: Path) -> Path:
@@ -258,21 +217,6 @@ def _text_of(name: str) -> str:
     return "/".join(parts)
 
 
-def _box(values: Sequence[float], where: str) -> Box:
-    x, y, width, height = values
-    if width < 0 or height < 0:
-        raise broken(where, f"the box has a negative width or height: {width:g} {height:g}")
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _is_oriented_box(outline: Outline) -> bool:
-    """Whether a polygon is a parallelogram, which scaling leaves one."""
-    if len(outline) != _CORNERS:
-        return False
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = points_of(outline)
-    return abs(ax - bx + cx - dx) < 2e-3 and abs(ay - by + cy - dy) < 2e-3
-
-
 class YoloWriter:
     """Writes pictures and labels as YOLO's: `images/`, `labels/` and `data.yaml`.
 
@@ -287,8 +231,9 @@ class YoloWriter:
         header: Mapping[str, Any] | None = None,
     ) -> None:
         self._classes = list(classes)
-        self._task = one_of("task", task, _TASKS)
         self._header = dict(header or {})
+        keypoints = self._header.get("kpt_shape")
+        self._lines = YoloLines(one_of("task", task, TASKS), keypoints and tuple(keypoints))
 
     def place(self, name: str) -> str:
         """Where the picture of this name belongs."""
@@ -297,13 +242,7 @@ class YoloWriter:
 
     def label_files(self, name: str, labels: PictureLabels) -> dict[str, bytes]:
         """The text of one picture."""
-        relative = labels.in_fractions()
-        lines = [
-            " ".join([str(each.category), *map(_word, numbers)])
-            for each in relative.annotations
-            if each.category is not None and (numbers := self._numbers(each, labels))
-        ]
-        return {_text_of(self.place(name)): "".join(f"{line}\n" for line in lines).encode()}
+        return {_text_of(self.place(name)): self._lines.write(labels)}
 
     def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
         """`data.yaml`."""
@@ -320,26 +259,9 @@ class YoloWriter:
         first = next(iter(found.values()), "images/train")
         content = {"train": first, "val": first, **found, **content}
         content["names"] = dict(enumerate(self._classes))
-        if self._task == "pose":
+        if self._lines.task == "pose":
             content.setdefault("kpt_shape", [keypoints, 3])
         return {"data.yaml": yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()}
-
-    def _numbers(self, each: Annotation, labels: PictureLabels) -> list[float]:
-        """The numbers of a line, empty for what the task has no line for."""
-        if self._task == "obb":
-            return _oriented_box(each, labels)
-        outline = _joined(each)
-        if self._task == "segment" and outline:
-            return list(outline)
-        box = each.bounds()
-        if box is None:
-            return []
-        x1, y1, x2, y2 = box
-        numbers = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
-        if self._task == "pose":
-            width = self._header.get("kpt_shape", (0, 3))[1]
-            numbers += [value for point in each.keypoints for value in point[:width]]
-        return numbers
 
 
 def _split_of(name: str) -> tuple[str, str]:
@@ -348,40 +270,3 @@ def _split_of(name: str) -> tuple[str, str]:
     if len(parts) > 1 and (parts[0] in SPLITS or parts[0] == "valid"):
         return parts[0].replace("valid", "val"), "/".join(parts[1:])
     return "train", "/".join(parts)
-
-
-def _word(value: float) -> str:
-    text = f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".")
-    return "0" if text in ("", "-0") else text
-
-
-def _joined(each: Annotation) -> Outline:
-    """The parts of a polygon as one, joined by lines of no width, as Ultralytics does."""
-    if not each.polygons:
-        return ()
-    whole, *parts = (list(points_of(part)) for part in each.polygons)
-    for part in parts:
-        _, here, there = min(
-            ((x1 - x2) ** 2 + (y1 - y2) ** 2, at, to)
-            for at, (x1, y1) in enumerate(whole)
-            for to, (x2, y2) in enumerate(part)
-        )
-        turned = [*part[there:], *part[: there + 1]]
-        whole[here + 1 : here + 1] = [*turned, whole[here]]
-    return tuple(number for point in whole for number in point)
-
-
-def _oriented_box(each: Annotation, labels: PictureLabels) -> list[float]:
-    """The corners of the smallest turned box around a polygon, in fractions of the picture."""
-    outline = _joined(each)
-    if len(outline) != _CORNERS and outline and labels.size is not None:
-        import cv2
-        import numpy as np
-
-        points = np.array(outline, np.float32).reshape(-1, 2) * np.array(labels.size, np.float32)
-        corners = cv2.boxPoints(cv2.minAreaRect(points)) / np.array(labels.size)
-        outline = tuple(map(float, corners.ravel()))
-    elif not outline and (box := each.bounds()) is not None:
-        x1, y1, x2, y2 = box
-        outline = (x1, y1, x2, y1, x2, y2, x1, y2)
-    return [min(max(number, 0.0), 1.0) for number in outline]

@@ -161,8 +161,8 @@ def test_what_cannot_be_done_is_skipped_and_told(folder):
     assert run.stderr.splitlines()[1:] == [
         "aioaug: skipped in/broken.png: is not a picture",
         "aioaug: skipped in/sub/Grey.png: ValueError: not this one",
-        "aioaug: skipped in/sub/small.png: keypoints in small.json must be a list of lists"
-        " of 2 numbers",
+        "aioaug: skipped in/sub/small.png: small.json: keypoints must be a list of lists"
+        " of 2 numbers, or of these and a visibility of 0, 1 or 2",
     ]
 
 
