@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..augmenters import specs
 from .exits import CommandError, Exit
@@ -46,6 +47,7 @@ class AugmentSettings:
     pipeline_digest: str
     quality: int
     fast: bool
+    dataset: dict[str, Any] | None = None
 
 
 def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
@@ -83,7 +85,7 @@ def make_jobs(
             output = destination / source.name.parent / name
             index = position * copies + copy
             jobs.append(OutputJob(index, copy, source.path, source.annotations, output))
-    _refuse_collisions(jobs)
+    refuse_collisions(jobs)
     _refuse_overwriting(jobs, sources)
     return jobs
 
@@ -115,12 +117,19 @@ def left_to_do(
 
 
 def settings_for(
-    pipeline: str, seed: int, copies: int, quality: int, fast: bool, folder: Path
+    pipeline: str,
+    seed: int,
+    copies: int,
+    quality: int,
+    fast: bool,
+    folder: Path,
+    dataset: dict[str, Any] | None = None,
 ) -> AugmentSettings:
     """The settings as the manifest in `folder` holds them: a path is relative to it."""
     place, _, name = pipeline.rpartition(":")
     shown = f"{relative(Path(place), folder)}:{name}" if place.endswith(".py") else pipeline
-    return AugmentSettings(seed, copies, shown, specs.fingerprint(pipeline), quality, fast)
+    digest = specs.fingerprint(pipeline)
+    return AugmentSettings(seed, copies, shown, digest, quality, fast, dataset)
 
 
 def _does_not_fit(manifest: Manifest, why: str) -> None:
@@ -133,7 +142,7 @@ def _named(name: str, value: object) -> str:
     return f"{name.replace('_', ' ')} {value}"
 
 
-def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
+def refuse_collisions(jobs: Sequence[OutputJob]) -> None:
     """Refuse two outputs of one name; some disks do not tell upper from lower case."""
     seen: dict[str, OutputJob] = {}
     for job in jobs:

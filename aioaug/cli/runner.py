@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,7 +51,8 @@ class WrittenFile:
 
     size: tuple[int, int]
     sha256: str
-    annotations: str  # the suffix of the file with its labels, if there is one
+    annotations: Path | None  # the file with its labels
+    record: Any = None  # see `LabelWriter.record`
 
 
 class Unwritable(CommandError):
@@ -86,16 +88,23 @@ class AugmentTask:
         picture, labels, suffix = read_source(job.source, job.annotations)
         picture, labels = self._augmenter(job.index, picture, labels)
         data = _pictures.encode(picture, job.output.suffix, self._quality)
-        try:
-            if labels is not None:
-                content = labels.encode(job.output.name)
-                atomic.write(job.output.with_suffix(suffix), content)
+        notes = None if labels is None else job.output.with_suffix(suffix)
+        with writing(job.output):
+            if labels is not None and notes is not None:
+                atomic.write(notes, labels.encode(job.output.name))
             atomic.write(job.output, data)
-        except OSError as error:
-            why = f"{job.output} cannot be written: {error.strerror or one_line(error)}"
-            kind = Unwritable if error.errno in _OF_ONE_NAME else CommandError
-            raise kind(why, Exit.OUTPUT) from error
-        return WrittenFile(picture.size, hashlib.sha256(data).hexdigest(), suffix)
+        return WrittenFile(picture.size, hashlib.sha256(data).hexdigest(), notes)
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Raise what goes wrong in writing as an error of the command, or of this output alone."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{output} cannot be written: {error.strerror or one_line(error)}"
+        kind = Unwritable if error.errno in _OF_ONE_NAME else CommandError
+        raise kind(why, Exit.OUTPUT) from error
 
 
 @lru_cache(maxsize=1)  # the copies of one picture come one after the other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -54,7 +55,7 @@ class FormattedLabels:
 def files_beside(picture: Path) -> tuple[Path, ...]:
     """The files beside a picture that may have its labels."""
     found = (picture.with_suffix(suffix) for suffix in SUFFIXES)
-    return tuple(path for path in found if path.is_file())
+    return tuple(path for path in found if os.path.isfile(path))
 
 
 def read_beside(files: tuple[Path, ...]) -> tuple[LabelsBeside, str] | None:

@@ -22,7 +22,7 @@ def broken(where: str, why: str) -> UnreadableLabelsError:
 
 def read_file(path: Path) -> bytes:
     """The content of a label file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise broken(str(path), "there is no such file")
     try:
         return path.read_bytes()

@@ -6,9 +6,10 @@ run lengths, compressed or not, its `keypoints` x, y and visibility of each in t
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Coco(PictureDataset):
         root = path.parent if images is None else Path(images)
         samples = []
         for name, labels in reader.pictures():
-            if below(root, name, labels.where).is_file():
+            if os.path.isfile(below(root, name, labels.where)):
                 samples.append(Sample(file_in(root, name), labels))
             elif missing == "error":
                 raise broken(labels.where, f"there is no picture {root / name}")
@@ -226,25 +227,22 @@ class CocoWriter:
         """Nothing: all labels are in one file."""
         return {}
 
-    def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
-        """`annotations.json` with the labels of all pictures, each by its name below `images/`.
+    def record(self, name: str, labels: PictureLabels) -> dict[str, Any]:
+        """The rows of one picture, whose name is below `images/`, for `dataset_files`."""
+        if labels.relative or labels.size is None:
+            raise ValueError(f"{labels.where or name}: the size of the picture is not known")
+        width, height = labels.size
+        row = {"id": labels.id, "file_name": name, "width": width, "height": height}
+        image = {**_of_coco(labels.others), **row}
+        return {"image": image, "annotations": [self._row(each) for each in labels.annotations]}
 
-        What has no number of its own gets one.
-        """
-        pairs = list(entries)
-        picture_ids = _Numbers(labels.id for _, labels in pairs)
-        ids = _Numbers(each.id for _, labels in pairs for each in labels.annotations)
-        images, annotations = [], []
-        for name, labels in pairs:
-            if labels.relative or labels.size is None:
-                raise ValueError(f"{labels.where or name}: the size of the picture is not known")
-            picture_id = picture_ids.next(labels.id)
-            width, height = labels.size
-            record = {"id": picture_id, "file_name": name, "width": width, "height": height}
-            images.append({**_of_coco(labels.others), **record})
-            for each in labels.annotations:
-                row = self._row(replace(each, id=ids.next(each.id)))
-                annotations.append({**row, "image_id": picture_id})
+    def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
+        """`annotations.json` with the records of all pictures; what has no id gets one."""
+        rows = _numbered(records)
+        images = [row["image"] for row in rows]
+        annotations = [
+            {**each, "image_id": row["image"]["id"]} for row in rows for each in row["annotations"]
+        ]
         content = {
             **self._header,
             "images": images,
@@ -273,17 +271,26 @@ class CocoWriter:
         return row
 
 
-class _Numbers:
-    """Gives numbers that no other one has."""
+def _numbered(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same records with an id for each picture and annotation that has none."""
+    rows = list(records)
+    image_ids = _next_ids(row["image"]["id"] for row in rows)
+    ids = _next_ids(each["id"] for row in rows for each in row["annotations"])
 
-    def __init__(self, taken: Iterable[Any]) -> None:
-        self._last = max((each for each in taken if isinstance(each, int)), default=0)
+    def with_id(row: dict[str, Any], following: Iterator[int]) -> dict[str, Any]:
+        return {**row, "id": next(following)} if row["id"] is None else row
 
-    def next(self, own: int | str | None) -> int | str:
-        if own is not None:
-            return own
-        self._last += 1
-        return self._last
+    return [
+        {
+            "image": with_id(row["image"], image_ids),
+            "annotations": [with_id(each, ids) for each in row["annotations"]],
+        }
+        for row in rows
+    ]
+
+
+def _next_ids(taken: Iterable[Any]) -> Iterator[int]:
+    return count(1 + max((each for each in taken if isinstance(each, int)), default=0))
 
 
 def _of_coco(others: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def _picture_of(content: Mapping[str, Any], file: Path, top: Path) -> str:
     beside = [file.with_name(said)] if said else []
     beside += sorted(each for each in file.parent.glob(f"{_escaped(file.stem)}.*"))
     for path in beside:
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in SUFFIXES and os.path.isfile(path):
             name = path.relative_to(top).as_posix()
             below(top, name, str(file))
             return name
@@ -207,7 +208,10 @@ class LabelmeWriter:
             content["imageWidth"], content["imageHeight"] = labels.size
         return {Path(name).with_suffix(".json").as_posix(): to_json(content, indent=2)}
 
-    def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
+    def record(self, name: str, labels: PictureLabels) -> None:
+        """Nothing: `dataset_files` needs to know nothing of the pictures."""
+
+    def dataset_files(self, records: Iterable[None]) -> dict[str, bytes]:
         """Nothing: each picture has its own file."""
         return {}
 

@@ -219,7 +219,10 @@ class MasksWriter:
             for file, numbers in maps.items()
         }
 
-    def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
+    def record(self, name: str, labels: PictureLabels) -> None:
+        """Nothing: `dataset_files` needs to know nothing of the pictures."""
+
+    def dataset_files(self, records: Iterable[None]) -> dict[str, bytes]:
         """`classes.txt`, with the name of each number."""
         if self._per_class:
             return {}

@@ -13,6 +13,7 @@ its orientation was applied.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,7 +126,7 @@ class Sidecars(PictureDataset):
         samples = []
         for path in sorted(top.rglob("*")):
             notes = path.with_suffix(".json")
-            if path.suffix.lower() not in SUFFIXES or not notes.is_file():
+            if path.suffix.lower() not in SUFFIXES or not os.path.isfile(notes):
                 continue
             if (labels := read(notes)) is not None:
                 name = path.relative_to(top).as_posix()

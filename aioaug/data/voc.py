@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _PICTURES, _LABELS, _SETS = "JPEGImages", "Annotations", "ImageSets/Main"
+_SPLITS = ("train", "val", "trainval", "test")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 # Keys of `others`: the elements as text, which keep what is not understood here.
 _OBJECT, _PICTURE = "<object>", "<annotation>"
@@ -229,13 +230,17 @@ class VocWriter:
         text = Path(inner).with_suffix(".xml").as_posix()
         return {f"{_LABELS}/{text}": tostring(tree, "utf-8") + b"\n"}
 
-    def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
+    def record(self, name: str, labels: PictureLabels) -> str:
+        """The name of a picture in the lists of splits, for `dataset_files`."""
+        return Path(_inner(name)).with_suffix("").as_posix()
+
+    def dataset_files(self, records: Iterable[str]) -> dict[str, bytes]:
         """A list of all pictures for each split."""
         splits: dict[str, list[str]] = {}
-        for name, _ in entries:
-            parts = Path(_inner(name)).with_suffix("").as_posix()
+        for parts in records:
             first, _, rest = parts.partition("/")
-            splits.setdefault(first if rest else "train", []).append(parts)
+            is_split = rest and first in _SPLITS
+            splits.setdefault(first if is_split else "train", []).append(parts)
         return {
             f"{_SETS}/{split}.txt": "".join(f"{name}\n" for name in names).encode()
             for split, names in splits.items()

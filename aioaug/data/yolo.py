@@ -77,7 +77,7 @@ class Yolo(PictureDataset):
     def _sample(self, top: Path, name: str, lines: YoloLines) -> Sample:
         text = top / _text_of(name)
         annotations: tuple[Annotation, ...] = ()
-        if text.is_file():
+        if os.path.isfile(text):
             below(top, _text_of(name), str(text))
             annotations = lines.read(read_text(text), str(text))
         labels = PictureLabels(
@@ -202,7 +202,7 @@ def _pictures_in(top: Path, file: Path) -> Iterator[str]:
         if name.startswith("./"):
             name = (file.parent / name).relative_to(top).as_posix()
         path = below(top, name, where)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise broken(where, f"there is no picture {path}")
         yield path.relative_to(top).as_posix()
 
@@ -220,7 +220,8 @@ def _text_of(name: str) -> str:
 class YoloWriter:
     """Writes pictures and labels as YOLO's: `images/`, `labels/` and `data.yaml`.
 
-    `header` is that of the `Yolo` that was read. Names of pictures which begin with a split, as in
+    `header` is that of the `Yolo` that was read; for the task "pose", it says how many keypoints
+    there are, or `keypoints` does. Names of pictures which begin with a split, as in
     `train/a.jpg`, are listed in that split, all others in "train".
     """
 
@@ -229,11 +230,12 @@ class YoloWriter:
         classes: Sequence[str],
         task: str = "detect",
         header: Mapping[str, Any] | None = None,
+        keypoints: int = 0,
     ) -> None:
         self._classes = list(classes)
         self._header = dict(header or {})
-        keypoints = self._header.get("kpt_shape")
-        self._lines = YoloLines(one_of("task", task, TASKS), keypoints and tuple(keypoints))
+        count, width = self._header.get("kpt_shape") or (keypoints, 3)
+        self._lines = YoloLines(one_of("task", task, TASKS), (count, width))
 
     def place(self, name: str) -> str:
         """Where the picture of this name belongs."""
@@ -244,14 +246,14 @@ class YoloWriter:
         """The text of one picture."""
         return {_text_of(self.place(name)): self._lines.write(labels)}
 
-    def dataset_files(self, entries: Iterable[tuple[str, PictureLabels]]) -> dict[str, bytes]:
+    def record(self, name: str, labels: PictureLabels) -> str:
+        """The split of one picture, for `dataset_files`."""
+        return _split_of(name)[0]
+
+    def dataset_files(self, records: Iterable[str]) -> dict[str, bytes]:
         """`data.yaml`."""
         yaml = need("yaml", extra="labels")
-        keypoints = 0
-        splits: set[str] = set()
-        for name, labels in entries:
-            splits.add(_split_of(name)[0])
-            keypoints = max([keypoints, *(len(each.keypoints) for each in labels.annotations)])
+        splits = set(records)
         folders = {"path", "train", "val", "valid", "test"}
         content = {name: value for name, value in self._header.items() if name not in folders}
         # Trainers ask for both of these.
@@ -260,7 +262,7 @@ class YoloWriter:
         content = {"train": first, "val": first, **found, **content}
         content["names"] = dict(enumerate(self._classes))
         if self._lines.task == "pose":
-            content.setdefault("kpt_shape", [keypoints, 3])
+            content.setdefault("kpt_shape", list(self._lines.keypoints or (0, 3)))
         return {"data.yaml": yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()}
 
 

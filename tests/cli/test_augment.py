@@ -203,7 +203,7 @@ def test_16_bits_and_alpha_come_through(folder):
     clear.save(folder / "in" / "clear.png")
     (folder / "pipe.py").write_text("import imgaug.augmenters as iaa\nflip = iaa.Fliplr(1.0)\n")
     arguments = ("in/deep.png", "in/clear.png", "out", "--pipeline", "pipe.py:flip")
-    run = aioaug(folder, "augment", *arguments, "--format", "tiff")
+    run = aioaug(folder, "augment", *arguments, "--suffix", "tiff")
     assert run.returncode == 0, run.stderr
     with Image.open(folder / "out" / "deep-0.tiff") as image:
         assert np.array_equal(np.asarray(image), deep[:, ::-1])

@@ -28,9 +28,9 @@ def augmented(folder, name, text, pipeline="flip"):
     (folder / "flip.py").write_text(FLIP)
     job = OutputJob(0, 0, path, files_beside(path), folder / "out" / "new.png")
     written = AugmentTask(PictureAugmenter(f"{folder}/flip.py:{pipeline}", 1), 95)(job)
-    assert written.annotations == path.with_name(name).suffix
+    assert written.annotations.name == name.replace("a", "new", 1)
     assert set(job.files()) == set((folder / "out").iterdir())
-    return (folder / "out" / "new").with_suffix(written.annotations).read_text()
+    return written.annotations.read_text()
 
 
 def test_ours_move_as_a_whole(tmp_path):

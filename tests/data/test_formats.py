@@ -80,11 +80,11 @@ def test_coco_comes_out_as_it_went_in(tmp_path):
 def test_pycocotools_agrees_on_what_was_augmented(tmp_path):
     dataset = Coco(coco_file(tmp_path), tmp_path / "images", rules=LabelRules(min_visibility=0))
     writer = CocoWriter(dataset.classes, dataset.header)
-    entries = []
+    records = []
     for sample in dataset:
         labels, _ = augmented(sample.labels, iaa.Affine(rotate=20, translate_px={"x": 10}))
-        entries.append((sample.image.name, labels))
-    (tmp_path / "new.json").write_bytes(writer.dataset_files(entries)["annotations.json"])
+        records.append(writer.record(sample.image.name, labels))
+    (tmp_path / "new.json").write_bytes(writer.dataset_files(records)["annotations.json"])
     theirs = coco(tmp_path / "new.json")
     assert theirs.anns.keys() == {101, 102, 103, 104}
     for each in theirs.anns.values():
@@ -109,7 +109,8 @@ def test_copies_have_numbers_of_their_own(tmp_path):
         ("a-0.png", first.labels.as_copy(20, 500)),
         ("new.png", replace(second.labels, id=None)),
     ]
-    files = CocoWriter(dataset.classes, dataset.header).dataset_files(entries)
+    writer = CocoWriter(dataset.classes, dataset.header)
+    files = writer.dataset_files([writer.record(*entry) for entry in entries])
     content = json.loads(files["annotations.json"])
     assert [image["id"] for image in content["images"]] == [7, 20, 21]
     assert [each["id"] for each in content["annotations"]] == [101, 102, 500, 501, 103, 104, 105]

@@ -34,17 +34,17 @@ def augmented(labels, augmenter, pixels=PHOTO):
 
 def write(folder, dataset, writer, rename=None):
     """The dataset as another one in `folder`, as a program would write it."""
-    entries = []
+    records = []
     for sample in dataset:
         pixels = _pictures.decode(sample.image.read()).pixels
         labels = sample.labels.in_pixels(pixels.shape)
         name = sample.image.name if rename is None else rename(sample.image.name)
-        entries.append((name, labels))
+        records.append(writer.record(name, labels))
         place = folder / writer.place(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(sample.image.read())
         save(folder, writer.label_files(name, labels))
-    save(folder, writer.dataset_files(entries))
+    save(folder, writer.dataset_files(records))
     return folder
 
 
