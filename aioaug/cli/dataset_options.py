@@ -15,16 +15,27 @@ from .options import PATH, POSITIVE
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def dataset_options(command: Command) -> Command:
-    """`--format`, `--to`, `--images`, `--split`, `--count`, and what goes with these."""
+def reading_options(command: Command) -> Command:
+    """`--format`, `--images` and `--split`: how a dataset is read."""
     for option in reversed(
         (
             click.option("--format", "kind", type=click.Choice(("auto", *FORMATS, "folder")),
                          default="auto", show_default=True, help="Of the labels in SRC."),
-            click.option("--to", type=click.Choice(FORMATS),
-                         help="Of the labels in DST.  [default: as in SRC]"),
             click.option("--images", type=PATH, help="The folder that COCO's names are in."),
             click.option("--split", help="Only this one, such as train, of YOLO and VOC."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def dataset_options(command: Command) -> Command:
+    """How a dataset is read, `--to`, `--count`, and what goes with these."""
+    for option in reversed(
+        (
+            reading_options,
+            click.option("--to", type=click.Choice(FORMATS),
+                         help="Of the labels in DST.  [default: as in SRC]"),
             click.option("--count", type=POSITIVE,
                          help="So many pictures in all, in place of --copies."),
             click.option("--per-class", is_flag=True,

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..data.labels import PictureLabels
+from ..data.labels import NamedLabels, PictureLabels
 from ..data.opening import LabelWriter, format_of, open_dataset, plain_name, writer_for
 from ..data.references import FileReference
 from ..data.samples import PictureDataset, Sample
 from .exits import CommandError
 from .manifest import relative
-from .picture_files import real
+from .picture_files import PictureFile, find, real
 from .plan import OutputJob, refuse_collisions
 
 ORIGINAL = -1  # the number of the copy that is no copy
@@ -85,17 +85,47 @@ def chosen_kind(sources: Sequence[Path], kind: str, to: str | None) -> str | Non
     return found
 
 
-def make_plan(request: DatasetRequest, destination: Path, copies: int) -> DatasetPlan:
-    """What to make of a dataset in the folder `destination`."""
-    options = {} if request.images is None else {"images": Path(request.images)}
-    if options and request.kind != "coco":
+def opened(source: Path, kind: str, images: Path | None, split: str | None) -> PictureDataset:
+    """The dataset at `source`; `CommandError` if it cannot be used."""
+    if images is not None and kind != "coco":
         raise CommandError("--images is for --format coco only")
+    options = {} if images is None else {"images": images}
     try:
-        dataset = open_dataset(Path(request.source), request.kind, request.split, **options)
+        dataset = open_dataset(source, kind, split, **options)
     except ValueError as error:  # UnreadableLabelsError, too
         raise CommandError(str(error)) from error
     if not len(dataset):
-        raise CommandError(f"there are no pictures in {request.source}")
+        raise CommandError(f"there are no pictures in {source}")
+    return dataset
+
+
+def labelled_sources(
+    sources: Sequence[Path],
+    kind: str,
+    images: Path | None,
+    split: str | None,
+    but: frozenset[Path] = frozenset(),
+) -> list[tuple[PictureFile, NamedLabels | None]]:
+    """The pictures in the arguments, and their labels if the arguments are a dataset."""
+    found = chosen_kind(sources, kind, None)
+    if found is None:
+        if split or images:
+            raise CommandError("--split and --images are for datasets")
+        return [(each, None) for each in find(sources, but)]
+    dataset = opened(sources[0], found, images, split)
+    return [
+        (
+            PictureFile(PurePosixPath(sample.image.name), _path(sample), ()),
+            NamedLabels(sample.labels, dataset.classes),
+        )
+        for sample in dataset
+    ]
+
+
+def make_plan(request: DatasetRequest, destination: Path, copies: int) -> DatasetPlan:
+    """What to make of a dataset in the folder `destination`."""
+    images = None if request.images is None else Path(request.images)
+    dataset = opened(Path(request.source), request.kind, images, request.split)
     _refuse_inside(request, dataset, destination)
     writer = writer_for(request.to, dataset)
     jobs = list(_jobs(request, dataset, writer, destination, copies))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from . import labelme, sidecars, voc
 from .annotation import SOUND_RULES
 from .checks import broken, read_any_json, read_file, read_text
-from .labels import PictureLabels
+from .labels import Caption, NamedLabels, PictureLabels
 from .yolo_lines import guessed_lines
 
 SUFFIXES = (".json", ".xml", ".txt")
@@ -28,24 +28,18 @@ class LabelsBeside(Protocol):
     def moved(self, columns: Mapping[str, Any], shape: tuple[int, ...]) -> Self:
         """The same labels with the columns that an augmenter returned."""
 
+    def captions(self, shape: tuple[int, ...]) -> list[Caption]:
+        """The names of what is in a picture of this shape, and where it begins."""
+
     def encode(self, picture: str) -> bytes:
         """The content of the file beside the picture of this name."""
 
 
 @dataclass(frozen=True)
-class FormattedLabels:
+class FormattedLabels(NamedLabels):
     """The labels in a file of another program's, and how such a file is written."""
 
-    labels: PictureLabels
     write: Callable[[str, PictureLabels], bytes]
-
-    def columns(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """imgaug's objects for a picture of this shape, by the names of its columns."""
-        return self.labels.columns(shape)
-
-    def moved(self, columns: Mapping[str, Any], shape: tuple[int, ...]) -> FormattedLabels:
-        """The same labels with the columns that an augmenter returned."""
-        return replace(self, labels=self.labels.moved(columns, shape))
 
     def encode(self, picture: str) -> bytes:
         """The content of the file beside the picture of this name."""
@@ -75,13 +69,13 @@ def _read(path: Path) -> LabelsBeside | None:
         content = read_any_json(path)
         if isinstance(content, dict) and isinstance(content.get("shapes"), list):
             labels, writer = labelme.read_alone(content, path)
-            return FormattedLabels(labels, _OneFile(writer))
+            return FormattedLabels(labels, writer.classes, _OneFile(writer))
         return sidecars.from_json(content, path.name)
     if path.suffix == ".xml":
         if not re.search(rb"<annotation[\s>]", read_file(path)[:_BEGINNING]):
             return None
         labels, voc_writer = voc.read_alone(path)
-        return FormattedLabels(labels, _OneFile(voc_writer))
+        return FormattedLabels(labels, voc_writer.classes, _OneFile(voc_writer))
     # It may be a description of the picture, in any encoding.
     lines = guessed_lines(read_file(path).decode(errors="replace"))
     if lines is None:
@@ -90,7 +84,7 @@ def _read(path: Path) -> LabelsBeside | None:
     labels = PictureLabels(
         annotations=annotations, relative=True, rules=SOUND_RULES, where=str(path)
     )
-    return FormattedLabels(labels, lambda _, moved: lines.write(moved))
+    return FormattedLabels(labels, (), lambda _, moved: lines.write(moved))
 
 
 @dataclass(frozen=True)

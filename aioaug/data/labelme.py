@@ -183,7 +183,7 @@ class LabelmeWriter:
     """Writes pictures with labelme's JSON beside them."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = tuple(classes)
+        self.classes = tuple(classes)
 
     def place(self, name: str) -> str:
         """Where the picture of this name belongs."""
@@ -218,7 +218,7 @@ class LabelmeWriter:
     def _shapes(self, each: Annotation) -> list[dict[str, Any]]:
         others = {name: value for name, value in each.others.items() if not name.startswith("<")}
         kind = others.pop("shape_type", None)
-        label = None if each.category is None else self._classes[each.category]
+        label = None if each.category is None else self.classes[each.category]
         common = {"label": label, "group_id": None, "flags": {}, **others}
 
         def shape(of: str, flat: Sequence[float], **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..errors import UnreadableLabelsError
 from .annotation import SOUND_RULES, Annotation, LabelRules
@@ -13,6 +13,8 @@ from .moving import columns_of, moved_annotations
 
 if TYPE_CHECKING:
     import numpy as np
+
+Caption: TypeAlias = tuple[str, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,18 @@ class PictureLabels:
         width, height = self.size
         return self._scaled(1 / width, 1 / height, relative=True)
 
+    def captions(self, classes: Sequence[str]) -> list[Caption]:
+        """The name of each annotation's class, and where the annotation begins, in pixels."""
+        placed = ((each, each.bounds()) for each in self.annotations)
+        return [
+            (
+                classes[each.category] if each.category < len(classes) else str(each.category),
+                *box[:2],
+            )
+            for each, box in placed
+            if each.category is not None and box is not None
+        ]
+
     def as_copy(self, picture_id: int, first_id: int) -> PictureLabels:
         """The same labels with other numbers: annotations are counted from `first_id`."""
         annotations = tuple(
@@ -110,3 +124,25 @@ class PictureLabels:
             for each in self.annotations
         )
         return replace(self, annotations=annotations, **changes)
+
+
+@dataclass(frozen=True)
+class NamedLabels:
+    """Labels of one picture, and the names of the classes that they have numbers of."""
+
+    labels: Any
+    classes: tuple[str, ...]
+
+    def columns(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """imgaug's objects for a picture of this shape, by the names of its columns."""
+        columns: dict[str, Any] = self.labels.columns(shape)
+        return columns
+
+    def moved(self, columns: Mapping[str, Any], shape: tuple[int, ...]) -> Self:
+        """The same labels with the columns that an augmenter returned."""
+        return replace(self, labels=self.labels.moved(columns, shape))
+
+    def captions(self, shape: tuple[int, ...]) -> list[Caption]:
+        """The names of what is in a picture of this shape, and where it begins."""
+        captions: list[Caption] = self.labels.in_pixels(shape).captions(self.classes)
+        return captions

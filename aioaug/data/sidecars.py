@@ -22,6 +22,7 @@ from typing import Any
 from .._pictures.writing import SUFFIXES
 from .checks import below, broken, file_in, read_any_json, to_json
 from .coco import run_lengths
+from .labels import Caption
 from .moving import array_of, map_of
 from .run_lengths import RunLengths
 from .samples import PictureDataset, Sample
@@ -98,6 +99,11 @@ class Sidecar:
                 for place, mask in enumerate(self.masks, 1)
             ]
         return replace(self, **new)
+
+    def captions(self, shape: tuple[int, ...]) -> list[Caption]:
+        """The labels of the boxes that have one, and where these begin."""
+        rows = self.bounding_boxes or []
+        return [(str(row[4]), row[0], row[1]) for row in rows if len(row) == 5]
 
     def encode(self, picture: str = "") -> bytes:
         """The content of a file that `read` understands, beside whatever picture."""

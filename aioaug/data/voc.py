@@ -201,7 +201,7 @@ class VocWriter:
     """
 
     def __init__(self, classes: Sequence[str], first_pixel: int = 1) -> None:
-        self._classes = tuple(classes)
+        self.classes = tuple(classes)
         self._first_pixel = first_pixel
 
     def place(self, name: str) -> str:
@@ -251,7 +251,7 @@ class VocWriter:
 
         element = fromstring(each.others.get(_OBJECT, "<object/>"))
         if each.category is not None:
-            _set(element, "name", self._classes[each.category])
+            _set(element, "name", self.classes[each.category])
         for name, text in (("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
             if element.find(name) is None and _OBJECT not in each.others:
                 _set(element, name, text)

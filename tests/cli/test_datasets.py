@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -184,8 +185,49 @@ def test_what_cannot_be_done_is_refused(folder, capsys, arguments, code, reason)
     (folder / "elsewhere").mkdir()
     assert main(["augment", *arguments]) == code
     (line,) = capsys.readouterr().err.splitlines()
-    import re
-
     assert re.search(reason, line), line
     assert not list((folder / "elsewhere").iterdir())
     assert not (folder / "out").exists()
+
+
+def test_a_preview_names_what_it_shows(folder, capsys):
+    coco_file(folder / "in")
+    plain = ("preview", "in/images", "plain.png", "--rows", "2", "--cols", "1", "--workers", "1")
+    assert main([*plain, "--pipeline", "pipe.py:flip", "--seed", "1"]) == 0
+    named = ("preview", "in", "named.png", *plain[3:])
+    assert main([*named, "--pipeline", "pipe.py:flip", "--seed", "1"]) == 0
+    assert "named.png: 2 pictures of 2" in capsys.readouterr().out
+    with Image.open("plain.png") as without, Image.open("named.png") as sheet:
+        assert sheet.size == without.size
+        assert sheet.tobytes() != without.tobytes()
+
+
+def test_inspect(folder, capsys):
+    path = coco_file(folder / "in")
+    assert main(["inspect", "in", "--workers", "1"]) == 3
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "2 pictures, 5 labels, 0 without labels",
+        "sizes 96 x 64 to 96 x 64, median 96 x 64, 1 different",
+        "dog           3  in 2 pictures",
+        "person        2  in 2 pictures",
+    ]
+    assert err.splitlines() == ["aioaug: a.png, sub/b.png: the same picture"]
+
+    with Image.open(folder / "in" / "images" / "a.png") as image:
+        image.transpose(Image.Transpose.ROTATE_90).resize((96, 64)).save("in/images/a.png")
+    assert main(["inspect", "in", "--workers", "1"]) == 0
+    capsys.readouterr()
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"] = [90, 20, 20, 30]
+    content["annotations"][1] |= {"bbox": [10, 10, 0, 5], "segmentation": []}
+    content["annotations"][2]["segmentation"] = content["annotations"][3]["segmentation"]
+    path.write_text(json.dumps(content))
+    (folder / "in" / "images" / "sub" / "b.png").write_bytes(b"no picture")
+    assert main(["inspect", "in", "--workers", "1"]) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "aioaug: a.png: dog: has no area",
+        "aioaug: a.png: person: out of the picture: 90 20 110 50 in 96 x 64",
+        "aioaug: sub/b.png: is not a picture",
+    ]
+    assert main(["inspect", "nowhere"]) == 4
