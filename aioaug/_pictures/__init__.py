@@ -1,8 +1,7 @@
 """Picture files to pixels and back: the one place where they are decoded and encoded."""
 
-from .maps import decode_map, encode_map, palette_of
-from .reading import Array, Picture, decode, decode_pixels, load, read
-from .writing import encode
+from .reading import Array, Picture, decode, decode_map, decode_pixels, load, palette_of, read
+from .writing import encode, encode_map
 
 __all__ = [
     "Array",

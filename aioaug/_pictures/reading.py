@@ -1,7 +1,8 @@
 """Bytes of picture files to arrays, by way of Pillow and OpenCV.
 
 `decode` gives all that a file says, as the command line needs it, and `decode_pixels` an array of
-the size and the channels that were asked for, as Keras reads pictures. Of several frames or pages
+the size and the channels that were asked for, as Keras reads pictures. `decode_map` is for pictures
+whose pixels are numbers of classes. Of several frames or pages
 the first is read. Errors do not name the file: the caller knows what it is called.
 """
 
@@ -69,7 +70,7 @@ def load(path: str | os.PathLike[str]) -> bytes:
 
 def read(path: str | os.PathLike[str]) -> Picture:
     """`decode` the file at `path`; any failure is an `UnreadablePictureError`."""
-    with errors_of_decoders():
+    with _errors_of_decoders():
         return decode(load(path))
 
 
@@ -81,7 +82,7 @@ def decode(data: bytes) -> Picture:
     """
     from PIL import ImageOps
 
-    with errors_of_decoders(), opened(data) as file:
+    with _errors_of_decoders(), _opened(data) as file:
         if file.mode == "F":
             raise UnreadablePictureError("pictures of floats are not read")
         if file.mode not in _DEEP_GREY and _is_deep(file):
@@ -107,7 +108,7 @@ def decode_pixels(
     `uint8`. In colour 16 bits lose the lower eight, 32 bits are clipped to 0 and 255, and floats
     are refused. Raises `UnreadablePictureError`.
     """
-    with errors_of_decoders():
+    with _errors_of_decoders():
         pixels = (
             _colour_jpeg(data, upright) if color_mode == "rgb" and data.startswith(_JPEG) else None
         )
@@ -123,6 +124,26 @@ def decode_pixels(
         return np.atleast_3d(np.array(image))
 
 
+def decode_map(data: bytes) -> Array:
+    """The numbers (H,W) `int32` in a picture; those of a palette are its indices, not its colours.
+
+    Raises `UnreadablePictureError` for what is no picture, and for one in colours.
+    """
+    import numpy as np
+
+    with _errors_of_decoders(), _opened(data) as file:
+        if file.mode not in ("1", "L", "P", "I", *_DEEP_GREY):
+            raise UnreadablePictureError(f"has colours ({file.mode}), and no numbers of classes")
+        return np.array(file).astype(np.int32)
+
+
+def palette_of(data: bytes) -> bytes | None:
+    """The colours of a picture's palette, red, green and blue in turn, if it has one."""
+    with _errors_of_decoders(), _opened(data) as file:
+        palette = file.getpalette("RGB") if file.mode == "P" else None
+        return None if palette is None else bytes(palette)
+
+
 def _middle(size: tuple[int, int], like: tuple[int, int]) -> tuple[int, int, int, int]:
     """The largest box in the middle with the proportions of `like`, rounded as by Keras."""
     (width, height), (across, down) = size, like
@@ -132,7 +153,7 @@ def _middle(size: tuple[int, int], like: tuple[int, int]) -> tuple[int, int, int
 
 
 @contextmanager
-def errors_of_decoders() -> Iterator[None]:
+def _errors_of_decoders() -> Iterator[None]:
     """Every failure is an `UnreadablePictureError`: decoders raise nearly anything."""
     try:
         yield
@@ -152,7 +173,7 @@ def _without_warnings() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[ImageFile]:
+def _opened(data: bytes) -> Iterator[ImageFile]:
     """A file whose pixels Pillow understands, refusing others that it would take."""
     from PIL import Image
 
@@ -209,7 +230,7 @@ def _image_of(data: bytes, color_mode: str, upright: bool) -> Image.Image:
     import numpy as np
     from PIL import Image, ImageOps
 
-    with opened(data) as file:
+    with _opened(data) as file:
         file.load()
         image: Image.Image = ImageOps.exif_transpose(file) if upright else file
         if image.mode == "F":
