@@ -2,8 +2,8 @@
 
 `decode` gives all that a file says, as the command line needs it, and `decode_pixels` an array of
 the size and the channels that were asked for, as Keras reads pictures. `decode_map` is for pictures
-whose pixels are numbers of classes. Of several frames or pages
-the first is read. Errors do not name the file: the caller knows what it is called.
+whose pixels are numbers of classes. Of several frames or pages the first is read. Errors do not
+name the file: the caller knows what it is called.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def decode_map(data: bytes) -> Array:
     import numpy as np
 
     with _errors_of_decoders(), _opened(data) as file:
-        if file.mode not in ("1", "L", "P", "I", *_DEEP_GREY):
+        if file.mode not in ("1", "L", "P", *_DEEP_GREY):
             raise UnreadablePictureError(f"has colours ({file.mode}), and no numbers of classes")
         return np.array(file).astype(np.int32)
 
