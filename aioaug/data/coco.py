@@ -37,8 +37,8 @@ class Coco(PictureDataset):
 
     def __init__(
         self,
-        annotations: str | Path,
-        images: str | Path | None = None,
+        annotations: str | os.PathLike[str],
+        images: str | os.PathLike[str] | None = None,
         *,
         rules: LabelRules = SOUND_RULES,
         missing: str = "error",

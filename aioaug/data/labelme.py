@@ -38,7 +38,7 @@ class Labelme(PictureDataset):
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | os.PathLike[str],
         *,
         classes: Sequence[str] | None = None,
         rules: LabelRules = SOUND_RULES,

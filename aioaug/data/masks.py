@@ -6,6 +6,7 @@ Numbers are those of grey pictures or the indices of palettes, and places in the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,11 @@ class Masks(PictureDataset):
     first_value = 0
 
     def __init__(
-        self, images: str | Path, masks: str | Path, *, classes: Sequence[str] | None = None
+        self,
+        images: str | os.PathLike[str],
+        masks: str | os.PathLike[str],
+        *,
+        classes: Sequence[str] | None = None,
     ) -> None:
         pictures, maps = _files(Path(images)), _files(Path(masks))
         names = {Path(name).with_suffix("").as_posix(): name for name in pictures}
@@ -145,7 +150,9 @@ def _files(folder: Path) -> list[str]:
     return names
 
 
-def _class_of(stem: str, pictures: Mapping[str, str], masks: str | Path) -> tuple[str, str]:
+def _class_of(
+    stem: str, pictures: Mapping[str, str], masks: str | os.PathLike[str]
+) -> tuple[str, str]:
     """The picture and the class of a mask `CLASS/NAME` or `NAME_CLASS`."""
     kind, _, name = stem.partition("/")
     if name in pictures:

@@ -127,7 +127,7 @@ class Sidecars(PictureDataset):
     Raises `UnreadableLabelsError` for broken ones.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | os.PathLike[str]) -> None:
         top = Path(root)
         samples = []
         for path in sorted(top.rglob("*")):

@@ -7,6 +7,7 @@ dataset means is seen from its numbers.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ class Voc(PictureDataset):
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | os.PathLike[str],
         *,
         split: str | None = None,
         classes: Sequence[str] | None = None,

@@ -38,11 +38,11 @@ class Yolo(PictureDataset):
 
     def __init__(
         self,
-        data: str | Path,
+        data: str | os.PathLike[str],
         *,
         split: str | None = None,
         task: str | None = None,
-        root: str | Path | None = None,
+        root: str | os.PathLike[str] | None = None,
         rules: LabelRules = SOUND_RULES,
     ) -> None:
         path = _settings_file(Path(data))
