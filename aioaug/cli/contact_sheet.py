@@ -26,7 +26,7 @@ _MARK = "aioaug contact sheet"
 class ShownLabels(Protocol):
     """Labels that can be drawn."""
 
-    def columns(self, shape: tuple[int, ...]) -> dict[str, Any]:
+    def shown(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """imgaug's objects for a picture of this shape, by the names of its columns."""
 
     def captions(self, shape: tuple[int, ...]) -> list[tuple[str, float, float]]:
@@ -52,7 +52,7 @@ def tile(label: str, picture: Picture, labels: ShownLabels | None, side: int) ->
     elif picture.grey:  # a pipeline may colour it, but it is written grey
         pixels = np.array(Image.fromarray(pixels).convert("L").convert("RGB"))
     if labels is not None:
-        pixels = drawn_on(pixels, labels.columns(pixels.shape))
+        pixels = drawn_on(pixels, labels.shown(pixels.shape))
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if picture.alpha is not None:
         paper = Image.new("RGB", image.size, _PAPER)

@@ -221,6 +221,6 @@ def _refuse_inside(request: DatasetRequest, dataset: PictureDataset, destination
 def _refuse_links(jobs: Sequence[DatasetJob], destination: Path) -> None:
     """Refuse folders in the destination that lead out of it."""
     target = real(destination)
-    for folder in {path.parent for job in jobs for path in job.files()}:
+    for folder in sorted({path.parent for job in jobs for path in job.files()}):
         if not real(folder).is_relative_to(target):
             raise CommandError(f"{folder} leads out of {destination}")

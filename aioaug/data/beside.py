@@ -28,6 +28,9 @@ class LabelsBeside(Protocol):
     def moved(self, columns: Mapping[str, Any], shape: tuple[int, ...]) -> Self:
         """The same labels with the columns that an augmenter returned."""
 
+    def shown(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """The same as they are to be drawn."""
+
     def captions(self, shape: tuple[int, ...]) -> list[Caption]:
         """The names of what is in a picture of this shape, and where it begins."""
 

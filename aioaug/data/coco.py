@@ -89,8 +89,10 @@ class _Reader:
             if image not in known and isinstance(image, str) and image.isdecimal():
                 image = int(image)  # as VGG Image Annotator writes it
             of_picture[image].append(row)
-        for image in of_picture.keys() - known:
-            where = f"{self._path}: annotation {of_picture[image][0]['id']}"
+        for image, rows in of_picture.items():
+            if image in known:
+                continue
+            where = f"{self._path}: annotation {rows[0]['id']}"
             raise broken(where, f"there is no image with the id {image!r}")
         for row in self._images:
             others = dict(row)

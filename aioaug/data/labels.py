@@ -58,6 +58,11 @@ class PictureLabels:
         labels = self.in_pixels(shape)
         return columns_of(labels.annotations, shape, self.where)
 
+    def shown(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """The same as they are to be drawn, without what helps to move them."""
+        labels = self.in_pixels(shape)
+        return columns_of(labels.annotations, shape, self.where, shown=True)
+
     def moved(self, columns: Mapping[str, Any], shape: tuple[int, ...]) -> PictureLabels:
         """The labels that these columns are of, as they are in the augmented picture."""
         height, width = shape[:2]
@@ -141,6 +146,11 @@ class NamedLabels:
     def moved(self, columns: Mapping[str, Any], shape: tuple[int, ...]) -> Self:
         """The same labels with the columns that an augmenter returned."""
         return replace(self, labels=self.labels.moved(columns, shape))
+
+    def shown(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """The same as they are to be drawn."""
+        labels: PictureLabels = self.labels.in_pixels(shape)
+        return labels.shown(shape)
 
     def captions(self, shape: tuple[int, ...]) -> list[Caption]:
         """The names of what is in a picture of this shape, and where it begins."""

@@ -29,11 +29,12 @@ _CORNERS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75))
 
 
 def columns_of(
-    annotations: Sequence[Annotation], shape: tuple[int, ...], where: str
+    annotations: Sequence[Annotation], shape: tuple[int, ...], where: str, *, shown: bool = False
 ) -> dict[str, Any]:
     """imgaug's objects for annotations in pixels; columns that would be empty are left out.
 
-    The `label` of each object is the position of its annotation.
+    The `label` of each object is the position of its annotation, and behind the keypoints there may
+    be some that only tell what became of the picture. With `shown`, there is neither.
     """
     from imgaug.augmentables import (
         BoundingBox,
@@ -46,8 +47,10 @@ def columns_of(
         PolygonsOnImage,
     )
 
-    numbered = list(enumerate(annotations))
-    points = [Keypoint(x, y) for x, y in _keypoints_of(annotations, shape)]
+    numbered = [(None if shown else str(at), each) for at, each in enumerate(annotations)]
+    points = [Keypoint(x, y) for x, y in _keypoints_of(annotations)]
+    if _is_sided(annotations) and not shown:
+        points += [Keypoint(x * shape[1], y * shape[0]) for x, y in _CORNERS]
     boxes = [
         BoundingBox(*box, label=place)
         for place, each in numbered
@@ -111,11 +114,11 @@ def _found(
 ) -> Mapping[int, _Found]:
     found: defaultdict[int, _Found] = defaultdict(_Found)
     for box in _items(columns, "bounding_boxes"):
-        found[box.label].box = (float(box.x1), float(box.y1), float(box.x2), float(box.y2))
+        found[int(box.label)].box = (float(box.x1), float(box.y1), float(box.x2), float(box.y2))
     for polygon in _items(columns, "polygons"):
-        found[polygon.label].polygons += (polygon,)
+        found[int(polygon.label)].polygons += (polygon,)
     for line in _items(columns, "line_strings"):
-        found[line.label].lines += (line,)
+        found[int(line.label)].lines += (line,)
     if any(each.keypoints for each in annotations):
         points = [(point.x, point.y) for point in _items(columns, "keypoints")]
         for place, keypoints in enumerate(_moved_keypoints(annotations, points, size, where)):
@@ -247,13 +250,9 @@ def _outline(points: Any) -> Outline:
     return tuple(round(number, _DIGITS) for number in points.reshape(-1).tolist())
 
 
-def _keypoints_of(
-    annotations: Sequence[Annotation], shape: tuple[int, ...]
-) -> Iterator[tuple[float, float]]:
+def _keypoints_of(annotations: Sequence[Annotation]) -> Iterator[tuple[float, float]]:
     for each in annotations:
         yield from ((x, y) for x, y, seen in each.keypoints if seen)
-    if _is_sided(annotations):
-        yield from ((x * shape[1], y * shape[0]) for x, y in _CORNERS)
 
 
 def _is_sided(annotations: Sequence[Annotation]) -> bool:

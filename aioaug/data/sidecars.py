@@ -100,6 +100,10 @@ class Sidecar:
             ]
         return replace(self, **new)
 
+    def shown(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """The same as they are to be drawn."""
+        return self.columns(shape)
+
     def captions(self, shape: tuple[int, ...]) -> list[Caption]:
         """The labels of the boxes that have one, and where these begin."""
         rows = self.bounding_boxes or []

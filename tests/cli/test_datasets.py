@@ -200,6 +200,12 @@ def test_a_preview_names_what_it_shows(folder, capsys):
     with Image.open("plain.png") as without, Image.open("named.png") as sheet:
         assert sheet.size == without.size
         assert sheet.tobytes() != without.tobytes()
+    # Neither the numbers that imgaug would write at boxes, nor points that are not in the file.
+    labels = Coco(folder / "in" / "instances.json", folder / "in" / "images")[0].labels
+    shown = labels.shown((64, 96, 3))
+    assert [box.label for box in shown["bounding_boxes"]] == [None]
+    assert len(shown["keypoints"]) == 2
+    assert labels.captions(["person", "dog"]) == [("person", 10, 20), ("dog", 50, 10)]
 
 
 def test_inspect(folder, capsys):
