@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -13,6 +14,8 @@ from typing import Any
 from ..errors import UnreadableLabelsError
 from .annotation import Outline
 from .references import FileReference
+
+_NUMBERS = frozenset((int, float))
 
 
 def broken(where: str, why: str) -> UnreadableLabelsError:
@@ -62,10 +65,23 @@ def to_json(content: Any, *, indent: int | None = None) -> bytes:
     return f"{text}\n".encode(errors="backslashreplace")
 
 
+def shown(value: Any) -> str:
+    """A value of a file in a message: what is long, or nested without end, is cut."""
+    return reprlib.repr(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, as a float can hold it."""
+    try:
+        return type(value) in _NUMBERS and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def number(value: Any, where: str, what: str) -> float:
     """A finite number."""
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise broken(where, f"{what} must be a number, got {value!r}")
+    if not is_number(value):
+        raise broken(where, f"{what} must be a number, got {shown(value)}")
     return value  # type: ignore[no-any-return]
 
 
@@ -76,18 +92,23 @@ def number_in(text: str | None, where: str, what: str) -> float:
     except ValueError as error:
         if isinstance(error, UnreadableLabelsError):
             raise
-        raise broken(where, f"{what} must be a number, got {text!r}") from error
+        raise broken(where, f"{what} must be a number, got {shown(text)}") from error
 
 
 def numbers(value: Any, where: str, what: str, length: int | None = None) -> Outline:
     """A list of finite numbers."""
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise broken(where, f"{what} must be a list of numbers, got {value!r}")
+        raise broken(where, f"{what} must be a list of numbers, got {shown(value)}")
     if length is not None and len(value) != length:
         raise broken(where, f"{what} must be {length} numbers, got {len(value)}")
-    for each in value:
-        if type(each) not in (int, float) or not math.isfinite(each):
-            raise broken(where, f"{what} must be numbers, got {each!r}")
+    # A large file has millions, so they are looked at one by one only if something is wrong.
+    try:
+        fine = _NUMBERS.issuperset(map(type, value)) and all(map(math.isfinite, value))
+    except OverflowError:
+        fine = False
+    if not fine:
+        wrong = next(each for each in value if not is_number(each))
+        raise broken(where, f"{what} must be numbers, got {shown(wrong)}")
     return tuple(value)
 
 

@@ -79,6 +79,12 @@ class PictureLabels:
             raise UnreadableLabelsError(
                 f"{self.where}: the labels are of {said} pixels, the picture has {width} x {height}"
             )
+        for mask in (each.mask for each in self.annotations):
+            if mask is not None and mask.size != (height, width):
+                raise UnreadableLabelsError(
+                    f"{self.where}: a mask has {mask.size[1]} x {mask.size[0]} pixels, "
+                    f"the picture {width} x {height}"
+                )
         if self.relative:
             return self._scaled(width, height, relative=False, size=(width, height))
         return self if self.size else replace(self, size=(width, height))

@@ -92,7 +92,21 @@ class RunLengths:
 
     def box(self) -> tuple[float, float, float, float] | None:
         """The edges of the pixels that are set, `None` if there are none."""
-        return box_of_pixels(self.pixels())
+        import numpy as np
+
+        lengths = self.lengths()
+        ends = np.cumsum(lengths)[1::2]
+        set_ = lengths[1::2] > 0
+        ends, starts = ends[set_], (ends - lengths[1::2])[set_]
+        if not ends.size:
+            return None
+        height = self.size[0]
+        left, right = starts // height, (ends - 1) // height
+        if (left != right).any():  # a run that goes on in the next column
+            top, bottom = 0, height
+        else:
+            top, bottom = int((starts % height).min()), int(((ends - 1) % height).max()) + 1
+        return float(left[0]), float(top), float(right[-1] + 1), float(bottom)
 
 
 def box_of_pixels(pixels: np.ndarray[Any, Any]) -> tuple[float, float, float, float] | None:

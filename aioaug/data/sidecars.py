@@ -12,7 +12,6 @@ its orientation was applied.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._pictures.writing import SUFFIXES
-from .checks import below, broken, file_in, read_any_json, to_json
+from .checks import below, broken, file_in, is_number, read_any_json, to_json
 from .coco import run_lengths
 from .labels import Caption
 from .moving import array_of, map_of
@@ -176,12 +175,8 @@ def _mask(mask: Mapping[str, Any], where: str) -> RunLengths:
         raise broken(where, f"cannot be read: {error}") from error
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
 def _is_point(row: Any) -> bool:
-    return isinstance(row, list) and len(row) == 2 and all(map(_is_number, row))
+    return isinstance(row, list) and len(row) == 2 and all(map(is_number, row))
 
 
 def _is_keypoint(row: Any) -> bool:
@@ -194,7 +189,7 @@ def _is_box(row: Any) -> bool:
     return (
         isinstance(row, list)
         and len(row) in (4, 5)
-        and all(map(_is_number, row[:4]))
+        and all(map(is_number, row[:4]))
         and all(isinstance(label, (str, int)) for label in row[4:])
     )
 

@@ -16,7 +16,7 @@ from .._base.arguments import one_of
 from .._base.optional import need
 from .._pictures.writing import SUFFIXES
 from .annotation import SOUND_RULES, Annotation, LabelRules
-from .checks import below, broken, file_in, read_text
+from .checks import below, broken, file_in, read_text, shown
 from .labels import PictureLabels
 from .samples import PictureDataset, Sample
 from .yolo_lines import TASKS, YoloLines, task_of
@@ -116,12 +116,14 @@ def _names(content: Mapping[str, Any], path: Path) -> list[str]:
     names = content.get("names")
     if isinstance(names, dict):
         if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
-            raise broken(str(path), f"names must be numbered from 0, got {list(names)}")
+            raise broken(str(path), f"names must be numbered from 0, got {shown(list(names))}")
         names = [names[key] for key in sorted(names, key=int)]
-    if not isinstance(names, list) or not names:
+    if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
+        names = []
+    if not names:
         raise broken(str(path), "has no names of classes")
     if content.get("nc", len(names)) != len(names):
-        raise broken(str(path), f"has {len(names)} names, but nc is {content['nc']}")
+        raise broken(str(path), f"has {len(names)} names, but nc is {shown(content['nc'])}")
     return [str(name) for name in names]
 
 
@@ -131,7 +133,7 @@ def _keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] |
         return None
     fits = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
     if not fits or shape[0] < 1 or shape[1] not in (2, 3):
-        raise broken(str(path), f"kpt_shape must be a count and 2 or 3, got {shape!r}")
+        raise broken(str(path), f"kpt_shape must be a count and 2 or 3, got {shown(shape)}")
     return shape[0], shape[1]
 
 
@@ -145,7 +147,9 @@ def _listed(
             raise broken(str(path), f"has no split {split!r}")
         return
     for entry in entries if isinstance(entries, list) else [entries]:
-        place = _place(top, content.get("path"), str(entry), f"{path}: {split}")
+        if not isinstance(entry, str):
+            raise broken(f"{path}: {split}", f"must be a folder, got {shown(entry)}")
+        place = _place(top, content.get("path"), entry, f"{path}: {split}")
         if place is None and not wanted and split == "test":
             continue  # Roboflow names a folder that it does not write
         if place is None:
