@@ -59,14 +59,16 @@ class Yolo(PictureDataset):
         lines = YoloLines(
             "detect" if keypoints is None else "pose",
             keypoints,
-            tuple(self.header.get("flip_idx") or ()),
+            _mirrored(self.header, keypoints, path),
             len(names),
         )
-        samples = [
-            self._sample(top, name, lines)
+        listed = (
+            name
             for each in ([split] if split else SPLITS)
             for name in _listed(top, self.header, each, path, wanted=split is not None)
-        ]
+        )
+        # Small datasets are often trained and validated with the same pictures.
+        samples = [self._sample(top, name, lines) for name in dict.fromkeys(listed)]
         super().__init__(samples, names)
         found = (each for sample in samples for each in sample.labels.annotations)
         found_task = task_of(found) if keypoints is None else "pose"
@@ -135,6 +137,18 @@ def _keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] |
     if not fits or shape[0] < 1 or shape[1] not in (2, 3):
         raise broken(str(path), f"kpt_shape must be a count and 2 or 3, got {shown(shape)}")
     return shape[0], shape[1]
+
+
+def _mirrored(
+    content: Mapping[str, Any], keypoints: tuple[int, int] | None, path: Path
+) -> tuple[int, ...]:
+    order = content.get("flip_idx")
+    if order is None or keypoints is None:
+        return ()
+    fits = isinstance(order, list) and all(type(place) is int for place in order)
+    if not fits or sorted(order) != list(range(keypoints[0])):
+        raise broken(str(path), f"flip_idx must have each keypoint once, got {shown(order)}")
+    return tuple(order)
 
 
 def _listed(

@@ -72,8 +72,8 @@ class YoloLines:
         keypoints = tuple(
             (row[0], row[1], int(row[2]) if width == 3 else 2 * any(row)) for row in rows
         )
-        mirrored = self.mirrored if sorted(self.mirrored) == list(range(count)) else ()
-        return Annotation(box=_box(values[:4], where), keypoints=keypoints, mirrored=mirrored)
+        box = _box(values[:4], where)
+        return Annotation(box=box, keypoints=keypoints, mirrored=self.mirrored)
 
     def _numbers(self, each: Annotation, size: tuple[int, int] | None) -> list[float]:
         """The numbers of a line; none for what the task has no line for."""

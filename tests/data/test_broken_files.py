@@ -109,6 +109,7 @@ def test_missing_files(tmp_path):
         (NAMES, "0 0.5 0.5 0.1", "line 1: there must be 4 numbers or a polygon, got 3"),
         (NAMES, "0 0.5 0.5 0.1 0.1 0.9", "line 1: there must be 4 numbers or a polygon, got 5"),
         (f"{NAMES}kpt_shape: [2, 3]\n", "0 0.5 0.5 0.1 0.1", "kpt_shape wants 10 numbers, got 4"),
+        (f"{NAMES}kpt_shape: [2, 3]\nflip_idx: [1, 1]\n", "", "flip_idx must have each keypoint"),
         (f"{NAMES}kpt_shape: 3\n", "", "data.yaml: kpt_shape must be a count and 2 or 3"),
         (f"{NAMES}nc: 3\n", "", "data.yaml: has 2 names, but nc is 3"),
         ("names: {0: a, 2: b}\n", "", "names must be numbered from 0"),
