@@ -120,8 +120,7 @@ def _problem(each: Annotation, size: tuple[int, int]) -> str:
     if box[0] < inner[0] or box[1] < inner[1] or box[2] > inner[2] or box[3] > inner[3]:
         shown = " ".join(f"{number:g}" for number in box)
         return f"out of the picture: {shown} in {size[0]} x {size[1]}"
-    is_shape = each.box is not None or bool(each.polygons)
-    return "has no area" if is_shape and not each.own_area() else ""
+    return "has no area" if each.has_area() and not each.own_area() else ""
 
 
 @click.command(short_help="Count and check a dataset.")

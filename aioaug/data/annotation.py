@@ -74,6 +74,10 @@ class Annotation:
         xy = xy or [number for x, y, seen in self.keypoints if seen for number in (x, y)]
         return (min(xy[::2]), min(xy[1::2]), max(xy[::2]), max(xy[1::2])) if xy else None
 
+    def has_area(self) -> bool:
+        """Whether it is a box, a polygon or a mask, and not only points or lines."""
+        return self.box is not None or bool(self.polygons) or self.mask is not None
+
     def own_area(self) -> float:
         """The area of the mask, the polygons or the box, whatever the file says."""
         if self.mask is not None:

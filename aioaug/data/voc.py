@@ -225,8 +225,8 @@ class VocWriter:
             if tree.find("size/depth") is None:
                 _set(tree, "size/depth", "3")
         for each in labels.annotations:
-            if (box := each.bounds()) is not None or _OBJECT in each.others:
-                tree.append(self._object(each, box))
+            if each.has_area() or _OBJECT in each.others:
+                tree.append(self._object(each, each.bounds()))
         indent(tree)
         text = Path(inner).with_suffix(".xml").as_posix()
         return {f"{_LABELS}/{text}": tostring(tree, "utf-8") + b"\n"}

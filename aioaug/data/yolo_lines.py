@@ -89,7 +89,7 @@ class YoloLines:
             return _oriented_box(each, size)
         if self.task == "segment" and each.polygons:
             return list(joined(each.polygons))
-        if (box := each.bounds()) is None:
+        if not each.has_area() or (box := each.bounds()) is None:
             return []
         x1, y1, x2, y2 = box
         numbers = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]

@@ -311,6 +311,17 @@ def test_labelme_comes_out_as_it_went_in(tmp_path):
     assert json.loads(text)["shapes"][2]["shape_type"] == "polygon"
 
 
+def test_points_and_lines_are_left_out_where_there_are_none(tmp_path):
+    labelme_file(tmp_path)
+    dataset = Labelme(tmp_path)
+    labels = dataset[0].labels
+    (text,) = YoloWriter(dataset.classes).label_files("a.png", labels).values()
+    kinds = [dataset.classes[int(line.split()[0])] for line in text.decode().splitlines()]
+    assert kinds == ["polygon", "rectangle", "circle", "mask"]
+    (text,) = VocWriter(dataset.classes).label_files("a.png", labels).values()
+    assert text.count(b"<object>") == 4
+
+
 def masks_folder(folder, palette=None):
     picture(folder / "images" / "a.png")
     numbers = np.zeros((HEIGHT, WIDTH), np.uint8)
