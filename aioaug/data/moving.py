@@ -175,19 +175,15 @@ def _moved_mask(old: Annotation, found: _Found, size: tuple[int, int]) -> tuple[
 def _moved_polygons(
     old: Annotation, found: _Found, rules: LabelRules, size: tuple[int, int]
 ) -> tuple[Annotation, float]:
-    before = sum(area_of(_outline(polygon.exterior)) for polygon in found.polygons)
-    parts = [
-        _outline(part.exterior)
-        for polygon in found.polygons
-        for part in (_cut(polygon, size) if rules.clip else [polygon])
-    ]
-    parts = [part for part in parts if area_of(part)]
-    after = sum(map(area_of, parts))
-    new = replace(old, polygons=tuple(parts), box=None)
+    whole = [_outline(polygon.exterior) for polygon in found.polygons]
+    cut = [_outline(part.exterior) for polygon in found.polygons for part in _cut(polygon, size)]
+    before, after = sum(map(area_of, whole)), sum(map(area_of, cut))
+    parts = cut if rules.clip else whole
+    new = replace(old, polygons=tuple(part for part in parts if area_of(part)), box=None)
     if old.box is not None:
         new = replace(new, box=new.bounds())
     if old.area is not None:
-        new = replace(new, area=round(after, _DIGITS))
+        new = replace(new, area=round(sum(map(area_of, parts)), _DIGITS))
     return new, (after / before if before else 0.0)
 
 
@@ -208,15 +204,11 @@ def _moved_box(
 def _moved_lines(
     old: Annotation, found: _Found, rules: LabelRules, size: tuple[int, int]
 ) -> tuple[Annotation, float]:
-    lines = [
-        part
-        for line in found.lines
-        for part in (_cut(line, size) if rules.clip else [line])
-        if len(part.coords) > 1
-    ]
-    before = sum(line.length for line in found.lines)
-    seen = sum(line.length for line in lines) / before if before else 0.0
-    return replace(old, lines=tuple(_outline(line.coords) for line in lines)), seen
+    cut = [part for line in found.lines for part in _cut(line, size) if len(part.coords) > 1]
+    before, after = (sum(line.length for line in lines) for lines in (found.lines, cut))
+    parts = cut if rules.clip else found.lines
+    new = replace(old, lines=tuple(_outline(line.coords) for line in parts))
+    return new, (after / before if before else 0.0)
 
 
 def _cut(item: Any, size: tuple[int, int]) -> list[Any]:

@@ -92,6 +92,8 @@ def test_what_leaves_the_picture_is_cut_or_dropped():
         Annotation(id=5, keypoints=((10, 10, 2), (50, 10, 1))),
         Annotation(id=6, keypoints=((10, 10, 2),)),
         Annotation(id=7, lines=((20, 10, 60, 10),)),
+        Annotation(id=8, lines=((0, 10, 20, 10),)),
+        Annotation(id=9, polygons=((0, 0, 20, 0, 20, 20),)),
     )
     new, _ = augmented(labels, away)
     kept = {each.id: each for each in new.annotations}
