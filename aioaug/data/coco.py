@@ -15,7 +15,7 @@ from typing import Any
 
 from .._base.arguments import one_of
 from .annotation import SOUND_RULES, Annotation, LabelRules
-from .checks import below, broken, file_in, numbers, read_json, size_of, to_json, unique
+from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
 from .labels import PictureLabels
 from .run_lengths import RunLengths
 from .samples import PictureDataset, Sample
@@ -86,6 +86,9 @@ class _Reader:
         known = {row["id"] for row in self._images}
         for row in self._annotations:
             image = row.get("image_id")
+            if not isinstance(image, (int, str)):
+                where = f"{self._path}: annotation {row['id']}"
+                raise broken(where, f"image_id must be a number, got {shown(image)}")
             if image not in known and isinstance(image, str) and image.isdecimal():
                 image = int(image)  # as VGG Image Annotator writes it
             of_picture[image].append(row)
@@ -93,7 +96,7 @@ class _Reader:
             if image in known:
                 continue
             where = f"{self._path}: annotation {rows[0]['id']}"
-            raise broken(where, f"there is no image with the id {image!r}")
+            raise broken(where, f"there is no image with the id {shown(image)}")
         for row in self._images:
             others = dict(row)
             name = str(others.pop("file_name"))
@@ -113,9 +116,10 @@ class _Reader:
 
     def _annotation(self, row: dict[str, Any]) -> Annotation:
         where = f"{self._path}: annotation {row['id']}"
-        place = self._places.get(row.get("category_id"))
+        category = row.get("category_id")
+        place = self._places.get(category) if isinstance(category, (int, str)) else None
         if place is None:
-            raise broken(where, f"there is no category with the id {row.get('category_id')!r}")
+            raise broken(where, f"there is no category with the id {shown(category)}")
         area = row.get("area")
         with_keypoints = row.get("keypoints") is not None
         polygons, mask = _segmentation(row.get("segmentation"), where)

@@ -17,7 +17,7 @@ from .. import _pictures
 from .._pictures.writing import SUFFIXES
 from ..errors import UnreadablePictureError
 from .annotation import SOUND_RULES, Annotation, LabelRules, Outline, points_of
-from .checks import below, broken, file_in, numbers, read_json, size_of, to_json, unique
+from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
 from .labels import PictureLabels
 from .run_lengths import RunLengths, box_of_pixels
 from .samples import PictureDataset, Sample
@@ -97,7 +97,7 @@ def _label(shape: Any, file: Path) -> str:
 def _picture_of(content: Mapping[str, Any], file: Path, top: Path) -> str:
     said = str(content.get("imagePath") or "").replace("\\", "/").rpartition("/")[2]
     # labelme's path is relative to the file, and often of another machine.
-    beside = [file.with_name(said)] if said else []
+    beside = [file.parent / said] if said else []
     beside += sorted(each for each in file.parent.glob(f"{_escaped(file.stem)}.*"))
     for path in beside:
         if path.suffix.lower() in SUFFIXES and os.path.isfile(path):
@@ -116,6 +116,8 @@ def _annotation(
 ) -> Annotation:
     kind = shape.get("shape_type") or "polygon"
     rows = shape.get("points")
+    if not isinstance(kind, str):
+        raise broken(where, f"shape_type {shown(kind)} is not known")
     if not isinstance(rows, list):
         raise broken(where, "has no list of points")
     flat = tuple(value for row in rows for value in numbers(row, where, "a point", 2))
