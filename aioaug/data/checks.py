@@ -16,6 +16,7 @@ from .annotation import Outline
 from .references import FileReference
 
 _NUMBERS = frozenset((int, float))
+_LARGEST = 1e12  # of coordinates and areas, so that nothing computed of them overflows
 
 
 def broken(where: str, why: str) -> UnreadableLabelsError:
@@ -71,11 +72,8 @@ def shown(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, as a float can hold it."""
-    try:
-        return type(value) in _NUMBERS and math.isfinite(value)
-    except OverflowError:
-        return False
+    """Whether a value is a number that a coordinate or an area may have."""
+    return type(value) in _NUMBERS and -_LARGEST <= value <= _LARGEST
 
 
 def number(value: Any, where: str, what: str) -> float:
@@ -103,7 +101,11 @@ def numbers(value: Any, where: str, what: str, length: int | None = None) -> Out
         raise broken(where, f"{what} must be {length} numbers, got {len(value)}")
     # A large file has millions, so they are looked at one by one only if something is wrong.
     try:
-        fine = _NUMBERS.issuperset(map(type, value)) and all(map(math.isfinite, value))
+        fine = (
+            _NUMBERS.issuperset(map(type, value))
+            and all(map(math.isfinite, value))
+            and max(map(abs, value), default=0) <= _LARGEST
+        )
     except OverflowError:
         fine = False
     if not fine:

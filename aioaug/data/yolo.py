@@ -23,6 +23,7 @@ from .yolo_lines import TASKS, YoloLines, task_of
 
 SPLITS = ("train", "val", "test")
 _NAMES = "classes.txt"
+_MOST_KEYPOINTS = 10_000
 
 
 class Yolo(PictureDataset):
@@ -134,7 +135,7 @@ def _keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] |
     if shape is None:
         return None
     fits = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
-    if not fits or shape[0] < 1 or shape[1] not in (2, 3):
+    if not fits or not 0 < shape[0] <= _MOST_KEYPOINTS or shape[1] not in (2, 3):
         raise broken(str(path), f"kpt_shape must be a count and 2 or 3, got {shown(shape)}")
     return shape[0], shape[1]
 
@@ -180,7 +181,7 @@ def _place(top: Path, base: Any, entry: str, where: str) -> Path | None:
     bases = [str(base)] if isinstance(base, str) and base not in (".", "") else []
     for name in [*(f"{each}/{entry}" for each in bases), entry, inner]:
         relative = os.path.relpath(name, top) if os.path.isabs(name) else name
-        if os.path.normpath(relative).startswith("..") or not (top / relative).exists():
+        if os.path.normpath(relative).startswith("..") or not os.path.exists(top / relative):
             continue
         return below(top, Path(os.path.normpath(relative)).as_posix(), where)
     if os.path.exists(top / entry):
