@@ -14,7 +14,7 @@ from .._base import atomic
 from .._base.seeding import check_seed
 from ..data.opening import LabelWriter
 from . import console, plan
-from .dataset_options import dataset_options, dataset_request
+from .dataset_options import dataset_options, dataset_request, tell_of_labels_elsewhere
 from .dataset_plan import make_plan
 from .dataset_task import DatasetTask, write_dataset_files
 from .exits import Interrupted
@@ -75,7 +75,10 @@ def augment(
     jobs: Sequence[plan.OutputJob]
     task: Callable[..., WrittenFile]
     if request is None:
-        jobs = plan.make_jobs(plan.find_sources(src, manifest), dst, copies, ending)
+        sources = plan.find_sources(src, manifest)
+        if of_dataset["kind"] == "auto":
+            tell_of_labels_elsewhere(sources)
+        jobs = plan.make_jobs(sources, dst, copies, ending)
         task, writer = AugmentTask(augmenter, quality), None
     else:
         made = make_plan(request, dst, copies)

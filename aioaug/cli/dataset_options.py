@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from ..data.beside import file_elsewhere
 from ..data.opening import FORMATS
+from . import console
 from .dataset_plan import DatasetRequest, chosen_kind
 from .options import PATH, POSITIVE
+from .picture_files import PictureFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,3 +76,14 @@ def dataset_request(
     return DatasetRequest(
         str(sources[0]), found, to or found, split, place, suffix, count, per_class, originals
     )
+
+
+def tell_of_labels_elsewhere(sources: Sequence[PictureFile]) -> None:
+    """Say so if the pictures are those of a dataset whose labels would stay behind."""
+    for source in sources:
+        if (file := file_elsewhere(source.path)) is not None:
+            console.say(
+                f"{source.path} has labels in {file}, which are not augmented with it; "
+                "name the folder of the dataset, or say --format folder"
+            )
+            return

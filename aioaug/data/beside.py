@@ -16,6 +16,7 @@ from .labels import Caption, NamedLabels, PictureLabels
 from .yolo_lines import guessed_lines
 
 SUFFIXES = (".json", ".xml", ".txt")
+_OTHER_FOLDERS = (("images", "labels", ".txt"), ("JPEGImages", "Annotations", ".xml"))
 _BEGINNING = 4096  # bytes of an XML file in which its first element begins
 
 
@@ -53,6 +54,17 @@ def files_beside(picture: Path) -> tuple[Path, ...]:
     """The files beside a picture that may have its labels."""
     found = (picture.with_suffix(suffix) for suffix in SUFFIXES)
     return tuple(path for path in found if os.path.isfile(path))
+
+
+def file_elsewhere(picture: Path) -> Path | None:
+    """The file that labels a picture in a YOLO or VOC dataset, which is in another folder."""
+    for pictures, labels, suffix in _OTHER_FOLDERS:
+        if pictures in picture.parts[:-1]:
+            parts = list(picture.with_suffix(suffix).parts)
+            parts[len(parts) - 1 - parts[::-1].index(pictures)] = labels
+            if os.path.isfile(path := Path(*parts)):
+                return path
+    return None
 
 
 def read_beside(files: tuple[Path, ...]) -> tuple[LabelsBeside, str] | None:

@@ -190,6 +190,15 @@ def test_what_cannot_be_done_is_refused(folder, capsys, arguments, code, reason)
     assert not (folder / "out").exists()
 
 
+def test_labels_that_stay_behind_are_told_of(folder, capsys):
+    yolo_folder(folder / "in", ["0 0.25 0.5 0.125 0.25"], NAMES)
+    assert augment("in/images", "out") == 0
+    line = capsys.readouterr().err.splitlines()[0]
+    assert "images/train/a.png has labels in in/labels/train/a.txt, which are not" in line
+    assert augment("in/images", "again", "--format", "folder") == 0
+    assert capsys.readouterr().err == "aioaug: seed 3\n"
+
+
 def test_a_preview_names_what_it_shows(folder, capsys):
     coco_file(folder / "in")
     plain = ("preview", "in/images", "plain.png", "--rows", "2", "--cols", "1", "--workers", "1")
