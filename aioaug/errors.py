@@ -11,6 +11,7 @@
     +-- ResultTimeout       `get(timeout=...)` gave up (a RuntimeError and a TimeoutError, too)
     +-- ParallelError       some items of a batch failed (a RuntimeError, too)
     +-- UnreadablePictureError  a file cannot be read as a picture
+    +-- UnreadableLabelsError   a file of labels is broken (a ValueError, too)
     +-- AugmenterSpecError  a spec such as "module:name" cannot be loaded (a ValueError, too)
     MissingExtra            an optional dependency is not installed (an ImportError)
 
@@ -172,6 +173,10 @@ class ParallelError(AioaugError, RuntimeError):
 
 class UnreadablePictureError(AioaugError):
     """A file cannot be read as a picture; the message names it and says why."""
+
+
+class UnreadableLabelsError(AioaugError, ValueError):
+    """Labels cannot be read, or do not fit their pictures; the message names file and entry."""
 
 
 class AugmenterSpecError(AioaugError, ValueError):

@@ -23,7 +23,7 @@ autodoc_preserve_defaults = True
 nitpick_ignore_regex = [
     (r"py:.*", r"_?(asyncio|collections|contextlib|typing|imgaug|np|numpy|os)\..*"),
     (r"py:.*", r"[a-z]+|[A-Z]\w*Error|Any|None"),  # built in
-    (r"py:.*", r"(dict|tuple)\[\w+"),  # hints of fields, which autodoc cuts at their commas
+    (r"py:.*", r"(dict|tuple)\[~?[\w.]+"),  # hints of fields, which autodoc cuts at their commas
     (r"py:.*", r"(aioaug\.images\.settings\.)?GeneratorSettings"),  # private
     # What users do not name.
     (

@@ -43,15 +43,15 @@ def start(example, **sizes):
     )
 
 
-def run(example, **sizes):
-    """What the example prints, if it ends well and says nothing on stderr."""
+def run(example, expected="", **sizes):
+    """What the example prints, if it ends well and says nothing unexpected on stderr."""
     process = start(example, **sizes)
     try:
         out, err = process.communicate(timeout=40)
     finally:
         process.kill()  # its workers follow, if it is still there
         process.communicate()
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (0, expected)
     assert_nobody_left(process)
     return out
 
@@ -192,6 +192,11 @@ def test_train_blocking():
     """Same seeds, same batches, same network: with or without an event loop."""
     blocking, loop = run("train_blocking"), run("train")
     assert re.findall(ACCURACY, blocking) == re.findall(ACCURACY, loop)
+
+
+def test_augment_coco():
+    *_, last = run("augment_coco", expected="aioaug: seed 1\n").splitlines()
+    assert last == "9 pictures, 9 labels of face, cup"
 
 
 def test_background():

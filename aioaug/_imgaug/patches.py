@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any, cast
 
-from . import augmenters, geometric, rng
+from . import augmenters, geometric, polygons, rng
 from .hook import Release
 from .views import PlainNumbers, View
 
@@ -113,6 +113,11 @@ def _with_plain_numbers(draw: Any, deterministic: type) -> Any:
     return _draw_samples
 
 
+def _polys(module: Any) -> None:
+    _restore_aliases(module)
+    polygons.cut_any(module)
+
+
 def _multicore(module: Any) -> None:
     def seed(value: Any = None) -> None:
         # Python 3.11 refuses NumPy integers, and imgaug seeds its workers with them.
@@ -152,7 +157,7 @@ IMGAUG = Release(
         "imgaug.random": rng.patch,
         "imgaug.parameters": _parameters,
         "imgaug.multicore": _multicore,
-        "imgaug.augmentables.polys": _restore_aliases,
+        "imgaug.augmentables.polys": _polys,
         "imgaug.augmenters.arithmetic": _read_images_as_before,
         "imgaug.augmenters.blur": augmenters.blur,
         "imgaug.augmenters.color": augmenters.color,
@@ -179,6 +184,7 @@ IMAUG = Release(
         "imgaug.data": _read_images_as_before,
         "imgaug.random": rng.patch,
         "imgaug.parameters": _parameters_of_imaug,
+        "imgaug.augmentables.polys": polygons.cut_any,
         "imgaug.augmenters.arithmetic": _read_images_as_before,
         "imgaug.augmenters.color": augmenters.color_in_batches_and_workers,
         "imgaug.augmenters.debug": _read_images_as_before,

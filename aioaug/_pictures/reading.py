@@ -1,8 +1,9 @@
 """Bytes of picture files to arrays, by way of Pillow and OpenCV.
 
 `decode` gives all that a file says, as the command line needs it, and `decode_pixels` an array of
-the size and the channels that were asked for, as Keras reads pictures. Of several frames or pages
-the first is read. Errors do not name the file: the caller knows what it is called.
+the size and the channels that were asked for, as Keras reads pictures. `decode_map` is for pictures
+whose pixels are numbers of classes. Of several frames or pages the first is read. Errors do not
+name the file: the caller knows what it is called.
 """
 
 from __future__ import annotations
@@ -121,6 +122,26 @@ def decode_pixels(
             box = _middle(image.size, size[::-1]) if crop else None
             image = image.resize(size[::-1], Image.Resampling[interpolation.upper()], box)
         return np.atleast_3d(np.array(image))
+
+
+def decode_map(data: bytes) -> Array:
+    """The numbers (H,W) `int32` in a picture; those of a palette are its indices, not its colours.
+
+    Raises `UnreadablePictureError` for what is no picture, and for one in colours.
+    """
+    import numpy as np
+
+    with _errors_of_decoders(), _opened(data) as file:
+        if file.mode not in ("1", "L", "P", *_DEEP_GREY):
+            raise UnreadablePictureError(f"has colours ({file.mode}), and no numbers of classes")
+        return np.array(file).astype(np.int32)
+
+
+def palette_of(data: bytes) -> bytes | None:
+    """The colours of a picture's palette, red, green and blue in turn, if it has one."""
+    with _errors_of_decoders(), _opened(data) as file:
+        palette = file.getpalette("RGB") if file.mode == "P" else None
+        return None if palette is None else bytes(palette)
 
 
 def _middle(size: tuple[int, int], like: tuple[int, int]) -> tuple[int, int, int, int]:

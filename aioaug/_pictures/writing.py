@@ -48,6 +48,20 @@ def encode(picture: Picture, suffix: str, quality: int) -> bytes:
     return file.getvalue()
 
 
+def encode_map(numbers: Array, palette: bytes | None = None) -> bytes:
+    """The bytes of a PNG of numbers from 0 to 65535; with a palette, to 255."""
+    import numpy as np
+    from PIL import Image
+
+    deep = palette is None and numbers.size and numbers.max() > 255
+    image = Image.fromarray(numbers.astype(np.uint16 if deep else np.uint8))
+    if palette is not None:
+        image.putpalette(palette)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def _image_of(picture: Picture, name: str) -> Image.Image:
     import numpy as np
     from PIL import Image

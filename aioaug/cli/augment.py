@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .._aio.tasks import finish, in_thread
 from .._base import atomic
 from .._base.seeding import check_seed
+from ..data.opening import LabelWriter
 from . import console, plan
-from .annotation_files import beside
+from .dataset_options import dataset_options, dataset_request, tell_of_labels_elsewhere
+from .dataset_plan import make_plan
+from .dataset_task import DatasetTask, write_dataset_files
 from .exits import Interrupted
 from .interrupts import run_interruptibly
 from .manifest import Manifest, ManifestEntry, relative
@@ -21,7 +25,7 @@ from .picture_augmenter import PictureAugmenter
 from .runner import AugmentTask, JobResult, JobRunner, RunOptions, WrittenFile
 
 QUALITY = click.IntRange(1, 100)
-_FORMATS = ("bmp", "jpg", "png", "tiff", "webp")
+_SUFFIXES = ("bmp", "jpg", "png", "tiff", "webp")
 
 
 @click.command(short_help="Augment pictures into a folder.")
@@ -32,7 +36,9 @@ _FORMATS = ("bmp", "jpg", "png", "tiff", "webp")
 @workers_option
 @click.option("--batch-size", type=POSITIVE, default=4, show_default=True, help="Outputs a call.")
 @click.option("--buffer", type=POSITIVE, help="Outputs under way at once.  [default: 4 calls each]")
-@click.option("--format", "suffix", type=click.Choice(_FORMATS), help="[default: the source's own]")
+@click.option("--suffix", type=click.Choice(_SUFFIXES), help="Of the outputs.  "
+              "[default: the source's own]")  # fmt: skip
+@dataset_options
 @click.option("--quality", type=QUALITY, default=95, show_default=True, help="Of JPEG and WebP.")
 @click.option("--fast", is_flag=True, help="Faster, and the pictures may differ by a grey level.")
 def augment(
@@ -48,24 +54,39 @@ def augment(
     suffix: str | None,
     quality: int,
     fast: bool,
+    **of_dataset: Any,
 ) -> int:
     """Augment the pictures in SRC (files, or folders with all their subfolders) into DST.
 
+    SRC may be a dataset in COCO's, YOLO's or VOC's format, or one with masks; DST is one, too.
     DST gets the pictures and a manifest.jsonl. Interrupted, the same command does the rest.
-    Keypoints and boxes in NAME.json beside NAME.jpg are augmented along.
+    Labels beside NAME.jpg are augmented along: NAME.json (ours or labelme's), NAME.xml (VOC's),
+    NAME.txt (YOLO's).
     """
     spec = chosen_spec(pipeline, preset)
     manifest = plan.read_manifest(dst, src)
     if seed is None:
         seed = next((entry.seed for entry in manifest.entries.values()), None)
-    settings = plan.settings_for(spec, check_seed(seed), copies, quality, fast, dst)
-    sources = plan.find_sources(src, manifest)
-    jobs = plan.make_jobs(sources, dst, copies, f".{suffix}" if suffix else "")
-    left = plan.left_to_do(jobs, manifest, settings)
-    run = _Run(manifest, settings, jobs, left=len(left))
+    ending = f".{suffix}" if suffix else ""
+    request = dataset_request(src, ending, **of_dataset)
+    about = None if request is None else request.as_json(dst)
+    settings = plan.settings_for(spec, check_seed(seed), copies, quality, fast, dst, about)
     augmenter = PictureAugmenter(spec, settings.seed, settings.pipeline_digest, fast)
-    task = AugmentTask(augmenter, quality)
-    return run(JobRunner(task, left, RunOptions(workers, batch_size, buffer)))
+    jobs: Sequence[plan.OutputJob]
+    task: Callable[..., WrittenFile]
+    if request is None:
+        sources = plan.find_sources(src, manifest)
+        if of_dataset["kind"] == "auto":
+            tell_of_labels_elsewhere(sources)
+        jobs = plan.make_jobs(sources, dst, copies, ending)
+        task, writer = AugmentTask(augmenter, quality), None
+    else:
+        made = make_plan(request, dst, copies)
+        jobs, writer = made.jobs, made.writer
+        task = DatasetTask(augmenter, quality, writer)
+    left = plan.left_to_do(jobs, manifest, settings)
+    run = _Run(manifest, settings, jobs, len(left), writer)
+    return run(JobRunner[Any](task, left, RunOptions(workers, batch_size, buffer)))
 
 
 class _Run:
@@ -77,10 +98,12 @@ class _Run:
         settings: plan.AugmentSettings,
         jobs: Sequence[plan.OutputJob],
         left: int,
+        writer: LabelWriter | None,
     ) -> None:
         self._manifest = manifest
         self._settings = settings
-        self._folders = {job.output.parent for job in jobs}
+        self._writer = writer
+        self._folders = {path.parent for job in jobs for path in job.files()}
         self._total = len(jobs)
         self._before = self._done = self._total - left
         self._skipped = console.SkippedPictures()
@@ -96,6 +119,10 @@ class _Run:
         if self._before < self._total:
             self._work(runner)
         self._manifest.finish()
+        if self._writer is not None:
+            entries = self._manifest.entries
+            records = [entries[index].record for index in sorted(entries)]
+            write_dataset_files(self._writer, records, self._manifest.path.parent)
         self._sum_up(time.perf_counter() - began)
         self._skipped.tell()
         return self._skipped.exit_code(self._done)
@@ -136,7 +163,7 @@ class _Run:
 
     def _entry(self, job: plan.OutputJob, written: WrittenFile) -> ManifestEntry:
         folder = self._manifest.path.parent
-        notes = relative(beside(job.output), folder) if written.annotations else None
+        notes = None if written.annotations is None else relative(written.annotations, folder)
         return ManifestEntry(
             source=relative(job.source, folder),
             output=relative(job.output, folder),
@@ -145,6 +172,7 @@ class _Run:
             annotations=notes,
             size=written.size,
             sha256=written.sha256,
+            record=written.record,
             **vars(self._settings),
         )
 

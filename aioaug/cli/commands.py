@@ -16,6 +16,7 @@ from .bench import bench
 from .console import say, showable
 from .doctor import doctor
 from .exits import EPILOG, CommandError, Exit, Interrupted, one_line
+from .inspection import inspect
 from .preview import preview
 from .remake import remake
 
@@ -33,7 +34,7 @@ def aioaug(context: click.Context) -> int:
     return Exit.FINE
 
 
-for _command in (augment, remake, preview, bench, doctor):
+for _command in (augment, remake, preview, inspect, bench, doctor):
     _command.epilog = EPILOG
     aioaug.add_command(_command)
 

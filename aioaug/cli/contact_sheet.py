@@ -6,10 +6,10 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._pictures import Picture
-from .annotation_files import Annotations
+from .._pictures.drawing import drawn_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 
 _GAP = 10
 _FONT_SIZE = 14
+_CAPTION_SIZE = 10
 _LINE = 2 * _GAP + _FONT_SIZE  # below each row: its labels and some space
 _PAPER, _INK = (250, 250, 248), (40, 40, 40)
 _MARK = "aioaug contact sheet"
+
+
+class ShownLabels(Protocol):
+    """Labels that can be drawn."""
+
+    def shown(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """imgaug's objects for a picture of this shape, by the names of its columns."""
+
+    def captions(self, shape: tuple[int, ...]) -> list[tuple[str, float, float]]:
+        """The names of what is in a picture of this shape, and where it begins."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,8 @@ class Tile:
     pixels: np.ndarray[Any, Any]
 
 
-def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> Tile:
-    """A picture made to fit a square of this side, its annotations drawn on it."""
+def tile(label: str, picture: Picture, labels: ShownLabels | None, side: int) -> Tile:
+    """A picture made to fit a square of this side, its labels drawn on it."""
     import numpy as np
     from PIL import Image
 
@@ -40,8 +51,8 @@ def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> 
         pixels = np.repeat((pixels >> 8).astype(np.uint8), 3, axis=2)
     elif picture.grey:  # a pipeline may colour it, but it is written grey
         pixels = np.array(Image.fromarray(pixels).convert("L").convert("RGB"))
-    if notes is not None:
-        pixels = notes.drawn_on(pixels)
+    if labels is not None:
+        pixels = drawn_on(pixels, labels.shown(pixels.shape))
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if picture.alpha is not None:
         paper = Image.new("RGB", image.size, _PAPER)
@@ -49,7 +60,11 @@ def tile(label: str, picture: Picture, notes: Annotations | None, side: int) -> 
         image = paper
     scale = side / max(image.size)
     size = [max(1, round(length * scale)) for length in image.size]
-    return Tile(label, np.asarray(image.resize((size[0], size[1]), Image.Resampling.LANCZOS)))
+    small = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    if labels is not None:
+        captions = labels.captions(picture.pixels.shape)
+        _caption(small, [(text, x * scale, y * scale) for text, x, y in captions])
+    return Tile(label, np.asarray(small))
 
 
 def sheet(rows: Sequence[Sequence[Tile]], side: int) -> Image.Image:
@@ -71,6 +86,20 @@ def sheet(rows: Sequence[Sequence[Tile]], side: int) -> Image.Image:
             _write(draw, one.label, (left, top + height + 4), side, font)
         top += height + _LINE
     return image
+
+
+def _caption(image: Image.Image, captions: Sequence[tuple[str, float, float]]) -> None:
+    """Write the names of things on a small picture, above where they begin if there is room."""
+    from PIL import ImageDraw, ImageFont
+
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(_CAPTION_SIZE)
+    for text, x, y in captions:
+        wide, high = draw.textlength(text, font), _CAPTION_SIZE + 2
+        left = min(max(0, x), max(0, image.width - wide))
+        top = min(max(0, y - high), image.height - high)
+        draw.rectangle((left, top, left + wide, top + high), fill=_INK)
+        draw.text((left, top), text, fill=_PAPER, font=font)
 
 
 def encode(image: Image.Image) -> bytes:

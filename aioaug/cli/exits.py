@@ -20,7 +20,8 @@ class Exit(IntEnum):
 
 EPILOG = (
     "Exit codes: 0 all is done; 1 unexpected error; 2 wrong usage; 3 done, but some pictures were "
-    "skipped; 4 unusable input: no pictures, no such pipeline, something not installed; "
+    "skipped, or `inspect` found something; "
+    "4 unusable input: no pictures, no such pipeline, something not installed; "
     "5 the manifest does not fit; 6 the output cannot be written; "
     "130 and 143 interrupted by Ctrl-C and SIGTERM."
 )

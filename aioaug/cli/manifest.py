@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +33,8 @@ class ManifestEntry:
     size: tuple[int, int]
     sha256: str
     fast: bool = False  # manifests of earlier releases do not have it
+    dataset: dict[str, Any] | None = None  # a `DatasetRequest`, for pictures of datasets
+    record: Any = None  # what the file of a whole dataset has of this picture
 
 
 class Manifest:
@@ -105,7 +107,13 @@ def relative(path: Path, folder: Path) -> str:
 
 def _line(entry: ManifestEntry) -> bytes:
     # A byte of a name that is no UTF-8 is a lone surrogate in Python, and in JSON its escape.
-    text = json.dumps(asdict(entry), ensure_ascii=False)
+    of_datasets = ("dataset", "record")
+    content = {
+        name: value
+        for name, value in vars(entry).items()
+        if value is not None or name not in of_datasets
+    }
+    text = json.dumps(content, ensure_ascii=False)
     return f"{text}\n".encode(errors="backslashreplace")
 
 

@@ -10,13 +10,13 @@ from .._imgaug import private_rng
 from .._pictures import Picture
 from .._worker.augmentation import Augmentation
 from ..augmenters import specs
+from ..data.beside import LabelsBeside
 from ..errors import AugmenterSpecError
-from .annotation_files import Annotations
 
 if TYPE_CHECKING:
     import numpy as np
 
-AugmentedPicture = tuple[Picture, Annotations | None]
+AugmentedPicture = tuple[Picture, LabelsBeside | None]
 
 
 class PictureAugmenter:
@@ -26,7 +26,7 @@ class PictureAugmenter:
     the pictures made by `aioaug.fast.accelerate`, which only imgaug's augmenters have.
 
     What comes out depends on the spec, the seed, the picture and its index alone. A picture
-    goes in as a list of one array; one that has annotations or an alpha channel as an imgaug
+    goes in as a list of one array; one that has labels or an alpha channel as an imgaug
     `UnnormalizedBatch` of one picture, the alpha channel being a heatmap, which moves with the
     picture and keeps its values.
     """
@@ -40,24 +40,28 @@ class PictureAugmenter:
         self.accelerated = accelerated
         self._augmentation: Augmentation | None = None
 
-    def __call__(self, index: int, picture: Picture, notes: Annotations | None) -> AugmentedPicture:
-        """Augment one picture and its annotations; what is passed in is not changed."""
+    def __call__(
+        self, index: int, picture: Picture, labels: LabelsBeside | None
+    ) -> AugmentedPicture:
+        """Augment one picture and its labels; what is passed in is not changed."""
         augmentation = self._augmentation = self._augmentation or self._load()
         pixels = picture.pixels.copy()
-        if notes is None and picture.alpha is None:
+        if labels is None and picture.alpha is None:
             return replace(picture, pixels=_only(augmentation(index, [pixels]))), None
         from imgaug.augmentables.batches import UnnormalizedBatch
 
-        columns = {} if notes is None else notes.columns(pixels.shape)
+        items = {} if labels is None else labels.columns(pixels.shape)
+        columns = {name: [item] for name, item in items.items()}
         if picture.alpha is not None:
             columns["heatmaps"] = [_heatmap(picture.alpha, pixels.shape)]
         done = augmentation(index, UnnormalizedBatch(images=[pixels], **columns))
         if not hasattr(done, "images_aug"):
             raise TypeError(f"the pipeline turned a batch into {type(done).__name__}")
         new = replace(picture, pixels=_only(done.images_aug), alpha=_alpha(done.heatmaps_aug))
-        if notes is None:
+        if labels is None:
             return new, None
-        return new, notes.moved(_first(done.keypoints_aug), _first(done.bounding_boxes_aug))
+        moved = {name: _first(getattr(done, f"{name}_aug")) for name in items}
+        return new, labels.moved(moved, new.pixels.shape)
 
     def _load(self) -> Augmentation:
         # A spec may draw numbers while it is built; every worker has to draw the same.

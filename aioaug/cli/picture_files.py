@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from .._pictures.writing import SUFFIXES
-from .annotation_files import beside
+from ..data.beside import files_beside
 from .exits import CommandError
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture to augment; `name` is its path below DST, with the suffix it has here."""
+    """A picture to augment; `name` is its path below DST, with the suffix it has here.
+
+    `annotations` are the files beside it that may have its labels.
+    """
 
     name: PurePosixPath
     path: Path
-    annotations: Path | None
+    annotations: tuple[Path, ...]
 
 
 def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[PictureFile]:
@@ -33,9 +36,7 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
         for name, path in _pictures(argument, several, but):
             resolved = real(path)
             if resolved not in but and resolved not in found:
-                notes = beside(path)
-                source = PictureFile(name, path, notes if os.path.isfile(notes) else None)
-                found[resolved] = source
+                found[resolved] = PictureFile(name, path, files_beside(path))
     if not found:
         where = ", ".join(map(str, arguments))
         raise CommandError(f"no pictures in {where} (looked for {' '.join(sorted(SUFFIXES))})")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..augmenters import specs
-from .annotation_files import beside
 from .exits import CommandError, Exit
 from .manifest import NAME, Manifest, relative
 from .picture_files import PictureFile, find, real
@@ -22,13 +22,17 @@ class OutputJob:
     index: int
     copy: int
     source: Path
-    annotations: Path | None
+    annotations: tuple[Path, ...]
     output: Path
+
+    def files(self) -> list[Path]:
+        """What the job may write."""
+        suffixes = (notes.suffix for notes in self.annotations)
+        return [self.output, *map(self.output.with_suffix, suffixes)]
 
     def clean_up(self) -> None:
         """Remove what an unfinished job may have written."""
-        made = [self.output, beside(self.output)]
-        for path in made if self.annotations else made[:1]:
+        for path in self.files():
             with suppress(OSError):
                 path.unlink()
 
@@ -43,6 +47,7 @@ class AugmentSettings:
     pipeline_digest: str
     quality: int
     fast: bool
+    dataset: dict[str, Any] | None = None
 
 
 def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
@@ -80,7 +85,7 @@ def make_jobs(
             output = destination / source.name.parent / name
             index = position * copies + copy
             jobs.append(OutputJob(index, copy, source.path, source.annotations, output))
-    _refuse_collisions(jobs)
+    refuse_collisions(jobs)
     _refuse_overwriting(jobs, sources)
     return jobs
 
@@ -112,12 +117,19 @@ def left_to_do(
 
 
 def settings_for(
-    pipeline: str, seed: int, copies: int, quality: int, fast: bool, folder: Path
+    pipeline: str,
+    seed: int,
+    copies: int,
+    quality: int,
+    fast: bool,
+    folder: Path,
+    dataset: dict[str, Any] | None = None,
 ) -> AugmentSettings:
     """The settings as the manifest in `folder` holds them: a path is relative to it."""
     place, _, name = pipeline.rpartition(":")
     shown = f"{relative(Path(place), folder)}:{name}" if place.endswith(".py") else pipeline
-    return AugmentSettings(seed, copies, shown, specs.fingerprint(pipeline), quality, fast)
+    digest = specs.fingerprint(pipeline)
+    return AugmentSettings(seed, copies, shown, digest, quality, fast, dataset)
 
 
 def _does_not_fit(manifest: Manifest, why: str) -> None:
@@ -130,11 +142,11 @@ def _named(name: str, value: object) -> str:
     return f"{name.replace('_', ' ')} {value}"
 
 
-def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
+def refuse_collisions(jobs: Sequence[OutputJob]) -> None:
     """Refuse two outputs of one name; some disks do not tell upper from lower case."""
     seen: dict[str, OutputJob] = {}
     for job in jobs:
-        for file in (job.output, *([beside(job.output)] if job.annotations else [])):
+        for file in job.files():
             other = seen.setdefault(str(file).casefold(), job)
             if other is not job:
                 raise CommandError(
@@ -143,12 +155,12 @@ def _refuse_collisions(jobs: Sequence[OutputJob]) -> None:
 
 
 def _refuse_overwriting(jobs: Sequence[OutputJob], sources: Sequence[PictureFile]) -> None:
-    ours = [path for source in sources for path in (source.path, source.annotations) if path]
+    ours = [path for source in sources for path in (source.path, *source.annotations)]
     known = {str(way).casefold() for path in ours for way in (path.absolute(), real(path))}
     folders: dict[Path, Path] = {}
     for job in jobs:
         parent = job.output.parent
         folder = folders.setdefault(parent, real(parent))
-        for file in (job.output, beside(job.output)):
+        for file in job.files():
             if str(folder / file.name).casefold() in known:
                 raise CommandError(f"{file} is a source, and would be overwritten")

@@ -6,28 +6,36 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .._base import atomic
 from .._base.seeding import check_seed
+from ..data.labels import NamedLabels
 from . import console
 from .console import showable
 from .contact_sheet import Tile, encode, is_sheet, sheet, tile
+from .dataset_options import reading_options
+from .dataset_plan import labelled_sources
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE, chosen_spec, pipeline_options, workers_option
 from .picture_augmenter import PictureAugmenter
-from .picture_files import PictureFile, find, real
+from .picture_files import PictureFile, real
 from .runner import JobResult, JobRunner, RunOptions, read_source
 
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One source and the indices of what is shown beside it."""
+    """One source and the indices of what is shown beside it.
+
+    `labels` are those of a dataset; of plain pictures, they are in files beside them.
+    """
 
     source: PictureFile
     indices: range
+    labels: NamedLabels | None = None
 
 
 class PreviewTask:
@@ -38,10 +46,12 @@ class PreviewTask:
         self._side = side
 
     def __call__(self, row: PreviewRow) -> list[Tile]:
-        picture, notes = read_source(row.source.path, row.source.annotations)
-        tiles = [tile(showable(str(row.source.name)), picture, notes, self._side)]
+        labels: Any
+        picture, labels, _ = read_source(row.source.path, row.source.annotations)
+        labels = row.labels or labels
+        tiles = [tile(showable(str(row.source.name)), picture, labels, self._side)]
         for copy, index in enumerate(row.indices):
-            augmented = self._augmenter(index, picture, notes)
+            augmented = self._augmenter(index, picture, labels)
             tiles.append(tile(f"copy {copy}, index {index}", *augmented, self._side))
         return tiles
 
@@ -55,6 +65,7 @@ class PreviewTask:
               help="Of a picture's square, in pixels.")  # fmt: skip
 @pipeline_options
 @workers_option
+@reading_options
 def preview(
     src: tuple[Path, ...],
     out: Path,
@@ -65,19 +76,22 @@ def preview(
     preset: str | None,
     seed: int | None,
     workers: int | None,
+    kind: str,
+    images: Path | None,
+    split: str | None,
 ) -> int:
     """Write a contact sheet of the pictures in SRC as OUT, a PNG.
 
-    Keypoints and boxes are drawn where there are any. With the same seed and --copies COLS,
-    `aioaug augment` makes the pictures that the sheet shows.
+    SRC may be a labelled dataset. Labels are drawn where there are any. With the same seed and
+    --copies COLS, `aioaug augment` makes the pictures that the sheet shows.
     """
     spec = chosen_spec(pipeline, preset)
     _check_out(out)
-    sources = find(src, frozenset({real(out)}))
+    sources = labelled_sources(src, kind, images, split, frozenset({real(out)}))
     seed = check_seed(seed)
     jobs = [
-        PreviewRow(source, range(position * cols, (position + 1) * cols))
-        for position, source in enumerate(sources[:rows])
+        PreviewRow(source, range(position * cols, (position + 1) * cols), labels)
+        for position, (source, labels) in enumerate(sources[:rows])
     ]
     runner = JobRunner(
         PreviewTask(PictureAugmenter(spec, seed), side), jobs, RunOptions(workers, batch_size=1)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..augmenters import specs
+from ..data.opening import LabelWriter
 from . import console
-from .annotation_files import beside
+from .dataset_plan import DatasetJob, DatasetRequest, make_plan
+from .dataset_task import DatasetTask, beside
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
-from .manifest import NAME, Manifest, ManifestEntry
+from .manifest import NAME, Manifest, ManifestEntry, relative
 from .options import PATH
 from .picture_augmenter import PictureAugmenter
 from .picture_files import real
 from .plan import OutputJob
-from .runner import AugmentTask, JobResult, JobRunner, RunOptions
+from .runner import AugmentTask, JobResult, JobRunner, RunOptions, WrittenFile
 
 
 @click.command(short_help="Make a single output again.")
@@ -31,8 +36,15 @@ def remake(manifest: Path, index: int, file: Path) -> int:
     """
     listed = Manifest(manifest / NAME if os.path.isdir(manifest) else manifest)
     entry = _entry(listed, index)
-    job = _job(listed, entry, file)
     spec = _spec(listed, entry)
+    augmenter = PictureAugmenter(spec, entry.seed, entry.pipeline_digest, entry.fast)
+    task: Callable[..., WrittenFile]
+    if entry.dataset is None:
+        job = _job(listed, entry, file)
+        task = AugmentTask(augmenter, entry.quality)
+    else:
+        job, writer = _dataset_job(listed, entry, file)
+        task = DatasetTask(augmenter, entry.quality, writer, beside=True)
     differs = False
 
     async def each(job: OutputJob, result: JobResult) -> None:
@@ -41,8 +53,7 @@ def remake(manifest: Path, index: int, file: Path) -> int:
             raise CommandError(f"{job.source}: {result.problem}")
         differs = result.value.sha256 != entry.sha256
 
-    augmenter = PictureAugmenter(spec, entry.seed, entry.pipeline_digest, entry.fast)
-    runner = JobRunner(AugmentTask(augmenter, entry.quality), [job], RunOptions(workers=1))
+    runner = JobRunner[Any](task, [job], RunOptions(workers=1))
     run_interruptibly(runner.run(each))
     console.tell(f"{job.output} from {job.source}, seed {entry.seed}, index {index}")
     if differs:
@@ -62,20 +73,56 @@ def _entry(manifest: Manifest, index: int) -> ManifestEntry:
     return manifest.entries[index]
 
 
-def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:
+def _output(entry: ManifestEntry, file: Path) -> Path:
     suffix = Path(entry.output).suffix
     if os.path.isdir(file):
         file = file / Path(entry.output).name
     if file.suffix.lower() != suffix.lower():
         raise CommandError(f"{file} must end in {suffix}, as {entry.output} does")
+    return file
+
+
+def _dataset_job(
+    manifest: Manifest, entry: ManifestEntry, file: Path
+) -> tuple[DatasetJob, LabelWriter]:
+    """The job of the plan that the entry is of; its labels are written beside the picture."""
+    request = DatasetRequest(**(entry.dataset or {}))
+    request = replace(
+        request,
+        source=str(manifest.place_of(request.source)),
+        images=request.images and str(manifest.place_of(request.images)),
+    )
+    folder = manifest.path.parent
+    plan = make_plan(request, folder, entry.copies)
+    job = plan.jobs[entry.index] if entry.index < len(plan.jobs) else None
+    if job is None or relative(job.source, folder) != entry.source:
+        why = f"{request.source} is not what {entry.output} was made of"
+        raise CommandError(why, Exit.MANIFEST)
+    output = _output(entry, file)
+    for path in (output, *(beside(output, each.suffix) for each in job.label_files)):
+        if real(path).is_relative_to(real(Path(request.source))):
+            raise CommandError(f"{path} is in the dataset, which is not written to")
+    return replace(job, output=output, label_files=()), plan.writer
+
+
+def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:
+    file = _output(entry, file)
     source = manifest.place_of(entry.source)
-    notes = None if entry.annotations is None else beside(source)
-    kept = {real(manifest.place_of(each.source)) for each in manifest.entries.values()}
-    kept |= {beside(path) for path in kept}
-    for path in (file, beside(file)):
+    notes = () if entry.annotations is None else (_like(source, entry.annotations),)
+    kept = set()
+    for each in manifest.entries.values():
+        path = real(manifest.place_of(each.source))
+        kept |= {path, path if each.annotations is None else _like(path, each.annotations)}
+    job = OutputJob(entry.index, entry.copy, source, notes, file)
+    for path in job.files():
         if real(path) in kept:
             raise CommandError(f"{path} is a source, and would be overwritten")
-    return OutputJob(entry.index, entry.copy, source, notes, file)
+    return job
+
+
+def _like(path: Path, other: str) -> Path:
+    """`path` with the suffix of another one."""
+    return path.with_suffix(Path(other).suffix)
 
 
 def _spec(manifest: Manifest, entry: ManifestEntry) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .. import AsyncPool, BatchStream, WorkerDied, _pictures, errors
+from .. import AsyncPool, BatchStream, WorkerDied, _pictures
 from .._base import atomic
 from .._base.system import worker_count
-from ..errors import AugmenterSpecError
-from . import annotation_files
+from ..data.beside import LabelsBeside, read_beside
+from ..errors import AugmenterSpecError, UnreadableLabelsError, UnreadablePictureError
 from .exits import CommandError, Exit, one_line
 from .picture_augmenter import PictureAugmenter
 from .plan import OutputJob
@@ -50,7 +51,8 @@ class WrittenFile:
 
     size: tuple[int, int]
     sha256: str
-    annotations: bool
+    annotations: Path | None  # the file with its labels
+    record: Any = None  # see `LabelWriter.record`
 
 
 class Unwritable(CommandError):
@@ -67,7 +69,7 @@ class GuardedTask:
         number, job = numbered
         try:
             return JobResult(number, self._work(job))
-        except (errors.UnreadablePictureError, Unwritable) as error:
+        except (UnreadablePictureError, UnreadableLabelsError, Unwritable) as error:
             return JobResult(number, problem=str(error))
         except (AugmenterSpecError, CommandError):  # these would come again with every job
             raise
@@ -83,26 +85,35 @@ class AugmentTask:
         self._quality = quality
 
     def __call__(self, job: OutputJob) -> WrittenFile:
-        picture, notes = read_source(job.source, job.annotations)
-        picture, notes = self._augmenter(job.index, picture, notes)
+        picture, labels, suffix = read_source(job.source, job.annotations)
+        picture, labels = self._augmenter(job.index, picture, labels)
         data = _pictures.encode(picture, job.output.suffix, self._quality)
-        try:
-            if notes is not None:
-                atomic.write(annotation_files.beside(job.output), notes.encode())
+        notes = None if labels is None else job.output.with_suffix(suffix)
+        with writing(job.output):
+            if labels is not None and notes is not None:
+                atomic.write(notes, labels.encode(job.output.name))
             atomic.write(job.output, data)
-        except OSError as error:
-            why = f"{job.output} cannot be written: {error.strerror or one_line(error)}"
-            kind = Unwritable if error.errno in _OF_ONE_NAME else CommandError
-            raise kind(why, Exit.OUTPUT) from error
-        return WrittenFile(picture.size, hashlib.sha256(data).hexdigest(), notes is not None)
+        return WrittenFile(picture.size, hashlib.sha256(data).hexdigest(), notes)
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Raise what goes wrong in writing as an error of the command, or of this output alone."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{output} cannot be written: {error.strerror or one_line(error)}"
+        kind = Unwritable if error.errno in _OF_ONE_NAME else CommandError
+        raise kind(why, Exit.OUTPUT) from error
 
 
 @lru_cache(maxsize=1)  # the copies of one picture come one after the other
 def read_source(
-    source: Path, notes: Path | None
-) -> tuple[_pictures.Picture, annotation_files.Annotations | None]:
-    """A picture and its annotations."""
-    return _pictures.read(source), None if notes is None else annotation_files.read(notes)
+    source: Path, notes: tuple[Path, ...]
+) -> tuple[_pictures.Picture, LabelsBeside | None, str]:
+    """A picture, its labels, and the suffix of the file that has them."""
+    labels, suffix = read_beside(notes) or (None, "")
+    return _pictures.read(source), labels, suffix
 
 
 class JobRunner(Generic[T]):

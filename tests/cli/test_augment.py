@@ -161,8 +161,8 @@ def test_what_cannot_be_done_is_skipped_and_told(folder):
     assert run.stderr.splitlines()[1:] == [
         "aioaug: skipped in/broken.png: is not a picture",
         "aioaug: skipped in/sub/Grey.png: ValueError: not this one",
-        "aioaug: skipped in/sub/small.png: keypoints in small.json must be a list of lists"
-        " of 2 numbers",
+        "aioaug: skipped in/sub/small.png: small.json: keypoints must be a list of lists"
+        " of 2 numbers, or of these and a visibility of 0, 1 or 2",
     ]
 
 
@@ -203,7 +203,7 @@ def test_16_bits_and_alpha_come_through(folder):
     clear.save(folder / "in" / "clear.png")
     (folder / "pipe.py").write_text("import imgaug.augmenters as iaa\nflip = iaa.Fliplr(1.0)\n")
     arguments = ("in/deep.png", "in/clear.png", "out", "--pipeline", "pipe.py:flip")
-    run = aioaug(folder, "augment", *arguments, "--format", "tiff")
+    run = aioaug(folder, "augment", *arguments, "--suffix", "tiff")
     assert run.returncode == 0, run.stderr
     with Image.open(folder / "out" / "deep-0.tiff") as image:
         assert np.array_equal(np.asarray(image), deep[:, ::-1])

@@ -104,7 +104,7 @@ def test_sources_are_never_overwritten(folder, refused):
 
 def test_two_outputs_of_one_name_are_refused(folder, refused):
     Image.new("RGB", (9, 9)).save(folder / "in" / "a.bmp")
-    line = refused(4, "augment", "in", "out", "--format", "png")
+    line = refused(4, "augment", "in", "out", "--suffix", "png")
     assert "in/a.bmp and in/a.png would both be written to out/a-0.png" in line
 
 
@@ -147,7 +147,7 @@ def test_a_manifest_that_does_not_fit_is_5(folder, refused, capsys):
     assert "fast False, not True" in refused(5, *same, "--fast")
     line = refused(5, "augment", "in", "out", "--preset", "light", "--copies", 2)
     assert "pipeline ../same.py:same, not preset:light" in line
-    assert "has a-0.png as number 0, not a-0.jpg" in refused(5, *same, "--format", "jpg")
+    assert "has a-0.png as number 0, not a-0.jpg" in refused(5, *same, "--suffix", "jpg")
     Image.new("RGB", (9, 9)).save(folder / "in" / "Z.png")
     assert "has ../in/a.png as number 0, not ../in/Z.png" in refused(5, *same)
     (folder / "in" / "Z.png").unlink()

@@ -12,10 +12,10 @@ from aioaug._base import atomic
 from aioaug._pictures import Picture
 from aioaug.augmenters import specs
 from aioaug.augmenters.presets import PRESETS
-from aioaug.cli import annotation_files, contact_sheet, manifest
-from aioaug.cli.annotation_files import Annotations
+from aioaug.cli import contact_sheet, manifest
 from aioaug.cli.picture_augmenter import PictureAugmenter
-from aioaug.errors import UnreadablePictureError
+from aioaug.data import Sidecar, sidecars
+from aioaug.errors import UnreadableLabelsError
 from PIL import Image
 
 RNG = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def test_writing_replaces_a_link_and_not_what_it_points_to(tmp_path):
 def test_annotations_keep_what_utf_8_does_not_have(tmp_path):
     text = '{"keypoints": [], "name": "caf\\udce9 \u00e9 \\ud83d"}'
     (tmp_path / "a.json").write_text(text, "utf-8")
-    notes = annotation_files.read(tmp_path / "a.json")
+    notes = sidecars.read(tmp_path / "a.json")
     assert json.loads(notes.encode()) == json.loads(text)
     assert "\u00e9".encode() in notes.encode()
 
@@ -43,7 +43,7 @@ def test_annotations_keep_what_utf_8_does_not_have(tmp_path):
 def test_annotations_move_with_the_picture_and_keep_the_rest(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"keypoints": [[10, 5]], "labels": ["ear"]}))
-    notes = annotation_files.read(path)
+    notes = sidecars.read(path)
     (tmp_path / "flip.py").write_text(
         "import imgaug.augmenters as iaa\nboth = iaa.Sequential([iaa.Fliplr(1.0), iaa.Add(9)])\n"
     )
@@ -57,27 +57,30 @@ def test_annotations_move_with_the_picture_and_keep_the_rest(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "cannot be read"),
+        ("{", "a.json: is not JSON"),
         ('{"keypoints": [[1, 2, 3]]}', "lists of 2 numbers"),
+        ('{"keypoints": [[1, NaN]]}', "lists of 2 numbers"),
+        ('{"polygons": [[[1, 2], [3, 4]]]}', "lists of points, three or more"),
+        ('{"masks": [{"size": [2, 2], "counts": [3]}]}', r"masks\[0\]: .* 3 pixels"),
         ('{"bounding_boxes": [[1, 2, 3, "4"]]}', "lists of 4 numbers"),
         ('{"keypoints": 3}', "lists of 2 numbers"),
     ],
 )
 def test_broken_annotations_say_what_is_wrong(tmp_path, content, reason):
     (tmp_path / "a.json").write_text(content)
-    with pytest.raises(UnreadablePictureError, match=reason):
-        annotation_files.read(tmp_path / "a.json")
+    with pytest.raises(UnreadableLabelsError, match=reason):
+        sidecars.read(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", '{"shapes": []}'])
 def test_json_of_another_kind_is_left_alone(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
-    assert annotation_files.read(tmp_path / "a.json") is None
+    assert sidecars.read(tmp_path / "a.json") is None
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_takes_every_picture(preset):
-    notes = Annotations(keypoints=[[3, 4]], bounding_boxes=[[1, 2, 30, 20]])
+    notes = Sidecar(keypoints=[[3, 4]], bounding_boxes=[[1, 2, 30, 20]])
     grey = np.repeat(COLOUR[:, :, :1], 3, axis=2)
     augmenter = PictureAugmenter(specs.check(f"preset:{preset}"), 7)
     for index in range(4):
@@ -137,7 +140,7 @@ def test_a_recipe_is_an_augmenter_or_makes_one(tmp_path, definition):
 
 
 def test_a_sheet_is_known_as_one(tmp_path):
-    notes = Annotations(bounding_boxes=[[5, 5, 50, 30]])
+    notes = Sidecar(bounding_boxes=[[5, 5, 50, 30]])
     label = "a name that is much longer than its picture is wide, so that it is cut"
     tiles = [contact_sheet.tile(label, Picture(COLOUR, ALPHA), notes, 64)] * 2
     atomic.write(
@@ -156,7 +159,7 @@ def test_accelerated(tmp_path):
     )
     plain, fast = (PictureAugmenter(f"{tmp_path}/pipe.py:mesh", 1, "", each) for each in (0, 1))
     (tmp_path / "a.json").write_text(json.dumps({"keypoints": [[10, 5]]}))
-    notes = annotation_files.read(tmp_path / "a.json")
+    notes = sidecars.read(tmp_path / "a.json")
     (expected, pixel), (done, point) = (each(0, Picture(COLOUR), notes) for each in (plain, fast))
     assert np.abs(done.pixels.astype(int) - expected.pixels).max() <= 2
     (pixel,), (point,) = (json.loads(notes.encode())["keypoints"] for notes in (pixel, point))

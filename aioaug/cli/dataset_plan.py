@@ -1,0 +1,226 @@
+"""Which pictures `aioaug augment` makes of a labelled dataset, and in which format."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..data.labels import NamedLabels, PictureLabels
+from ..data.opening import LabelWriter, format_of, open_dataset, plain_name, writer_for
+from ..data.references import FileReference
+from ..data.samples import PictureDataset, Sample
+from .exits import CommandError
+from .manifest import relative
+from .picture_files import PictureFile, find, real
+from .plan import OutputJob, refuse_collisions
+
+ORIGINAL = -1  # the number of the copy that is no copy
+_NOTHING = PictureLabels(size=(1, 1))
+
+
+@dataclass(frozen=True)
+class DatasetRequest:
+    """What is wanted of a dataset. The manifest holds it, and `remake` reads it there."""
+
+    source: str
+    kind: str
+    to: str
+    split: str | None = None
+    images: str | None = None
+    suffix: str = ""
+    count: int | None = None
+    per_class: bool = False
+    originals: bool = False
+
+    def as_json(self, folder: Path) -> dict[str, Any]:
+        """The same with paths as seen from the manifest's folder."""
+        seen = {
+            name: path and relative(Path(path), folder)
+            for name, path in (("source", self.source), ("images", self.images))
+        }
+        return {**asdict(self), **seen}
+
+
+@dataclass(frozen=True)
+class DatasetJob(OutputJob):
+    """One picture of the new dataset, and its labels as they are in the old one."""
+
+    name: str
+    labels: Any
+    label_files: tuple[Path, ...]
+
+    def files(self) -> list[Path]:
+        """What the job may write."""
+        return [self.output, *self.label_files]
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """The jobs of a dataset, and what writes it."""
+
+    jobs: list[DatasetJob]
+    writer: LabelWriter
+    classes: tuple[str, ...]
+
+
+def chosen_kind(sources: Sequence[Path], kind: str, to: str | None) -> str | None:
+    """The format of the dataset in the arguments; `None` for plain pictures."""
+    if kind == "folder" or (kind == "auto" and len(sources) != 1):
+        if to is not None:
+            raise CommandError("--to needs one dataset, whose format is known")
+        return None
+    if len(sources) != 1:
+        raise CommandError(f"--format {kind} takes one dataset, got {len(sources)} arguments")
+    if not os.path.exists(sources[0]):
+        raise CommandError(f"there is no file or folder {sources[0]}")
+    if kind != "auto":
+        return kind
+    found = format_of(sources[0])
+    if found is None and to is not None:
+        raise CommandError(f"{sources[0]} is no dataset that is recognised; say --format")
+    return found
+
+
+def opened(source: Path, kind: str, images: Path | None, split: str | None) -> PictureDataset:
+    """The dataset at `source`; `CommandError` if it cannot be used."""
+    if images is not None and kind != "coco":
+        raise CommandError("--images is for --format coco only")
+    options = {} if images is None else {"images": images}
+    try:
+        dataset = open_dataset(source, kind, split, **options)
+    except ValueError as error:  # UnreadableLabelsError, too
+        raise CommandError(str(error)) from error
+    if not len(dataset):
+        raise CommandError(f"there are no pictures in {source}")
+    return dataset
+
+
+def labelled_sources(
+    sources: Sequence[Path],
+    kind: str,
+    images: Path | None,
+    split: str | None,
+    but: frozenset[Path] = frozenset(),
+) -> list[tuple[PictureFile, NamedLabels | None]]:
+    """The pictures in the arguments, and their labels if the arguments are a dataset."""
+    found = chosen_kind(sources, kind, None)
+    if found is None:
+        if split or images:
+            raise CommandError("--split and --images are for datasets")
+        return [(each, None) for each in find(sources, but)]
+    dataset = opened(sources[0], found, images, split)
+    return [
+        (
+            PictureFile(PurePosixPath(sample.image.name), _path(sample), ()),
+            NamedLabels(sample.labels, dataset.classes),
+        )
+        for sample in dataset
+    ]
+
+
+def make_plan(request: DatasetRequest, destination: Path, copies: int) -> DatasetPlan:
+    """What to make of a dataset in the folder `destination`."""
+    images = None if request.images is None else Path(request.images)
+    dataset = opened(Path(request.source), request.kind, images, request.split)
+    _refuse_inside(request, dataset, destination)
+    writer = writer_for(request.to, dataset)
+    jobs = list(_jobs(request, dataset, writer, destination, copies))
+    refuse_collisions(jobs)
+    _refuse_links(jobs, destination)
+    return DatasetPlan(jobs, writer, dataset.classes)
+
+
+def _jobs(
+    request: DatasetRequest,
+    dataset: PictureDataset,
+    writer: LabelWriter,
+    destination: Path,
+    copies: int,
+) -> Iterator[DatasetJob]:
+    shares = _shares(request, dataset, copies)
+    digits = len(str(max(1, *shares) - 1))
+    labels = [sample.labels for sample in dataset]
+    picture_id = _after(each.id for each in labels if isinstance(each, PictureLabels))
+    known = (each.annotations for each in labels if isinstance(each, PictureLabels))
+    first_id = _after(each.id for annotations in known for each in annotations)
+    wanted = [(place, copy) for place, share in enumerate(shares) for copy in range(share)]
+    wanted += [(place, ORIGINAL) for place in range(len(dataset)) if request.originals]
+    for index, (place, copy) in enumerate(wanted):
+        sample = dataset[place]
+        old = PurePosixPath(plain_name(sample.image.name))
+        own = labels[place]
+        if copy == ORIGINAL:
+            name = str(old)
+        else:
+            suffix = request.suffix or old.suffix
+            name = str(old.with_name(f"{old.stem}-{copy:0{digits}d}{suffix}"))
+            if isinstance(own, PictureLabels):
+                # Numbers that follow from the plan alone, whatever becomes of other pictures.
+                own = own.as_copy(picture_id + index, first_id)
+                first_id += len(own.annotations)
+        files = tuple(destination / file for file in writer.label_files(name, _NOTHING))
+        source = _path(sample)
+        output = destination / writer.place(name)
+        yield DatasetJob(index, copy, source, (), output, name, own, files)
+
+
+def _shares(request: DatasetRequest, dataset: PictureDataset, copies: int) -> list[int]:
+    """How many copies to make of each picture."""
+    if request.count is None:
+        return [copies] * len(dataset)
+    if request.per_class:
+        return _shares_for_classes(request, dataset)
+    each, more = divmod(request.count, len(dataset))
+    return [each + (place < more) for place in range(len(dataset))]
+
+
+def _shares_for_classes(request: DatasetRequest, dataset: PictureDataset) -> list[int]:
+    """Enough copies for every class to have as many things as are wanted, the rarest first."""
+    if request.kind == "masks":
+        raise CommandError("--per-class: masks are not read in advance, so nobody can count")
+    things = [Counter(sample.labels.categories.tolist()) for sample in dataset]
+    there = sum(things, Counter[int]())
+    have = Counter(there) if request.originals else Counter[int]()
+    shares = [0] * len(dataset)
+    for category in sorted(there, key=lambda each: (there[each], each)):
+        places = [place for place, each in enumerate(things) if each[category]]
+        turn = 0
+        while category >= 0 and have[category] < (request.count or 0):
+            place = places[turn % len(places)]
+            shares[place] += 1
+            have.update(things[place])
+            turn += 1
+    return shares
+
+
+def _path(sample: Sample) -> Path:
+    if not isinstance(sample.image, FileReference):
+        raise CommandError(f"{sample.image.name} is no file of this machine")
+    return Path(sample.image.root, sample.image.name)
+
+
+def _after(numbers: Iterator[Any]) -> int:
+    return 1 + max((each for each in numbers if isinstance(each, int)), default=0)
+
+
+def _refuse_inside(request: DatasetRequest, dataset: PictureDataset, destination: Path) -> None:
+    """Refuse a destination whose files would be taken for the dataset's, or replace them."""
+    target = real(destination)
+    source = Path(request.source)
+    roots = {real(source if source.is_dir() else source.parent)}
+    roots |= {real(_path(sample).parent) for sample in dataset}
+    for root in roots:
+        if target.is_relative_to(root) or root.is_relative_to(target):
+            raise CommandError(f"{destination} and the dataset {root} must be apart")
+
+
+def _refuse_links(jobs: Sequence[DatasetJob], destination: Path) -> None:
+    """Refuse folders in the destination that lead out of it."""
+    target = real(destination)
+    for folder in sorted({path.parent for job in jobs for path in job.files()}):
+        if not real(folder).is_relative_to(target):
+            raise CommandError(f"{folder} leads out of {destination}")

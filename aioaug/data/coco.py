@@ -1,0 +1,308 @@
+"""COCO's JSON: boxes, polygons, masks, keypoints and crowds, as https://cocodataset.org has them.
+
+An annotation's `bbox` is x, y, width, height, its `segmentation` a list of polygons or a mask as
+run lengths, compressed or not, its `keypoints` x, y and visibility of each in turn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from .._base.arguments import one_of
+from .annotation import SOUND_RULES, Annotation, LabelRules
+from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
+from .labels import PictureLabels
+from .run_lengths import RunLengths
+from .samples import PictureDataset, Sample
+
+_DIGITS = 3
+_OF_ANNOTATION = {"id", "image_id", "category_id", "bbox", "area", "segmentation", "iscrowd"}
+_OF_KEYPOINTS = {"keypoints", "num_keypoints"}
+_LISTS = ("images", "annotations", "categories")
+
+
+class Coco(PictureDataset):
+    """The pictures of a COCO file, `annotations`, whose names are relative to the folder `images`.
+
+    `images` is the folder of the file unless given. With `missing="skip"`, pictures that are not
+    there are left out. `header` is all that the file says of no picture.
+
+    Raises `UnreadableLabelsError` for a file that is not as COCO's are.
+    """
+
+    def __init__(
+        self,
+        annotations: str | os.PathLike[str],
+        images: str | os.PathLike[str] | None = None,
+        *,
+        rules: LabelRules = SOUND_RULES,
+        missing: str = "error",
+    ) -> None:
+        path = Path(annotations)
+        one_of("missing", missing, ("error", "skip"))
+        reader = _Reader(path, read_json(path), rules)
+        root = path.parent if images is None else Path(images)
+        samples = []
+        for name, labels in reader.pictures():
+            if os.path.isfile(below(root, name, labels.where)):
+                samples.append(Sample(file_in(root, name), labels))
+            elif missing == "error":
+                raise broken(labels.where, f"there is no picture {root / name}")
+        super().__init__(samples, [str(each["name"]) for each in reader.categories])
+        self.header = reader.header
+
+
+class _Reader:
+    """What is in one file."""
+
+    def __init__(self, path: Path, content: dict[str, Any], rules: LabelRules) -> None:
+        self._path = path
+        self._rules = rules
+        for name in _LISTS:
+            rows = content.get(name, [] if name == "annotations" else None)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise broken(str(path), f"{name} must be a list of objects")
+        self._images: list[dict[str, Any]] = content["images"]
+        self._annotations: list[dict[str, Any]] = content.get("annotations", [])
+        self.categories: list[dict[str, Any]] = content["categories"]
+        self.header = {name: value for name, value in content.items() if name not in _LISTS[:2]}
+        for name in _LISTS:
+            wanted = ("id", "file_name" if name == "images" else "name")
+            for place, row in enumerate(content.get(name, [])):
+                for key in wanted[: 1 if name == "annotations" else 2]:
+                    if not isinstance(row.get(key), (int, str)):
+                        raise broken(f"{path}: {name}[{place}]", f"has no {key}")
+            unique([row["id"] for row in content.get(name, [])], str(path), f"the id in {name}")
+        self._places = {row["id"]: place for place, row in enumerate(self.categories)}
+        self._mirrored = [_mirrored(row.get("keypoints")) for row in self.categories]
+
+    def pictures(self) -> Iterable[tuple[str, PictureLabels]]:
+        of_picture: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
+        known = {row["id"] for row in self._images}
+        for row in self._annotations:
+            image = row.get("image_id")
+            if not isinstance(image, (int, str)):
+                where = f"{self._path}: annotation {row['id']}"
+                raise broken(where, f"image_id must be a number, got {shown(image)}")
+            if image not in known and isinstance(image, str) and image.isdecimal():
+                image = int(image)  # as VGG Image Annotator writes it
+            of_picture[image].append(row)
+        for image, rows in of_picture.items():
+            if image in known:
+                continue
+            where = f"{self._path}: annotation {rows[0]['id']}"
+            raise broken(where, f"there is no image with the id {shown(image)}")
+        for row in self._images:
+            others = dict(row)
+            name = str(others.pop("file_name"))
+            where = f"{self._path}: image {row['id']}"
+            size = size_of(others.pop("width", 0), others.pop("height", 0), where)
+            yield (
+                name,
+                PictureLabels(
+                    annotations=tuple(map(self._annotation, of_picture[row["id"]])),
+                    size=size,
+                    id=others.pop("id"),
+                    others=others,
+                    rules=self._rules,
+                    where=where,
+                ),
+            )
+
+    def _annotation(self, row: dict[str, Any]) -> Annotation:
+        where = f"{self._path}: annotation {row['id']}"
+        category = row.get("category_id")
+        place = self._places.get(category) if isinstance(category, (int, str)) else None
+        if place is None:
+            raise broken(where, f"there is no category with the id {shown(category)}")
+        area = row.get("area")
+        with_keypoints = row.get("keypoints") is not None
+        polygons, mask = _segmentation(row.get("segmentation"), where)
+        known = _OF_ANNOTATION | (_OF_KEYPOINTS if with_keypoints else set())
+        others = {name: value for name, value in row.items() if name not in known}
+        if row.get("segmentation") == []:
+            others["segmentation"] = []
+        return Annotation(
+            category=place,
+            box=_box(row.get("bbox"), where),
+            polygons=polygons,
+            mask=mask,
+            keypoints=_keypoints(row["keypoints"], where) if with_keypoints else (),
+            crowd=bool(row.get("iscrowd", 0)),
+            area=None if area is None else numbers([area], where, "area")[0],
+            id=row["id"],
+            mirrored=self._mirrored[place] if with_keypoints else (),
+            others=others,
+        )
+
+
+def _box(bbox: Any, where: str) -> tuple[float, float, float, float] | None:
+    if bbox is None or bbox == []:
+        return None
+    x, y, width, height = numbers(bbox, where, "bbox", 4)
+    if width < 0 or height < 0:
+        raise broken(where, f"bbox has a negative width or height: {list(bbox)}")
+    return x, y, x + width, y + height
+
+
+def _segmentation(
+    value: Any, where: str
+) -> tuple[tuple[tuple[float, ...], ...], RunLengths | None]:
+    if value is None:
+        return (), None
+    if isinstance(value, list):
+        if value and not isinstance(value[0], list):
+            value = [value]  # VGG Image Annotator's single polygon
+        polygons = tuple(numbers(part, where, "segmentation") for part in value)
+        for part in polygons:
+            if len(part) % 2 or len(part) < 6:
+                raise broken(where, f"a polygon must have three points or more, got {list(part)}")
+        return polygons, None
+    if not isinstance(value, dict):
+        raise broken(where, "segmentation must be polygons or run lengths")
+    height, width = numbers(value.get("size"), where, "the size of segmentation", 2)
+    try:
+        return (), run_lengths(value.get("counts"), (int(height), int(width)))
+    except (ValueError, OverflowError) as error:
+        raise broken(where, f"segmentation cannot be read: {error}") from error
+
+
+def run_lengths(counts: Any, size: tuple[int, int]) -> RunLengths:
+    """A mask from COCO's counts of either kind; `ValueError` if they do not fill it."""
+    if not isinstance(counts, str):
+        return RunLengths.from_lengths(counts, size)
+    mask = RunLengths(size, counts.encode())
+    mask.lengths()
+    return mask
+
+
+def _keypoints(value: Any, where: str) -> tuple[tuple[float, float, int], ...]:
+    flat = numbers(value, where, "keypoints")
+    if len(flat) % 3:
+        raise broken(where, f"keypoints must be x, y and visibility, got {len(flat)} numbers")
+    if any(seen not in (0, 1, 2) for seen in flat[2::3]):
+        raise broken(where, "the visibility of keypoints must be 0, 1 or 2")
+    seen = map(int, flat[2::3])
+    return tuple(zip(flat[::3], flat[1::3], seen, strict=True))
+
+
+def _mirrored(names: Any) -> tuple[int, ...]:
+    """Where each keypoint is in a mirrored picture, by names such as "left_eye"."""
+    if not isinstance(names, list):
+        return ()
+    lower = [str(name).lower() for name in names]
+    places = {name: place for place, name in enumerate(lower)}
+    sides = (("left", "right"), ("right", "left"), ("l_", "r_"), ("r_", "l_"))
+
+    def other(place: int, name: str) -> int:
+        return next(
+            (
+                places[opposite]
+                for one, two in sides
+                if one in name and (opposite := name.replace(one, two)) in places
+            ),
+            place,
+        )
+
+    order = tuple(other(place, name) for place, name in enumerate(lower))
+    return order if any(order[place] != place for place in range(len(order))) else ()
+
+
+class CocoWriter:
+    """Writes pictures and their labels as COCO: `images/` and `annotations.json`.
+
+    `header` is that of the `Coco` that was read, whose categories keep their ids then.
+    """
+
+    def __init__(self, classes: Sequence[str], header: Mapping[str, Any] | None = None) -> None:
+        self._header = dict(header or {})
+        self._categories = self._header.pop("categories", None) or [
+            {"id": place, "name": name} for place, name in enumerate(classes, 1)
+        ]
+
+    def place(self, name: str) -> str:
+        """Where the picture of this name belongs."""
+        return f"images/{name}"
+
+    def label_files(self, name: str, labels: PictureLabels) -> dict[str, bytes]:
+        """Nothing: all labels are in one file."""
+        return {}
+
+    def record(self, name: str, labels: PictureLabels) -> dict[str, Any]:
+        """The rows of one picture, whose name is below `images/`, for `dataset_files`."""
+        if labels.relative or labels.size is None:
+            raise ValueError(f"{labels.where or name}: the size of the picture is not known")
+        width, height = labels.size
+        row = {"id": labels.id, "file_name": name, "width": width, "height": height}
+        image = {**_of_coco(labels.others), **row}
+        return {"image": image, "annotations": [self._row(each) for each in labels.annotations]}
+
+    def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
+        """`annotations.json` with the records of all pictures; what has no id gets one."""
+        rows = _numbered(records)
+        images = [row["image"] for row in rows]
+        annotations = [
+            {**each, "image_id": row["image"]["id"]} for row in rows for each in row["annotations"]
+        ]
+        content = {
+            **self._header,
+            "images": images,
+            "annotations": annotations,
+            "categories": self._categories,
+        }
+        return {"annotations.json": to_json(content)}
+
+    def _row(self, each: Annotation) -> dict[str, Any]:
+        row: dict[str, Any] = {**_of_coco(each.others), "id": each.id}
+        if each.category is not None:
+            row["category_id"] = self._categories[each.category]["id"]
+        box = each.bounds()
+        if box is not None:
+            x1, y1, x2, y2 = box
+            row["bbox"] = [x1, y1, _rounded(x2 - x1), _rounded(y2 - y1)]
+        if each.mask is not None:
+            row["segmentation"] = each.mask.as_json()
+        elif each.polygons:
+            row["segmentation"] = [list(part) for part in each.polygons]
+        if each.keypoints:
+            row["keypoints"] = [number for point in each.keypoints for number in point]
+            row["num_keypoints"] = sum(seen > 0 for _, _, seen in each.keypoints)
+        row["area"] = _rounded(each.own_area()) if each.area is None else each.area
+        row["iscrowd"] = int(each.crowd)
+        return row
+
+
+def _numbered(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same records with an id for each picture and annotation that has none."""
+    rows = list(records)
+    image_ids = _next_ids(row["image"]["id"] for row in rows)
+    ids = _next_ids(each["id"] for row in rows for each in row["annotations"])
+
+    def with_id(row: dict[str, Any], following: Iterator[int]) -> dict[str, Any]:
+        return {**row, "id": next(following)} if row["id"] is None else row
+
+    return [
+        {
+            "image": with_id(row["image"], image_ids),
+            "annotations": [with_id(each, ids) for each in row["annotations"]],
+        }
+        for row in rows
+    ]
+
+
+def _next_ids(taken: Iterable[Any]) -> Iterator[int]:
+    return count(1 + max((each for each in taken if isinstance(each, int)), default=0))
+
+
+def _of_coco(others: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of another format has beside is no JSON, perhaps."""
+    return {name: value for name, value in others.items() if not name.startswith("<")}
+
+
+def _rounded(value: float) -> float:
+    return round(value, _DIGITS * 2)
