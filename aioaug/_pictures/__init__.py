@@ -1,6 +1,15 @@
 """Picture files to pixels and back: the one place where they are decoded and encoded."""
 
-from .reading import Array, Picture, decode, decode_pixels, load, read
+from .reading import Array, Picture, decode, decode_pixels, decode_upright, load, read
 from .writing import encode
 
-__all__ = ["Array", "Picture", "decode", "decode_pixels", "encode", "load", "read"]
+__all__ = [
+    "Array",
+    "Picture",
+    "decode",
+    "decode_pixels",
+    "decode_upright",
+    "encode",
+    "load",
+    "read",
+]
