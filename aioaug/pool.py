@@ -17,7 +17,7 @@ from ._streaming.requests import RequestRunner
 from ._streaming.stream_core import StreamCore
 from ._streaming.stream_maker import StreamMaker
 from ._worker import main as worker_main
-from ._worker.augmentation import Augmentation
+from ._worker.stages import WorkerFunctions, augmentation_of
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, takes_forms
 from .augmenters.layout import LayoutCheck
@@ -75,6 +75,12 @@ class AsyncPool(AsyncResource):
             what nobody waits for any more, if others wait for a worker; `None` is never.
         accelerate: run the faster forms that may differ by a grey level, see `fast.accelerate`.
         profile: measure how long each of imgaug's augmenters takes, for `stats().augmenters`.
+        load: called in the worker with what the source gave, such as names of files; returns the
+            batch to be augmented. Like `dump`, it may be async. A parameter `rng` of it gets a
+            `numpy.random.Generator` for the batch. Errors and `timeout` are as for the augmenter.
+        dump: called in the worker with the augmented batch; returns what is sent back in its place.
+        initializer: called without arguments in each worker before its first batch, async or not.
+            What it raises, the start of the pool raises.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -105,6 +111,9 @@ class AsyncPool(AsyncResource):
         abandon_after: float | None = None,
         accelerate: bool = False,
         profile: bool = False,
+        load: Callable[..., Any] | None = None,
+        dump: Callable[..., Any] | None = None,
+        initializer: Callable[[], Any] | None = None,
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
@@ -136,9 +145,11 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
-        state = Augmentation(augseq, options.seed, accelerate=accelerate, profile=profile)
+        functions = WorkerFunctions(load, dump, initializer)
+        state = augmentation_of(functions, augseq, options.seed, accelerate, profile)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
-        look = LayoutCheck() if takes_forms(augseq) else None
+        self._check_batch = batch_forms.check if takes_forms(augseq) and load is None else None
+        look = LayoutCheck() if self._check_batch is not None else None
         self._streams = StreamMaker(self._life, options, self._indices, look)
         self._requests = RequestRunner(self._life, options, look)
 
@@ -204,8 +215,8 @@ class AsyncPool(AsyncResource):
         """
         self._life.check_open()
         self._life.claim()
-        if takes_forms(self.augseq):
-            batch_forms.check(batch)
+        if self._check_batch is not None:
+            self._check_batch(batch)
         index = whole_or_none("index", index, low=0)
         timeout = self._options.checked_timeout(timeout)
         self._requests.check_room()
@@ -229,8 +240,10 @@ class AsyncPool(AsyncResource):
         Returns the image, or a tuple of the image and the annotations in the order of the call.
         All else is as with `augment_batch`.
         """
-        if not takes_forms(self.augseq):
-            raise TypeError("augment_image needs an augmenter of images; use augment_batch")
+        if self._check_batch is None:
+            raise TypeError(
+                "augment_image needs an augmenter of images and no load=; use augment_batch"
+            )
         batch = batch_forms.of_image(image, annotations)
         result = await self.augment_batch(batch, index=index, timeout=timeout)
         return batch_forms.image_of(result, annotations)
@@ -360,9 +373,9 @@ class AsyncPool(AsyncResource):
         self._life.check_open()
         self._life.claim()
         chunksize = check_list(batches, chunksize, self._life.engine.workers)
-        if takes_forms(self.augseq):
+        if self._check_batch is not None:
             for batch in batches:
-                batch_forms.check(batch)
+                self._check_batch(batch)
         return chunksize
 
     async def _collect(self, core: StreamCore) -> list[Any]:

@@ -73,7 +73,7 @@ async def _share(root, rank, world):
     """What one of several programs gets in two epochs: each batch's names and random numbers."""
     dataset = data.ImageFolder(root)
     batches = dataset.batches(2, shuffle=True, seed=3, epochs=2, shard=(rank, world))
-    async with AsyncPool(_draw, 1, seed=1, load=data.decode) as pool:
+    async with AsyncPool(_draw, 1, seed=1, engine="thread", load=data.decode) as pool:
         return [batch async for batch in pool.imap_batches(batches)]
 
 
