@@ -17,7 +17,7 @@ class Reference(Protocol):
 
     @property
     def name(self) -> str:
-        """How messages and outputs call it: its path relative to the dataset's root, with `/`."""
+        """Its path relative to the dataset's root, with `/`, as messages and outputs call it."""
 
     def read(self) -> bytes:
         """The bytes, as a worker reads them; `OSError` or `UnreadablePictureError`."""

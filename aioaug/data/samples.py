@@ -134,7 +134,7 @@ class PictureDataset(Sequence[Sample]):
     ) -> DatasetBatches:
         """Batches for `AsyncPool.imap_batches`, whose workers read and decode the pictures.
 
-        What the pool returns are `DataBatch`es.
+        The pool makes a `DataBatch` of each.
 
         Args:
             batch_size: how many pictures a batch has; the last one of an epoch may have fewer.
