@@ -1,5 +1,6 @@
 """Labelled datasets: references go to the workers, which read, decode and augment the pictures."""
 
+from .archives import Table, Tar
 from .batches import DatasetBatches
 from .decoding import DataBatch, ReferenceBatch, decode
 from .folders import Files, Frame, ImageFolder
@@ -18,5 +19,7 @@ __all__ = [
     "Reference",
     "ReferenceBatch",
     "Sample",
+    "Table",
+    "Tar",
     "decode",
 ]

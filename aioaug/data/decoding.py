@@ -100,14 +100,16 @@ class DecodedPictures:
         self.columns: list[dict[str, Any]] = []
         images: list[Array] = []
         for place, label in enumerate(batch.labels):
-            pixels = self._pixels(place)
-            if pixels is not None:
+            read = self._read(place)
+            if read is not None:
+                pixels, size = read
+                shape = (*size, pixels.shape[2])
                 self._kept.append(place)
-                columns = label.columns(pixels.shape) if isinstance(label, MovableLabels) else {}
+                columns = label.columns(shape) if isinstance(label, MovableLabels) else {}
                 self.columns.append(
-                    {name: batch.fit.item(item, pixels.shape) for name, item in columns.items()}
+                    {name: batch.fit.item(item, shape) for name, item in columns.items()}
                 )
-                images.append(batch.fit.pixels(pixels))
+                images.append(batch.fit.pixels(pixels, size))
         self.shapes = [image.shape for image in images]
         self.images: Any = self._stacked(images) if batch.fit.resize and images else images
 
@@ -127,12 +129,12 @@ class DecodedPictures:
             np.array([self._batch.indices[place] for place in self._kept], np.int64),
         )
 
-    def _pixels(self, place: int) -> Array | None:
-        """A decoded picture; `None` if it is to be left out."""
+    def _read(self, place: int) -> tuple[Array, _pictures.Size] | None:
+        """A decoded picture, with the size that it has; `None` if it is to be left out."""
         reference = self._batch.references[place]
         which = f"picture {place + 1} of {len(self._batch)} in its batch"
         try:
-            return _pictures.decode_upright(reference.read())
+            return _pictures.decode_upright(reference.read(), self._batch.fit.needed)
         except OSError as error:
             error.add_note(f"{which} is {reference.name}")
             raise

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._base.arguments import whole
-from .._pictures import Array
+from .._pictures import Array, Size
 
 Shape = tuple[int, ...]
 
@@ -24,13 +24,22 @@ class Fit:
     resize: tuple[int, int] | None = None
     pad: int | tuple[int, int, int] | None = None
 
-    def pixels(self, picture: Array) -> Array:
-        """The picture in this size."""
+    def needed(self, size: Size) -> Size:
+        """What height and width a picture of a height and width gets, without what is around it."""
+        if self.resize is None:
+            return size
+        if self.pad is None:
+            return self.resize
+        scale = min(self.resize[0] / size[0], self.resize[1] / size[1])
+        return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+    def pixels(self, picture: Array, size: Size) -> Array:
+        """The picture in this size; it has the height and width `size`, or comes smaller."""
         if self.resize is None or picture.shape[:2] == self.resize:
             return picture
         import cv2
 
-        (height, width), (top, left) = self._place(picture.shape)
+        height, width = self.needed(size)
         smaller = height <= picture.shape[0] and width <= picture.shape[1]
         # The other interpolations would skip pixels when they make a picture much smaller.
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -40,6 +49,7 @@ class Fit:
             return inner
         whole = np.empty((*self.resize, picture.shape[2]), picture.dtype)
         whole[:] = self.pad if whole.shape[2] == 3 else np.mean(self.pad)
+        top, left = self._corner((height, width))
         whole[top : top + height, left : left + width] = inner
         return whole
 
@@ -50,7 +60,8 @@ class Fit:
         """
         if self.resize is None or shape[:2] == self.resize:
             return item
-        (height, width), (top, left) = self._place(shape)
+        height, width = self.needed((shape[0], shape[1]))
+        top, left = self._corner((height, width))
         outer = (*self.resize, *shape[2:])
         if hasattr(item, "pad"):  # a map
             moved = item.resize((height, width)).pad(
@@ -64,14 +75,10 @@ class Fit:
         moved.shape = outer
         return moved
 
-    def _place(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The size of the picture inside the new one, and where its corner is."""
-        height, width = self.resize or shape[:2]
-        if self.pad is None:
-            return (height, width), (0, 0)
-        scale = min(height / shape[0], width / shape[1])
-        size = max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
-        return size, ((height - size[0]) // 2, (width - size[1]) // 2)
+    def _corner(self, size: Size) -> Size:
+        """Where the upper left corner of a picture of this size is."""
+        height, width = self.resize or size
+        return (height - size[0]) // 2, (width - size[1]) // 2
 
 
 def checked_fit(resize: object, pad: object) -> Fit:

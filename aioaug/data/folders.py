@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .references import FileReference, Folder
+from .listing import open_folder
+from .references import FileReference, Reference, UrlReference, is_url
 from .samples import PictureDataset, Sample
 
 Path = str | os.PathLike[str]
@@ -20,7 +21,7 @@ class ImageFolder(PictureDataset):
     order; what begins with a dot is left out.
 
     Args:
-        root: the folder.
+        root: the folder; it may be a URL that fsspec understands.
         follow_links: enter folders that are links, and take files that are links to others outside
             of `root`. Without it such links are an error.
 
@@ -30,7 +31,7 @@ class ImageFolder(PictureDataset):
     """
 
     def __init__(self, root: Path, *, follow_links: bool = False) -> None:
-        folder = Folder(root, follow_links=follow_links)
+        folder = open_folder(root, follow_links=follow_links)
         classes = folder.folders()
         if not classes:
             raise ValueError(
@@ -52,7 +53,7 @@ class Files(PictureDataset):
     """Picture files of any place, or all those in a folder, in alphabetical order.
 
     Args:
-        paths: a list of paths, or a folder.
+        paths: a list of paths, or a folder. Paths may be URLs that fsspec understands.
         labels: one for each file, in the same order: ints, `MovableLabels`, or anything else that
             pickles. Where all are strings, they are names of classes, which become ints.
         classes: the names of the classes, by number; `None` takes the labels that are strings, in
@@ -78,7 +79,7 @@ class Files(PictureDataset):
         if isinstance(paths, (str, os.PathLike)):
             if root is not None or labels is not None:
                 raise ValueError("root and labels: only for a list of paths, not for a folder")
-            folder = Folder(paths, follow_links=follow_links)
+            folder = open_folder(paths, follow_links=follow_links)
             samples = _FileSamples(folder.root, list(folder.pictures()))
             if not samples:
                 raise ValueError(f"there are no pictures in {folder.root}")
@@ -166,7 +167,7 @@ def _below(
     """The folder of some files, and their names relative to it."""
     if root is None:
         return os.getcwd(), [name.replace(os.sep, "/") for name in names]
-    folder = Folder(root, follow_links=follow_links)
+    folder = open_folder(root, follow_links=follow_links)
     pairs = zip(names, where, strict=True)
     return folder.root, [folder.reference(name, place).name for name, place in pairs]
 
@@ -184,4 +185,9 @@ class _FileSamples(Sequence[Sample]):
 
     def __getitem__(self, number: Any) -> Any:
         labels = None if self._labels is None else self._labels[number]
-        return Sample(FileReference(self._root, self._names[number]), labels)
+        return Sample(self._reference(self._names[number]), labels)
+
+    def _reference(self, name: str) -> Reference:
+        if is_url(name):
+            return UrlReference("", name)
+        return (UrlReference if is_url(self._root) else FileReference)(self._root, name)

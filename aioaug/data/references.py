@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from functools import lru_cache
+from typing import IO, Any, NamedTuple, Protocol
 
 from .. import _pictures
-from .._pictures.reading import SUFFIXES
+from .._base.optional import need
+from ..errors import UnreadablePictureError
 
-_REMEDY = "follow_links=True allows it"
+# Of a table whole groups of rows are read; so many of them are kept, as the next may be wanted.
+_GROUPS_KEPT = 4
 
 
 class Reference(Protocol):
@@ -34,71 +36,84 @@ class FileReference(NamedTuple):
         return _pictures.load(os.path.join(self.root, self.name))
 
 
-class Folder:
-    """A folder of pictures: lists them, and gives references to those that somebody names.
+class UrlReference(NamedTuple):
+    """A file at a URL that fsspec understands, below `root`."""
 
-    What would lead out of it is refused with a `ValueError`: names may come from files that others
-    wrote. So are links to places outside and to folders, unless `follow_links` is set.
-    """
+    root: str
+    name: str
 
-    def __init__(self, root: str | os.PathLike[str], *, follow_links: bool = False) -> None:
-        # Workers would understand a relative path otherwise after the program changed its folder.
-        self.root = os.path.abspath(os.fspath(root))
-        if not os.path.isdir(self.root):
-            os.listdir(self.root)  # the system's own error says why, and names it
-        self._follow_links = follow_links
-        self._real = os.path.realpath(self.root)
-        self._inside: dict[str, bool] = {}  # whether a folder is, by its path
+    def read(self) -> bytes:
+        """All bytes of the file."""
+        url = f"{self.root}/{self.name}" if self.root else self.name
+        files, path = file_system(url)
+        content: bytes = files.cat_file(path)
+        return content
 
-    def reference(self, name: str, said_by: str = "") -> FileReference:
-        """The file of this name; `said_by` is for errors: the file and entry that named it."""
-        path = os.path.normpath(name)
-        begin = f"{said_by}: " if said_by else ""
-        if not name or "\0" in name:
-            raise ValueError(f"{begin}{name!r} is not the name of a file")
-        if os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
-            raise ValueError(f"{begin}{name!r} leads out of {self.root}")
-        if not self._follow_links and not self._is_inside(os.path.join(self.root, path)):
-            raise ValueError(f"{begin}{name!r} is a link that leads out of {self.root}; {_REMEDY}")
-        return FileReference(self.root, path.replace(os.sep, "/"))
 
-    def pictures(self, below: str = "") -> Iterator[str]:
-        """The names of all pictures in it, or in a folder of it, in alphabetical order.
+class MemberReference(NamedTuple):
+    """A member of a tar file, whose bytes begin at `offset`."""
 
-        Whatever begins with a dot is left out.
-        """
-        yield from self._walk(below, [os.path.realpath(os.path.join(self.root, below))])
+    archive: str
+    name: str
+    offset: int
+    size: int
 
-    def folders(self) -> list[str]:
-        """The names of the folders right in it, in alphabetical order, without hidden ones."""
-        with os.scandir(self.root) as entries:
-            return sorted(one.name for one in entries if one.is_dir() and one.name[0] != ".")
+    def read(self) -> bytes:
+        """The bytes of the member; nothing else of the archive is read."""
+        if is_url(self.archive):
+            files, path = file_system(self.archive)
+            content: bytes = files.cat_file(path, start=self.offset, end=self.offset + self.size)
+        else:
+            with open(self.archive, "rb") as archive:
+                archive.seek(self.offset)
+                content = archive.read(self.size)
+        if len(content) < self.size:
+            raise UnreadablePictureError(f"{self.archive} ends in the middle of it")
+        return content
 
-    def _walk(self, below: str, path: list[str]) -> Iterator[str]:
-        with os.scandir(os.path.join(self.root, below)) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            if entry.name.startswith("."):
-                continue
-            name = f"{below}/{entry.name}" if below else entry.name
-            if entry.is_dir():
-                real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                if entry.is_symlink() and not self._follow_links:
-                    raise ValueError(f"{entry.path} is a link to a folder; {_REMEDY}")
-                if real in path:
-                    raise ValueError(f"{entry.path} is a link to a folder that it is in")
-                yield from self._walk(name, [*path, real])
-            elif os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield self.reference(name).name if entry.is_symlink() else name
 
-    def _is_inside(self, path: str) -> bool:
-        """Whether a file is in the folder when all links are followed."""
-        if os.path.islink(path):
-            return self._has(os.path.realpath(path))
-        folder = os.path.dirname(path)
-        if folder not in self._inside:
-            self._inside[folder] = self._has(os.path.realpath(folder))
-        return self._inside[folder]
+class CellReference(NamedTuple):
+    """A cell of a column of pictures in a parquet file, in a row of a group of rows."""
 
-    def _has(self, real: str) -> bool:
-        return real == self._real or real.startswith(os.path.join(self._real, ""))
+    table: str
+    name: str
+    column: str
+    group: int
+    row: int
+
+    def read(self) -> bytes:
+        """The bytes in the cell; the pictures of the whole group are read."""
+        cell = _cells(self.table, self.group, self.column)[self.row].as_py()
+        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not isinstance(content, bytes):
+            raise UnreadablePictureError(f"there are no bytes in column {self.column!r}")
+        return content
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether this is for fsspec, and not a path on this machine."""
+    return "://" in os.fspath(path)
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of fsspec for a URL, and the path there; `MissingExtra` without fsspec."""
+    files, path = need("fsspec.core", extra="remote").url_to_fs(url)
+    return files, str(path)
+
+
+def open_file(path: str) -> IO[bytes]:
+    """A file of this machine or at a URL, in which one may seek."""
+    if not is_url(path):
+        return open(path, "rb")
+    files, inside = file_system(path)
+    file: IO[bytes] = files.open(inside, "rb")
+    return file
+
+
+@lru_cache(_GROUPS_KEPT)
+def _cells(table: str, group: int, column: str) -> Any:
+    """The cells of a column in a group of rows."""
+    parquet = need("pyarrow.parquet", extra="parquet")
+    with open_file(table) as file:
+        rows = parquet.ParquetFile(file).read_row_group(group, [column], use_threads=False)
+    return rows.column(0)
