@@ -76,14 +76,14 @@ class Augmentation(Portable):
         if self.profile:
             self.timer = AugmenterTimer(held(self.augmenter))
 
-    def __call__(self, index: int, batch: Any) -> Any:
-        """Augment the batch with this index; the one passed in stays as it is."""
-        return self.run(batch, batch_seeds(self.seed, index))
+    def __call__(self, index: int, batch: Any, in_place: bool = False) -> Any:
+        """Augment the batch with this index; it stays as it is, unless `in_place` is set."""
+        return self.run(batch, batch_seeds(self.seed, index), in_place=in_place)
 
-    def run(self, batch: Any, seeds: Seeds) -> Any:
+    def run(self, batch: Any, seeds: Seeds, *, in_place: bool = False) -> Any:
         """Augment a batch with these seeds."""
         if self._is_imgaug:
-            return self._run_imgaug(batch, seeds)
+            return self._run_imgaug(batch, seeds, in_place)
         batch = contiguous(batch)
         if not self.owns_interpreter:
             batch = copy.deepcopy(batch)
@@ -96,12 +96,12 @@ class Augmentation(Portable):
             with borrowed_generators(seeds):
                 return self.augmenter(batch)
 
-    def _run_imgaug(self, batch: Any, seeds: Seeds) -> Any:
+    def _run_imgaug(self, batch: Any, seeds: Seeds, in_place: bool) -> Any:
         if self.owns_interpreter:
             seed_generators(seeds)
         with self.private_rng(seeds.library):
             seed_augmenter(self.augmenter, seeds.augmenter)
-            return batch_forms.augment_with(self.augmenter, batch)
+            return batch_forms.augment_with(self.augmenter, batch, in_place=in_place)
 
     def _run_with_rng(self, batch: Any, seeds: Seeds) -> Any:
         import numpy as np
@@ -111,7 +111,21 @@ class Augmentation(Portable):
 
 def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[BatchResult]:
     """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
-    return [value_or_failure(worker, index, batch) for index, batch in chunk]
+    in_place = worker.owns_interpreter and _are_separate(chunk)
+    return [value_or_failure(worker, index, batch, in_place) for index, batch in chunk]
+
+
+def _are_separate(chunk: Sequence[Item]) -> bool:
+    """Whether what was unpickled for this call shares no array among its batches.
+
+    An array that the caller has in two batches of a chunk is one object here, too.
+    """
+    if len(chunk) == 1:
+        return True
+    import numpy as np
+
+    arrays = {id(batch) for _, batch in chunk if type(batch) is np.ndarray}
+    return len(arrays) == len(chunk)
 
 
 def augment_chunk_timed(

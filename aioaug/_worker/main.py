@@ -23,6 +23,7 @@ from .._base.system_limits import named
 from .._base.threads import start_thread
 from .._transport import messages, segments, serialization
 from .._transport.messages import Reply, Request
+from .._transport.room import Room, offered
 from ..errors import TransportError
 from . import coverage, main_program, reports
 from .reports import ReportLevels
@@ -203,16 +204,21 @@ class _RequestHandler:
         loan = segment.loan()
         gone = weakref.ref(loan)
         self._forked = False
-        reply = self._handle_in(segment, request, segments.views(loan, request.spans))
-        del loan
-        return reply._replace(kept=self._forked or gone() is not None)
+        room = Room(segment, request.spans)
+        arrays = segments.views(loan, request.spans)
+        reply = self._handle_in(segment, request, arrays, room)
+        del loan, arrays
+        return reply._replace(kept=self._forked or gone() is not None or room.is_in_use)
 
-    def _handle_in(self, segment: segments.Segment, request: Request, arrays: list[Any]) -> Reply:
-        outcome = attempt(self._run, request.head, arrays)
+    def _handle_in(
+        self, segment: segments.Segment, request: Request, arrays: list[Any], room: Room
+    ) -> Reply:
+        with offered(room):
+            outcome = attempt(self._run, request.head, arrays)
         try:
             head, buffers = serialization.flatten(outcome)
             try:
-                spans = segments.lay(buffers, segment.memory, segments.end_of(request.spans))
+                spans = segments.lay(buffers, segment.memory, room.start)
             except segments.NoRoom as error:
                 return Reply(_head(outcome), needed=error.needed)
         except TransportError as error:

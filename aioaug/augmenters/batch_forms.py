@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+from .._transport import room
 from . import arrays, compound
 
 
@@ -25,6 +27,7 @@ class RegisteredForm(NamedTuple):
 
 _registered: dict[type, RegisteredForm] = {}
 _OF_LONE_IMAGES = frozenset(("images_unaug", "data"))
+_IMGAUGS = "imgaug.augmentables.batches"
 
 
 def register_form(
@@ -101,21 +104,26 @@ def augment(batch: Any, augment_batch: Callable[[Any], Any]) -> Any:
     return _augmented_columns({column: batch}, augmented)[column]
 
 
-def augment_with(augmenter: Any, batch: Any) -> Any:
-    """Run an imgaug augmenter over a batch of any form, which stays as it is."""
-    images = _lone_images(batch)
-    if images is None or not _are_normal(images):
+def augment_with(augmenter: Any, batch: Any, *, in_place: bool = False) -> Any:
+    """Run an imgaug augmenter over a batch of any form, which stays as it is.
+
+    With `in_place` an array of images may be overwritten, where nothing else has it, and be the
+    result: a copy of a large batch takes longer than many augmenters do.
+    """
+    lone = _lone_images(batch)
+    if lone is None or not _are_normal(lone.images):
         return augment(batch, augmenter.augment_batch_)
     # All other columns, empty here, would be converted too, which takes longer than a small batch.
     from imgaug.augmentables.batches import _BatchInAugmentation
     from imgaug.augmentables.utils import copy_augmentables
 
-    done = augmenter.augment_batch_(_BatchInAugmentation(images=copy_augmentables(images))).images
-    if images is batch:
-        return done
-    augmented = copy.copy(batch)
-    augmented.images_aug = done
-    return augmented
+    images = lone.images
+    if isinstance(images, list):
+        # Not in shared memory: imgaug does other things with images that are views.
+        images = copy_augmentables(images)
+    elif not (in_place and lone.once and images.flags.writeable):
+        images = room.copied(images)
+    return lone.with_others(augmenter.augment_batch_(_BatchInAugmentation(images=images)).images)
 
 
 def pass_through(batch: Any) -> None:
@@ -221,16 +229,47 @@ def known_bytes(batch: Any) -> int | None:
     return None
 
 
-def _lone_images(batch: Any) -> Any:
-    """The images, if there is nothing else to augment; otherwise `None` or anything."""
+class _LoneImages(NamedTuple):
+    """The images of a batch in which nothing else is augmented."""
+
+    images: Any
+    with_others: Callable[[Any], Any]  # the batch, given other images
+    once: bool  # whether nothing else in the batch refers to them
+
+
+def _lone_images(batch: Any) -> _LoneImages | None:
+    """The images, if nothing else is augmented, or what is no image at all; otherwise `None`."""
     if _registered_form(batch) is not None:
         return None
-    from imgaug.augmentables.batches import Batch, UnnormalizedBatch
+    if _is_imgaugs(batch):
+        used = {name for name, value in vars(batch).items() if value is not None}
+        if type(batch).__module__ != _IMGAUGS or not used <= _OF_LONE_IMAGES:
+            return None
+        return _LoneImages(batch.images_unaug, partial(_with_augmented, batch), once=False)
+    if compound.is_compound(batch):
+        paths = compound.columns_of(batch)
+        if paths.keys() != {"images"}:
+            return None
+        path = paths["images"]
+        with_others = partial(_with_part, batch, path)
+        return _LoneImages(
+            compound.part_at(batch, path), with_others, compound.is_once(batch, path)
+        )
+    return _LoneImages(batch, _itself, once=True)
 
-    if type(batch) is not UnnormalizedBatch and type(batch) is not Batch:
-        return batch
-    used = [name for name, value in vars(batch).items() if value is not None]
-    return batch.images_unaug if _OF_LONE_IMAGES.issuperset(used) else None
+
+def _with_augmented(batch: Any, images: Any) -> Any:
+    augmented = copy.copy(batch)
+    augmented.images_aug = images
+    return augmented
+
+
+def _with_part(batch: Any, path: compound.Path, images: Any) -> Any:
+    return compound.with_parts(batch, {path: images})
+
+
+def _itself(images: Any) -> Any:
+    return images
 
 
 def _are_normal(images: Any) -> bool:

@@ -21,6 +21,7 @@ COLUMNS = {
     "LineStringsOnImage": "line_strings",
 }
 NAMES = frozenset(("images", *COLUMNS.values()))
+_SCALARS = frozenset((type(None), bool, int, float, str, bytes))
 
 Path = tuple[Any, ...]
 
@@ -51,6 +52,15 @@ def part_at(batch: Any, path: Path) -> Any:
     for key in path:
         batch = getattr(batch, key) if _is_dataclass(batch) else batch[key]
     return batch
+
+
+def is_once(batch: Any, path: Path) -> bool:
+    """Whether it is certain that no other part of a batch refers to the one at this path."""
+    if len(path) > 1 or _is_dataclass(batch):
+        return False
+    parts = dict(batch) if isinstance(batch, Mapping) else dict(enumerate(batch))
+    part = parts.pop(path[0])
+    return all(other is not part and _refers_to_nothing(other) for other in parts.values())
 
 
 def with_parts(batch: Any, parts: Mapping[Path, Any]) -> Any:
@@ -108,6 +118,15 @@ def _has_names(batch: Any) -> bool:
     if isinstance(batch, tuple):
         return not NAMES.isdisjoint(getattr(batch, "_fields", ()))
     return not isinstance(batch, list)
+
+
+def _refers_to_nothing(value: Any) -> bool:
+    import numpy as np
+
+    if type(value) is np.ndarray:
+        return not value.dtype.hasobject
+    items = value if type(value) is list else [value]
+    return all(type(item) in _SCALARS for item in items)
 
 
 def _is_dataclass(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import imgaug as ia
 import numpy as np
 
 LONGEST_SIDE = 2**15 - 2  # of a picture, for what OpenCV looks up by places in it
@@ -51,3 +52,20 @@ def plain(array: Any) -> Any:
     come from `images[..., [0]]`, for example in `WithChannels`.
     """
     return array.reshape(-1).reshape(array.shape)
+
+
+def bounded(height: int, width: int, largest: int, least: int) -> tuple[int, int]:
+    """The size in which noise is drawn, rounded as by imgaug.
+
+    Its longer side is at most `largest`, and no side is less than `least`.
+    """
+    if max(height, width) > largest:
+        scale = largest / max(height, width)
+        height, width = int(height * scale), int(width * scale)
+    return max(height, least), max(width, least)
+
+
+def enlarged(noise: Any, size: tuple[int, int], method: Any) -> Any:
+    """Noise from 0 to 1 in this size: 256 levels of it, `uint8`, as imgaug enlarges it."""
+    levels = (noise * 255).astype(np.uint8)
+    return ia.imresize_single_image(levels, size, interpolation=method)

@@ -12,12 +12,12 @@ from ctypes import c_long, sizeof
 from functools import lru_cache
 from typing import Any
 
-import imgaug as ia
 import imgaug.parameters as iap
 import numpy as np
 from imgaug.external import opensimplex
 
 from .draws import Drawn
+from .pictures import bounded, enlarged
 from .replacements import replaces
 
 MANY = 64 * 64  # points of noise, whose vertices are not kept
@@ -94,14 +94,8 @@ class SimplexNoiseOfPlaces(Drawn):
     def _draw_samples_iteration(self, height: int, width: int, rng: Any, method: Any) -> Any:
         seed = int(rng.generate_seed_())
         largest = self.size_px_max.draw_sample(random_state=rng)
-        size = height, width
-        if max(size) > largest:
-            scale = largest / max(size)
-            size = int(height * scale), int(width * scale)
-        size = max(size[0], 1), max(size[1], 1)
+        size = bounded(height, width, largest, least=1)
         noise = np.clip((simplex_noise(seed, *size) + 1.0) / 2, 0.0, 1.0)
         if size == (height, width):
             return noise
-        levels = (noise * 255).astype(np.uint8)
-        levels = ia.imresize_single_image(levels, (height, width), interpolation=method)
-        return (levels / 255.0).astype(np.float32)
+        return (enlarged(noise, (height, width), method) / 255.0).astype(np.float32)

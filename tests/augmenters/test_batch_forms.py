@@ -227,3 +227,94 @@ async def test_boxes_have_what_imgaugs_boxes_have():
     [theirs] = flip.augment_bounding_boxes([boxes])
     assert vars(ours.bounding_boxes[0]) == vars(theirs.bounding_boxes[0])
     assert vars(ours.bounding_boxes[0])["label"] == "a label stays"
+
+
+class Keeping:
+    """Keeps what it gets, and has the next call say what became of it."""
+
+    def __init__(self):
+        self.kept = None
+
+    def __call__(self, images, *_):
+        before, self.kept = self.kept, images
+        sums = 0 if before is None else int(before.sum(dtype=np.int64))
+        return np.full((1, 64, 64, 1), sums % 251, np.uint8)
+
+
+@pytest.mark.parametrize("wrap", [lambda images: images, lambda images: (images, [1, 2])])
+async def test_images_that_a_caller_has_twice(wrap):
+    import imgaug.augmenters as iaa
+
+    images = np.full((2, 256, 256, 3), 10, np.uint8)
+    batch = wrap(images)
+    async with aioaug.AsyncPool(iaa.Add(1), processes=1) as pool:
+        results = await pool.map_batches([batch] * 4, chunksize=4)
+        again = await pool.map_batches([batch, [images[0]], batch], chunksize=3)
+    for result in (*results, again[0], again[2]):
+        augmented = result[0] if isinstance(result, tuple) else result
+        assert (augmented == 11).all()
+    assert (images == 10).all()
+
+
+@pytest.mark.parametrize(
+    "batch_of",
+    [
+        lambda images: (images, images),
+        lambda images: (images, [images]),
+        lambda images: {"images": images, "before": images},
+        lambda images: {"images": images, "before": {"images": images}},
+    ],
+)
+async def test_images_that_are_in_a_batch_twice(batch_of):
+    import imgaug.augmenters as iaa
+
+    images = np.full((2, 256, 256, 3), 10, np.uint8)
+    async with aioaug.AsyncPool(iaa.Add(1), processes=1) as pool:
+        result = await pool.augment_batch(batch_of(images))
+    first, other = result.values() if isinstance(result, dict) else result
+    if isinstance(other, (list, dict)):
+        other = other["images"] if isinstance(other, dict) else other[0]
+    assert (first == 11).all()
+    assert (other == 10).all()
+
+
+async def test_images_and_their_originals():
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    batches = [np.full((2, 256, 256, 3), value, np.uint8) for value in range(4)]
+    async with aioaug.AsyncPool(iaa.Add(1), processes=1) as pool:
+        results = await pool.map_batches(
+            [UnnormalizedBatch(images=batch, data=batch) for batch in batches], chunksize=2
+        )
+    for value, result in enumerate(results):
+        assert (result.images_unaug == value).all()
+        assert (result.data == value).all()
+        assert (result.images_aug == value + 1).all()
+
+
+async def test_images_that_may_not_be_written():
+    import imgaug.augmenters as iaa
+
+    images = np.full((2, 256, 256, 3), 10, np.uint8)
+    images.flags.writeable = False
+    async with aioaug.AsyncPool(iaa.Add(1), processes=1) as pool:
+        assert (await pool.augment_batch(images) == 11).all()
+
+
+@pytest.mark.parametrize("as_batch", [False, True])
+async def test_images_that_an_augmenter_keeps(as_batch):
+    """What it keeps does not change, though new results lie where its images did."""
+    import imgaug.augmenters as iaa
+    from imgaug.augmentables.batches import UnnormalizedBatch
+
+    images = [np.full((1, 256, 256, 3), value, np.uint8) for value in range(1, 7)]
+    batches = [UnnormalizedBatch(images=each) for each in images] if as_batch else images
+    augmenter = iaa.Sequential([iaa.Add(1), iaa.Lambda(Keeping())])
+    async with aioaug.AsyncPool(augmenter, processes=1) as pool:
+        seen = []
+        for batch in batches:  # no result is left when the next batch is sent
+            result = await pool.augment_batch(batch)
+            seen.append(int((result.images_aug if as_batch else result)[0, 0, 0, 0]))
+            del result
+    assert seen == [0, *((value * 256 * 256 * 3) % 251 for value in range(2, 7))]

@@ -15,7 +15,7 @@ import aioaug_testing as aug
 import numpy as np
 import pytest
 from aioaug import TransportError
-from aioaug._transport import segments, serialization
+from aioaug._transport import room, segments, serialization
 from aioaug._transport.segments import Segment
 from aioaug.engines.process.segment_pool import SegmentPool
 from hypothesis import given, settings
@@ -125,6 +125,27 @@ def test_arrays_of_every_layout(layout, dtype, segment):
             assert rebuilt.flags[flag]
     if value.flags.writeable:
         assert rebuilt.flags.writeable
+
+
+def test_copies_lie_in_the_memory_of_the_call(segment):
+    free = room.Room(segment, ((0, 100),))
+    with room.offered(free):
+        first, second = room.copied(array(5000)), room.copied(array(300).reshape(3, 100))
+        too_large = room.copied(array(MB))
+    outside = room.copied(array(10))
+    assert (first == array(5000)).all()
+    assert (second == array(300).reshape(3, 100)).all()
+    shared = [np.shares_memory(copy, segment.memory) for copy in (first, second, too_large)]
+    assert shared == [True, True, False]
+    assert not np.shares_memory(outside, segment.memory)
+    assert not np.shares_memory(first, second)
+    spans = segments.lay([memoryview(second), memoryview(array(900))], segment.memory, free.start)
+    assert spans == [(128 + 5056, 300), (128 + 5056 + 320, 900)]
+    assert free.is_in_use
+    del second
+    assert free.start == 128 + 5056
+    del first
+    assert (free.is_in_use, free.start) == (False, 128)
 
 
 @pytest.mark.parametrize("take_apart", [serialization.flatten, serialization.pickled])

@@ -13,14 +13,13 @@ from functools import lru_cache
 from typing import Any
 
 import cv2
-import imgaug as ia
 import imgaug.augmenters as iaa
 import imgaug.parameters as iap
 import numpy as np
 from scipy import fft
 
 from ..parts import change_classes
-from ..pictures import plain
+from ..pictures import bounded, enlarged, plain
 from ..replacements import CLOSE, FASTER, Faster, replaces
 from ..tables import UNIT
 
@@ -39,20 +38,13 @@ class HalfOfFrequencies(Faster):
     def draw_noise(self, height: int, width: int, random_state: Any) -> Any:
         """Noise from 0 to 1, or of 256 levels if it is enlarged."""
         largest = self.size_px_max.draw_sample(random_state=random_state)
-        size = height, width
-        if max(size) > largest:
-            scale = largest / max(size)
-            size = int(height * scale), int(width * scale)
-        size = max(size[0], LEAST_SIDE), max(size[1], LEAST_SIDE)
+        size = bounded(height, width, largest, LEAST_SIDE)
         radii = random_state.random(size=size) * np.float32(max(size) ** 2)
         angles = random_state.random(size=size) * np.float32(2 * np.pi)
         exponent = self.exponent.draw_sample(random_state=random_state)
         method = self.upscale_method.draw_sample(random_state=random_state)
         noise = _noise(radii, angles, exponent)
-        if size == (height, width):
-            return noise
-        levels = (noise * 255).astype(np.uint8)
-        return ia.imresize_single_image(levels, (height, width), interpolation=method)
+        return noise if size == (height, width) else enlarged(noise, (height, width), method)
 
 
 def _noise(radii: Any, angles: Any, exponent: Any) -> Any:
