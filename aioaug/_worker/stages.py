@@ -68,13 +68,14 @@ class StagedAugmentation(Augmentation):
                 error.add_note("while the pool's initializer ran in a worker")
                 raise
 
-    def __call__(self, index: int, batch: Any) -> Any:
+    def __call__(self, index: int, batch: Any, in_place: bool = False) -> Any:
         seeds = batch_seeds(self.seed, index)
         if self._functions.load is not None:
             if not self.owns_interpreter:
                 batch = copy.deepcopy(batch)  # the caller's own, of which there may be another try
             batch = self._run_stage("load", batch, seeds)
-        result = self.run(batch, seeds)
+            in_place = False  # `load` may keep what it returned, to return it again
+        result = self.run(batch, seeds, in_place=in_place)
         return result if self._functions.dump is None else self._run_stage("dump", result, seeds)
 
     def _run_stage(self, name: str, value: Any, seeds: Seeds) -> Any:
