@@ -7,19 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from ._aio.tasks import AsyncResource, notify
-from ._base.arguments import seconds_or_none, shard_or_default, whole, whole_or_none
+from ._base.arguments import seconds_or_none, whole, whole_or_none
 from ._base.seeding import IndexAllocator, check_seed
 from ._base.system import worker_count
 from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
-from ._streaming.output_buffer import BufferSize, OutputBuffer, open_buffer
+from ._streaming.output_buffer import BufferSize
 from ._streaming.pool_life import PoolLife, PoolPhase
 from ._streaming.requests import RequestRunner
-from ._streaming.sources import open_source
-from ._streaming.state import DeliveryTracker, StreamState
 from ._streaming.stream_core import StreamCore
 from ._streaming.stream_maker import StreamMaker
 from ._worker import main as worker_main
-from ._worker.augmentation import Augmentation
+from ._worker.stages import WorkerFunctions, augmentation_of
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, takes_forms
 from .augmenters.layout import LayoutCheck
@@ -77,6 +75,12 @@ class AsyncPool(AsyncResource):
             what nobody waits for any more, if others wait for a worker; `None` is never.
         accelerate: run the faster forms that may differ by a grey level, see `fast.accelerate`.
         profile: measure how long each of imgaug's augmenters takes, for `stats().augmenters`.
+        load: called in the worker with what the source gave, such as names of files; returns the
+            batch to be augmented. Like `dump`, it may be async. A parameter `rng` of it gets a
+            `numpy.random.Generator` for the batch. Errors and `timeout` are as for the augmenter.
+        dump: called in the worker with the augmented batch; returns what is sent back in its place.
+        initializer: called without arguments in each worker before its first batch, async or not.
+            What it raises, the start of the pool raises.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -107,6 +111,9 @@ class AsyncPool(AsyncResource):
         abandon_after: float | None = None,
         accelerate: bool = False,
         profile: bool = False,
+        load: Callable[..., Any] | None = None,
+        dump: Callable[..., Any] | None = None,
+        initializer: Callable[[], Any] | None = None,
     ) -> None:
         worker_main.refuse_nested_pool()
         check_augmenter(augseq)
@@ -138,10 +145,12 @@ class AsyncPool(AsyncResource):
         self.timeout = options.timeout
         self.on_error = on_error
         self._indices = IndexAllocator()
-        state = Augmentation(augseq, options.seed, accelerate=accelerate, profile=profile)
+        functions = WorkerFunctions(load, dump, initializer)
+        state = augmentation_of(functions, augseq, options.seed, accelerate, profile)
         self._life = PoolLife(type(self).__name__, lambda: options.make_engine(state))
-        look = LayoutCheck() if takes_forms(augseq) else None
-        self._streams = StreamMaker(self._life, options, look)
+        self._check_batch = batch_forms.check if takes_forms(augseq) and load is None else None
+        look = LayoutCheck() if self._check_batch is not None else None
+        self._streams = StreamMaker(self._life, options, self._indices, look)
         self._requests = RequestRunner(self._life, options, look)
 
     def __repr__(self) -> str:
@@ -178,7 +187,7 @@ class AsyncPool(AsyncResource):
         """
         chunksize = self._checked_list(batches, chunksize)
         if not batches or len(batches) > CUTS_PER_WORKER * self._life.engine.workers * chunksize:
-            return await self._collect(self._list(batches, chunksize))
+            return await self._collect(self._streams.of_list(batches, chunksize))
         first = self._indices.allocate(len(batches))
         return await self._requests.augment_list(first, batches, chunksize)
 
@@ -206,8 +215,8 @@ class AsyncPool(AsyncResource):
         """
         self._life.check_open()
         self._life.claim()
-        if takes_forms(self.augseq):
-            batch_forms.check(batch)
+        if self._check_batch is not None:
+            self._check_batch(batch)
         index = whole_or_none("index", index, low=0)
         timeout = self._options.checked_timeout(timeout)
         self._requests.check_room()
@@ -231,8 +240,10 @@ class AsyncPool(AsyncResource):
         Returns the image, or a tuple of the image and the annotations in the order of the call.
         All else is as with `augment_batch`.
         """
-        if not takes_forms(self.augseq):
-            raise TypeError("augment_image needs an augmenter of images; use augment_batch")
+        if self._check_batch is None:
+            raise TypeError(
+                "augment_image needs an augmenter of images and no load=; use augment_batch"
+            )
         batch = batch_forms.of_image(image, annotations)
         result = await self.augment_batch(batch, index=index, timeout=timeout)
         return batch_forms.image_of(result, annotations)
@@ -250,7 +261,7 @@ class AsyncPool(AsyncResource):
         with the exception. Cancelling the future ends the work, and neither is called; so does
         `terminate`.
         """
-        work = self._list(batches, self._checked_list(batches, chunksize))
+        work = self._streams.of_list(batches, self._checked_list(batches, chunksize))
         future = asyncio.get_running_loop().create_task(self._collect(work))
         futures = self._life.futures
         futures.add(future)
@@ -283,16 +294,18 @@ class AsyncPool(AsyncResource):
                 limit. `"auto"` is a hundred for each worker, or as many as have 32 MB for each
                 worker, but at least two for each worker and one for the consumer.
             state: go on where a stream was when its `state()` was taken, in this program or another
-                one. The source has to begin anew; what was delivered is read, but not augmented.
+                one. The source has to begin anew. What was delivered is not read again from a list
+                or another `collections.abc.Sequence`; from others it is, but it is not augmented.
             shard: `(rank, world_size)`, for programs that work side by side on one source: this
-                one gets every `world_size`-th batch, and no rank gets more of them than others.
+                one gets every `world_size`-th batch, and no rank gets more of them than others. A
+                `Sequence` reads only those.
 
         Raises:
             ValueError, TypeError: an argument is out of range or of the wrong type, or `state` does
                 not fit the pool's seed, the shard or what the pool has augmented before.
         """
         return BatchStream(
-            self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=True)
+            self._streams.stream(batches, chunksize, output_buffer_size, state, shard, ordered=True)
         )
 
     def imap_batches_unordered(
@@ -306,14 +319,16 @@ class AsyncPool(AsyncResource):
     ) -> BatchStream:
         """Like `imap_batches`, but each batch comes as soon as it is ready."""
         return BatchStream(
-            self._stream(batches, chunksize, output_buffer_size, state, shard, ordered=False)
+            self._streams.stream(
+                batches, chunksize, output_buffer_size, state, shard, ordered=False
+            )
         )
 
     def owned_stream(
         self, batches: Any, output_buffer_size: BufferSize, *, ordered: bool = True
     ) -> BatchStream:
         """Like `imap_batches`, but the pool ends with the stream."""
-        core = self._stream(batches, 1, output_buffer_size, ordered=ordered)
+        core = self._streams.stream(batches, 1, output_buffer_size, ordered=ordered)
         self._mute()
         return BatchStream(core, self._life)
 
@@ -353,45 +368,15 @@ class AsyncPool(AsyncResource):
         """Do not warn if the pool is dropped: what it is part of does."""
         self._life.name = None
 
-    def _stream(
-        self,
-        batches: Any,
-        chunksize: int | None,
-        output_buffer_size: BufferSize,
-        state: Mapping[str, Any] | None = None,
-        shard: tuple[int, int] | None = None,
-        *,
-        ordered: bool,
-    ) -> StreamCore:
-        self._life.check_open()
-        chunksize = whole_or_none("chunksize", chunksize, low=1) or 1
-        buffer = open_buffer(output_buffer_size, self._life.engine.workers, chunksize)
-        shard = shard_or_default("shard", shard)
-        source = open_source(batches, shard)
-        start = None if state is None else StreamState.load(state)
-        tracker = DeliveryTracker(self._indices, seed=self.effective_seed, shard=shard, state=start)
-        core = self._streams.make(source, tracker, chunksize, buffer, ordered=ordered)
-        self._life.streams.add(core)
-        return core
-
     def _checked_list(self, batches: list[Any], chunksize: int | None) -> int:
         """The number of batches in a chunk of a list that may be augmented."""
         self._life.check_open()
         self._life.claim()
         chunksize = check_list(batches, chunksize, self._life.engine.workers)
-        if takes_forms(self.augseq):
+        if self._check_batch is not None:
             for batch in batches:
-                batch_forms.check(batch)
+                self._check_batch(batch)
         return chunksize
-
-    def _list(self, batches: list[Any], chunksize: int) -> StreamCore:
-        # All its indices are taken now: what comes after does not depend on how far this gets.
-        tracker = DeliveryTracker(IndexAllocator(self._indices.allocate(len(batches))))
-        core = self._streams.make(
-            open_source(batches), tracker, chunksize, OutputBuffer(None), ordered=True
-        )
-        self._life.lists.add(core)
-        return core
 
     async def _collect(self, core: StreamCore) -> list[Any]:
         try:

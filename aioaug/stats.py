@@ -31,7 +31,8 @@ class Stats:
     all of that, and `killed` the workers that `abandon_after` ended for it.
 
     `augmenters` are the seconds that each of imgaug's augmenters worked by itself, without those
-    inside it, the slowest first; it is empty unless the pool was built with `profile=True`.
+    inside it, the slowest first, and those of the pool's `load` and `dump`; it is empty unless the
+    pool was built with `profile=True`.
 
     Printed, and in a notebook, it is a table.
     """

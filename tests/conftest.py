@@ -125,6 +125,8 @@ def no_blocking_calls():
     with blockbuster_ctx("aioaug") as calls:
         # Tests ask for `active_children` on the loop; it reads only what is there already.
         calls.functions["os.read"].can_block_in("engines/process/process_launch.py", "poll")
+        # An inline worker stands still, and its loop with it, until a coroutine has ended.
+        calls.functions["threading.Lock.acquire"].can_block_in("_worker/stages.py", "run")
         yield
 
 

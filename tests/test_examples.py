@@ -180,6 +180,13 @@ def test_resume():
     assert "same as in one piece: True" in out
 
 
+def test_train_from_files():
+    out = run("train_from_files", EPOCHS="2")
+    assert "32 pictures to train, 8 to validate\n" in out
+    assert "stopped after 40 pictures" in out
+    assert "same as in one piece: True\n" in out
+
+
 def test_train():
     out = run("train")
     assert len(re.findall(r"waited [\d.]+ s for batches, spent [\d.]+ s in steps", out)) == 2

@@ -1,14 +1,27 @@
 """Picture files to pixels and back: the one place where they are decoded and encoded."""
 
-from .reading import Array, Picture, decode, decode_map, decode_pixels, load, palette_of, read
+from .reading import (
+    Array,
+    Picture,
+    Size,
+    decode,
+    decode_map,
+    decode_pixels,
+    decode_upright,
+    load,
+    palette_of,
+    read,
+)
 from .writing import encode, encode_map
 
 __all__ = [
     "Array",
     "Picture",
+    "Size",
     "decode",
     "decode_map",
     "decode_pixels",
+    "decode_upright",
     "encode",
     "encode_map",
     "load",

@@ -12,10 +12,11 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .._worker.main import is_worker
 from ..errors import UnreadablePictureError
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+Size = tuple[int, int]  # height and width
+Needed = Callable[[Size], Size]
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
+# The names that files of the formats below usually have.
+SUFFIXES = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 # Pillow knows others, and starts other programs for some of them.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L")
 _WHITE_16 = 65535
 _JPEG = b"\xff\xd8\xff"
+# OpenCV's flags for a picture in colour, by how much smaller it is made in decoding.
+_REDUCED = {1: 1, 2: 17, 4: 33, 8: 65}
 # Tags of TIFF, and some of their values.
 _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
 _SEPARATE, _SIGNED = 2, 2
@@ -90,6 +99,22 @@ def decode(data: bytes) -> Picture:
         return _picture_of(ImageOps.exif_transpose(file), inverted=_is_inverted(file))
 
 
+def decode_upright(data: bytes, needed: Needed | None = None) -> tuple[Array, Size]:
+    """The pixels of `decode`, which for most JPEGs come faster, and the height and width they have.
+
+    `needed` says what height and width would do for a picture of a height and width. A JPEG may
+    come as a half, a quarter or an eighth, if that is enough: it takes less time.
+    """
+    with _errors_of_decoders():
+        if data.startswith(_JPEG) and (frame := _jpeg_frame(data)) is not None:
+            reduction = _reduction(frame, needed) if needed is not None else 1
+            pixels = _colour_jpeg(data, frame, upright=True, reduction=reduction)
+            if pixels is not None:
+                return pixels, frame.size if reduction > 1 else _size_of(pixels)
+        pixels = decode(data).pixels
+        return pixels, _size_of(pixels)
+
+
 def decode_pixels(
     data: bytes,
     color_mode: str,
@@ -109,9 +134,10 @@ def decode_pixels(
     are refused. Raises `UnreadablePictureError`.
     """
     with _errors_of_decoders():
-        pixels = (
-            _colour_jpeg(data, upright) if color_mode == "rgb" and data.startswith(_JPEG) else None
-        )
+        pixels = None
+        if color_mode == "rgb" and data.startswith(_JPEG):
+            frame = _jpeg_frame(data)
+            pixels = _colour_jpeg(data, frame, upright) if frame is not None else None
         if pixels is not None and size in (None, pixels.shape[:2]):
             return pixels
         import numpy as np
@@ -249,28 +275,84 @@ def _image_of(data: bytes, color_mode: str, upright: bool) -> Image.Image:
         return image if image.mode == mode else image.convert(mode)
 
 
-def _colour_jpeg(data: bytes, upright: bool) -> Array | None:
-    """A JPEG in colour, decoded by OpenCV; `None` leaves it to Pillow.
+def _colour_jpeg(data: bytes, frame: JpegFrame, upright: bool, reduction: int = 1) -> Array | None:
+    """A JPEG in colour, decoded by simplejpeg or OpenCV; `None` leaves it to Pillow.
 
-    Both use libjpeg-turbo and give the same pixels. Pictures of other kinds of channels, and
-    damaged ones, which OpenCV fills with grey without a word, are Pillow's.
+    All use libjpeg-turbo and give the same pixels. Pictures of other kinds of channels, and
+    damaged ones, which OpenCV fills with grey without a word, are Pillow's. So are those that are
+    too large to be honest, which OpenCV would take gigabytes for, and Pillow refuses.
     """
     import cv2
     import numpy as np
+    from PIL import Image
 
-    if _components(data) != 3 or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+    most = Image.MAX_IMAGE_PIXELS
+    if frame.components != 3 or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         return None
-    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    if most is not None and frame.height * frame.width > most:
+        return None
+    simplejpeg = _simplejpeg()
+    if simplejpeg is not None and not (upright and frame.has_exif):
+        with suppress(ValueError):  # it has doubts about the file, which OpenCV may not have
+            decoded: Array = simplejpeg.decode_jpeg(
+                data,
+                min_height=-(-frame.height // reduction),
+                min_width=-(-frame.width // reduction),
+                min_factor=reduction,
+            )
+            return decoded
+    flags = _REDUCED[reduction] | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
-def _components(data: bytes) -> int:
-    """The number of channels in a JPEG's frame header (ITU-T T.81, B.2.2); 0 if there is none."""
-    place = 2
+@cache
+def _simplejpeg() -> Any:
+    """The fastest decoder, if it is installed."""
+    try:
+        import simplejpeg
+    except ImportError:
+        return None
+    return simplejpeg
+
+
+def _reduction(frame: JpegFrame, needed: Needed) -> int:
+    """The largest of 1, 2, 4 and 8 by which this may be made smaller in decoding."""
+    if frame.has_exif:  # it may be turned, and we do not know how
+        return 1
+    height, width = needed(frame.size)
+    fitting = (
+        by for by in (8, 4, 2) if frame.height // by >= height and frame.width // by >= width
+    )
+    return next(fitting, 1)
+
+
+def _size_of(pixels: Array) -> Size:
+    return pixels.shape[0], pixels.shape[1]
+
+
+class JpegFrame(NamedTuple):
+    """What the head of a JPEG says; the orientation, if any, is in its EXIF."""
+
+    height: int
+    width: int
+    components: int
+    has_exif: bool
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return self.height, self.width
+
+
+def _jpeg_frame(data: bytes) -> JpegFrame | None:
+    """The frame header of a JPEG (ITU-T T.81, B.2.2), if there is one."""
+    place, has_exif = 2, False
     while place + 9 < len(data) and data[place] == 0xFF:
         marker = data[place + 1]
+        has_exif = has_exif or (marker == 0xE1 and data[place + 4 : place + 8] == b"Exif")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[place + 9]
+            height, width = (int.from_bytes(data[at : at + 2]) for at in (place + 5, place + 7))
+            return JpegFrame(height, width, data[place + 9], has_exif)
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return 0
+    return None

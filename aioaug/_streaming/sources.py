@@ -1,4 +1,8 @@
-"""Sources of batches: one way to ask for the next, whatever holds them."""
+"""Sources of batches: one way to ask for the next, whatever holds them.
+
+A `collections.abc.Sequence` is read by number: where only some of its batches are wanted, the
+others are not read. A sequence without end raises `TypeError` in `__len__`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,13 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Iterator,
+    Sequence,
 )
 from contextlib import suppress
-from itertools import islice
+from itertools import count, islice
 from typing import Any, NoReturn, Protocol
 
 from anyio.lowlevel import checkpoint
@@ -31,7 +37,12 @@ PATIENCE = 0.5
 
 
 class BatchSource(Protocol):
-    """Batches one after the other. `pull` and `aclose` are called from the same task."""
+    """Batches one after the other. `pull` and `aclose` are called from the same task.
+
+    `start` is the position of the first one, among those of the shard.
+    """
+
+    start: int = 0
 
     async def pull(self, limit: int) -> list[Any]:
         """The next batch, and those after it that are there already.
@@ -48,13 +59,32 @@ class BatchSource(Protocol):
         return
 
 
-def open_source(batches: Any, shard: tuple[int, int] = (0, 1)) -> BatchSource:
+def open_source(
+    batches: Any,
+    shard: tuple[int, int] = (0, 1),
+    *,
+    start: int = 0,
+    unwanted: Collection[int] = (),
+) -> BatchSource:
     """The source behind a list, an iterable or iterator of either kind, a generator or a queue.
 
-    With a `shard`, `(rank, world_size)`, only every `world_size`-th batch comes out of it.
+    With a `shard`, `(rank, world_size)`, only every `world_size`-th batch comes out of it. A
+    sequence begins at the position `start`, and gives `None` at those that are `unwanted`; all
+    other sources begin at 0 and give all.
     """
+    by_number = isinstance(batches, Sequence) and not _is_no_source(batches)
+    if by_number and (start or unwanted or shard != (0, 1)):
+        part = SequencePart(batches, shard, start, unwanted)
+        source = _ListSource(part) if isinstance(batches, (list, tuple)) else _ThreadSource(part)
+        source.start = start
+        return source
     rank, world_size = shard
     return _open(batches) if world_size == 1 else ShardedSource(_open(batches), rank, world_size)
+
+
+def _is_no_source(batches: Any) -> bool:
+    # These can be iterated, but what comes out is never what was meant.
+    return isinstance(batches, (str, bytes, dict)) or hasattr(batches, "dtype")
 
 
 def _open(batches: Any) -> BatchSource:
@@ -64,9 +94,7 @@ def _open(batches: Any) -> BatchSource:
         return _AsyncSource(UntilNone(batches.receive), close=batches.aclose)
     if isinstance(batches, AsyncIterable):
         return _AsyncSource(batches)
-    # An array and a string can be iterated, but what comes out is never what was meant.
-    no_source = isinstance(batches, (str, bytes, dict)) or hasattr(batches, "dtype")
-    if isinstance(batches, Iterable) and not no_source:
+    if isinstance(batches, Iterable) and not _is_no_source(batches):
         return _ThreadSource(batches)
     if hasattr(batches, "get") and hasattr(batches, "put"):
         if inspect.iscoroutinefunction(batches.get):
@@ -78,7 +106,41 @@ def _open(batches: Any) -> BatchSource:
     )
 
 
-class ShardedSource:
+class SequencePart:
+    """Those batches of a sequence that are a rank's, from a position on.
+
+    Nothing else of the sequence is read. As from a `ShardedSource`, no rank gets more batches than
+    the others: a last group that is short is left out.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Any],
+        shard: tuple[int, int],
+        start: int,
+        unwanted: Collection[int],
+    ) -> None:
+        self._batches = batches
+        self._shard = shard
+        self._start = start
+        self._unwanted = unwanted
+
+    def __iter__(self) -> Iterator[Any]:
+        rank, world_size = self._shard
+        for position in count(self._start):
+            if not self._has((position + 1) * world_size):
+                return
+            wanted = position not in self._unwanted
+            yield self._batches[position * world_size + rank] if wanted else None
+
+    def _has(self, number: int) -> bool:
+        try:
+            return len(self._batches) >= number
+        except TypeError:  # it has no end
+            return True
+
+
+class ShardedSource(BatchSource):
     """One batch out of every `world_size` of another source.
 
     A last group that is short is left out, so every rank gets the same number of batches. A rank
@@ -111,7 +173,7 @@ class ShardedSource:
         self._source.abandon()
 
 
-class _ListSource:
+class _ListSource(BatchSource):
     """What is in memory already needs no thread."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
@@ -128,7 +190,7 @@ class _ListSource:
         self._batches = iter(())
 
 
-class _AsyncSource:
+class _AsyncSource(BatchSource):
     """An async iterable; one that never waits still lets other tasks have their turn.
 
     The end of the source is `close`, by default the iterator's own.
@@ -156,7 +218,7 @@ class _AsyncSource:
         self._iterator = None  # what an async generator has to clean up needs its loop
 
 
-class _ThreadSource:
+class _ThreadSource(BatchSource):
     """A blocking iterable, pulled in one thread of its own, so that a slow loader stalls nobody.
 
     The same thread also closes it: generators may hold things that belong to their thread.

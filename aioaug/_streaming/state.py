@@ -66,6 +66,7 @@ class DeliveryTracker:
 
     The ranks of `shard` take turns with the indices. With a state, the batches that were
     delivered before it are counted, but not wanted again; `ValueError` if it does not fit.
+    `pulled` is the position of the next one that the source gives: it may leave out the first.
     """
 
     def __init__(
@@ -75,10 +76,11 @@ class DeliveryTracker:
         seed: int = 0,
         shard: tuple[int, int] = (0, 1),
         state: StreamState | None = None,
+        pulled: int = 0,
     ) -> None:
         if state is not None:
             state.resume(indices, seed, shard)
-        self.pulled = 0
+        self.pulled = pulled
         self.skipped: list[int] = []  # indices of batches that failed and were left out
         self._indices = indices
         self._seed = seed
@@ -99,6 +101,12 @@ class DeliveryTracker:
     def position(self) -> int:
         """The position of the first batch that the consumer has not got."""
         return (self._final or self._state_now()).next
+
+    def begin(self) -> None:
+        """The stream begins: take the indices of the batches that its source leaves out."""
+        if self.pulled:
+            rank, world_size = self._shard
+            self._first = self._indices.allocate(self.pulled * world_size) + rank
 
     def pull(self) -> int | None:
         """Count a batch in; its index, or `None` if it is not wanted again."""

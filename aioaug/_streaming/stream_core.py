@@ -169,6 +169,7 @@ class StreamCore:
 
     def _start(self) -> None:
         self._begin()
+        self.tracker.begin()
         self.phase = StreamPhase.RUNNING
         self._meter.begin()
         _running.add(self)

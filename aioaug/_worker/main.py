@@ -172,7 +172,7 @@ class _RequestHandler:
             os.register_at_fork(before=self._note_fork)
 
     def load_state(self, data: bytes | memoryview) -> None:
-        """Unpickle the state, for all requests to come."""
+        """Unpickle the state, for all requests to come, and let it begin if there is a `begin`."""
         try:
             self._state = serialization.rebuild(data)
         except TransportError as error:
@@ -186,6 +186,8 @@ class _RequestHandler:
             sys.modules["cv2"].setNumThreads(0)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)
+        if hasattr(self._state, "begin"):
+            self._state.begin()
 
     def handle(self, request: Request) -> Reply:
         """Do what the request asks; an exception is an answer, too."""

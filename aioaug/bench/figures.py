@@ -106,6 +106,10 @@ TARGETS = (
     Target("typical", "speedup", 1.9, SERIAL),
     Target("typical", "speedup", 1.25, POOL),
     Target("typical-albumentations", "speedup", 1.15, TORCH),
+    *(
+        Target("files", "speedup", 1.3, peer)
+        for peer in ("torch-pillow", "torch-albumentations", "spdl-shared", "grain")
+    ),
     Target("tiny", "speedup", 2, POOL),
     Target("tiny-16", "speedup", 1, POOL),
     Target("large", "lag_p99_ms", 5),

@@ -8,10 +8,11 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from .. import __version__
 from .._base import system
 from .._base.versions import installed_version
 from .figures import judged, summaries
+from .files import make_files
 from .peers import PEERS
 from .trial_spec import UVLOOP, TrialSpec
-from .workloads import WORKLOADS
+from .workloads import WORKLOADS, Workload
 
 # How long a trial may take, beside the seconds that it is to measure: one that hangs must end.
 _PATIENCE = 180.0
@@ -76,13 +78,14 @@ async def measure(settings: BenchSettings, heard: Heard, done: Done) -> dict[str
         "workloads": {},
     }
     for name in settings.workloads:
-        rounds: dict[str, list[dict[str, Any]]] = {job.way: [] for job in settings.jobs(name)}
-        for number in range(1, settings.rounds + 1):
-            for job in settings.jobs(name):
-                figures = await trial(job)
-                rounds[job.way].append(figures)
-                heard(number, job, figures)
         workload = WORKLOADS[name]
+        rounds: dict[str, list[dict[str, Any]]] = {job.way: [] for job in settings.jobs(name)}
+        async with _folder(workload) as folder:
+            for number in range(1, settings.rounds + 1):
+                for job in settings.jobs(name):
+                    figures = await trial(replace(job, folder=folder))
+                    rounds[job.way].append(figures)
+                    heard(number, job, figures)
         document["workloads"][name] = {
             "title": workload.title,
             "megabytes": workload.megabytes,
@@ -92,6 +95,17 @@ async def measure(settings: BenchSettings, heard: Heard, done: Done) -> dict[str
         document["targets"] = judged(document["workloads"])
         done(name, document)
     return document
+
+
+@asynccontextmanager
+async def _folder(workload: Workload) -> AsyncIterator[str]:
+    """A folder with the pictures of a workload that reads files, for as long as it is measured."""
+    if not workload.files:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="aioaug-bench-") as folder:
+        await asyncio.to_thread(make_files, folder)
+        yield folder
 
 
 async def trial(job: TrialSpec) -> dict[str, Any]:

@@ -26,7 +26,8 @@ PREINSTALLED = (
 class Peer:
     """One way to augment: `module` is what it needs, in the distribution `package`.
 
-    It is for `streams` of batches, takes whole `lists`, or is asked for single ones by many tasks.
+    It is for `streams` of batches, takes whole `lists`, is asked for single ones by many tasks, or
+    reads `files`.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Peer:
     streams: bool = True
     requests: bool = False
     lists: bool = False
+    files: bool = False
     augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
 
     @property
@@ -54,11 +56,20 @@ class Peer:
         """Whether it can be measured with this workload."""
         if workload.augmenter not in self.augmenters:
             return False
+        if workload.files:
+            return self.files
         if workload.tasks:
             return self.requests
         if workload.listed:
             return self.lists
         return self.streams and (self.chunks or workload.chunksize == 1)
+
+
+_PYTORCH = "pip install torch (its CPU build is enough, and small; pytorch.org tells how)"
+
+
+def _for_files(name: str, title: str, module: str, package: str) -> Peer:
+    return Peer(name, title, module, package, _PYTORCH, streams=False, files=True)
 
 
 def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
@@ -68,7 +79,16 @@ def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "aioaug", "aioaug", "aioaug", requests=True, lists=True, augmenters=_EVERY),
+        Peer(
+            OURS,
+            "aioaug",
+            "aioaug",
+            "aioaug",
+            requests=True,
+            lists=True,
+            files=True,
+            augmenters=_EVERY,
+        ),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
         Peer("serial-threads", "serial, OpenCV's threads", "imgaug", "imgaug"),
         Peer(POOL, "imgaug.multicore.Pool", "imgaug.multicore", "imgaug", lists=True),
@@ -77,14 +97,23 @@ PEERS = {
             "PyTorch DataLoader",
             "torch.utils.data",
             "torch",
-            "pip install torch (its CPU build is enough, and small; pytorch.org tells how)",
+            _PYTORCH,
             chunks=False,
             augmenters=_EVERY,
         ),
         Peer("spdl", "SPDL, processes", "spdl.pipeline", "spdl"),
         Peer("spdl-subprocess", "SPDL, subprocess", "spdl.pipeline", "spdl", chunks=False),
-        Peer("spdl-shared", "SPDL, shared memory", "spdl.pipeline", "spdl", chunks=False),
-        Peer("grain", "Grain", "grain", "grain", chunks=False),
+        Peer(
+            "spdl-shared", "SPDL, shared memory", "spdl.pipeline", "spdl", chunks=False, files=True
+        ),
+        Peer("grain", "Grain", "grain", "grain", chunks=False, files=True),
+        _for_files("torch-pillow", "PyTorch DataLoader, Pillow", "torch.utils.data", "torch"),
+        _for_files(
+            "torch-albumentations",
+            "PyTorch DataLoader, OpenCV, Albumentations",
+            "torch.utils.data",
+            "torch",
+        ),
         Peer("joblib", "joblib, loky", "joblib", "joblib"),
         _for_requests(EXECUTOR, "ProcessPoolExecutor", "concurrent.futures", "imgaug"),
         _for_requests("to-thread", "asyncio.to_thread", "asyncio", "imgaug"),

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from .. import AsyncPool, run
 from .._base.optional import need
 from . import memory
+from .files import FILE_WAYS, our_batches
 from .lag import Ticker
 from .peers import OURS, PEERS
 from .requests import measure_requests
@@ -54,7 +55,7 @@ def main() -> None:
     """Do the job in the argument."""
     warnings.simplefilter("ignore")
     job = TrialSpec.loads(sys.argv[1])
-    source = WorkloadSource(job.what)
+    source = None if job.what.files else WorkloadSource(job.what)
     augmenter(job.workload)
     need(PEERS[job.way].module, extra="bench")
     start = asyncio.run if job.loop == ASYNCIO else run
@@ -67,7 +68,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-async def _asynchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any]:
+async def _asynchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[str, Any]:
     plan = TrialPlan(job)
     began = perf_counter()
     async with (
@@ -89,7 +90,9 @@ async def _asynchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any
     return _figures(first, clock, late, looks)
 
 
-def _results(pool: AsyncPool, job: TrialSpec, source: WorkloadSource) -> Any:
+def _results(pool: AsyncPool, job: TrialSpec, source: WorkloadSource | None) -> Any:
+    if source is None:
+        return pool.imap_batches(our_batches(job), 1, job.lookahead)
     if job.what.listed:
         return aclosing(_of_lists(pool, source.lists(job.what.listed)))
     return pool.imap_batches(_without_waiting(source), job.what.chunksize, job.lookahead)
@@ -101,10 +104,11 @@ async def _of_lists(pool: AsyncPool, lists: Iterator[list[Any]]) -> AsyncIterato
             yield result
 
 
-def _synchronous(job: TrialSpec, source: WorkloadSource) -> dict[str, Any]:
+def _synchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[str, Any]:
     plan = TrialPlan(job)
     began = perf_counter()
-    with WAYS[job.way](job, source) as results:
+    way = FILE_WAYS[job.way](job) if source is None else WAYS[job.way](job, source)
+    with way as results:
         take = partial(_take_now, results, job.unit)
         _take_now(results, 1, Duration(0, 1))
         first = perf_counter() - began

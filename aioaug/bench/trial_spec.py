@@ -21,6 +21,7 @@ class TrialSpec:
     seconds: float = 2.0
     batches: int | None = None
     loop: str = UVLOOP
+    folder: str = ""  # of pictures, if the workload reads files
 
     @property
     def what(self) -> Workload:

@@ -34,7 +34,7 @@ class Workload:
 
     With `tasks`, so many tasks ask for one batch after the other; with `listed`, lists of so many
     go through `map_batches`; otherwise batches stream. Then `window` is the number of batches that
-    may exist at once, if it is not the usual one.
+    may exist at once, if it is not the usual one. With `files`, pictures are read from JPEGs.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Workload:
     listed: int = 0
     window: int = 0
     augmenter: str = IMGAUG  # the library of which `make` makes one
+    files: bool = False
 
     @property
     def megabytes(self) -> float:
@@ -89,6 +90,13 @@ def _typical() -> Any:
     )
 
 
+def _crop_and_flip() -> Any:
+    import imgaug.augmenters as iaa
+
+    height, width = FILE_SHAPE[1:3]
+    return iaa.Sequential([iaa.CropToFixedSize(width=width, height=height), iaa.Fliplr(0.5)])
+
+
 def _typical_albumentations() -> Any:
     library = need(ALBUMENTATIONS, extra=ALBUMENTATIONS)
     return library.Compose(
@@ -101,7 +109,7 @@ def _typical_albumentations() -> Any:
     )
 
 
-_USUAL = (64, 224, 224, 3)
+FILE_SHAPE = _USUAL = (64, 224, 224, 3)
 _TINY = (1, 32, 32, 3)
 _ASKED_FOR = {"tiny": _TINY, "usual": (1, 224, 224, 3), "full-hd": (1, 1080, 1920, 3)}
 
@@ -148,8 +156,18 @@ OF_ALBUMENTATIONS = {
     )
 }
 
+OF_FILES = {
+    "files": Workload(
+        "files",
+        FILE_SHAPE,
+        _crop_and_flip,
+        "decoded from JPEGs of 500x375, a random crop, half of them flipped",
+        files=True,
+    )
+}
+
 GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
-WORKLOADS = STREAMS | BUFFERS | REQUESTS | OF_ALBUMENTATIONS
+WORKLOADS = STREAMS | BUFFERS | REQUESTS | OF_ALBUMENTATIONS | OF_FILES
 
 
 def augmenter(name: str) -> Any:
@@ -166,7 +184,7 @@ def pictures(name: str) -> list[Images]:
     import numpy as np
 
     n, height, width, _ = WORKLOADS[name].shape
-    tiled = [_tiled(photograph, height, width) for photograph in _photographs()]
+    tiled = [_tiled(photograph, height, width) for photograph in photographs()]
     number = int(min(_MOST, max(_FEWEST, _POOL_BYTES // (WORKLOADS[name].megabytes * 1e6))))
     rng = np.random.default_rng(0)
     batches = []
@@ -183,7 +201,7 @@ def pictures(name: str) -> list[Images]:
 
 def touch(result: Any) -> int:
     """What every consumer does with a result: read its first and its last byte."""
-    images = getattr(result, "images_aug", result)
+    images = getattr(result, "images_aug", getattr(result, "images", result))
     return int(images[0][0, 0, 0]) + int(images[-1][-1, -1, -1])
 
 
@@ -254,7 +272,8 @@ def augmented(name: str, index: int) -> Images:
     return result
 
 
-def _photographs() -> list[Images]:
+def photographs() -> list[Images]:
+    """Real pictures of several sizes."""
     from skimage import data
 
     return [data.astronaut(), data.coffee(), data.chelsea(), _imgaug.quokka()]

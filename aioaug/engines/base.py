@@ -13,7 +13,11 @@ from .small_calls import SmallCallPolicy
 
 
 class State(Protocol):
-    """What each worker of an engine holds: it must pickle, or make copies of itself."""
+    """What each worker of an engine holds: it must pickle, or make copies of itself.
+
+    If it has a method `begin`, that is called once in each worker process, before the first call.
+    A copy has begun.
+    """
 
     # Whether nobody else uses the interpreter that it is in; the engine that it is for says so.
     owns_interpreter: bool

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
-from aioaug.bench import charts, figures, kernels, peers, requests, tables, workloads
+from aioaug.bench import charts, figures, files, kernels, peers, requests, tables, workloads
 from aioaug.bench.measure import BenchSettings
 from aioaug.bench.trial_spec import TrialSpec
 from aioaug.cli import main
@@ -79,6 +80,20 @@ def test_workloads_are_real_pictures_and_as_large_as_they_say(name):
     assert workload.megabytes == batches[0].nbytes / 1e6
     assert len({batch.tobytes() for batch in batches[:3]}) == 3
     assert max(batch.std() for batch in batches) > 20
+
+
+def test_files_are_read_alike(tmp_path):
+    files.make_files(tmp_path, 8)
+    job = TrialSpec("aioaug", "files", folder=str(tmp_path))
+    assert len(files.our_batches(job)[2].references) == 8
+    for read in (files.with_pillow, files.with_opencv, files.WithAlbumentations()):
+        batch = files.MakeBatch(files.JpegFiles(job.folder, read), 64)(1)
+        assert (batch.shape, batch.dtype) == (job.what.shape, np.uint8)
+        assert len({picture.tobytes() for picture in batch}) > 8
+    assert {peer for peer in peers.PEERS if peers.PEERS[peer].takes(job.what)} == {
+        "aioaug",
+        *files.FILE_WAYS,
+    }
 
 
 def test_a_job_survives_its_journey():

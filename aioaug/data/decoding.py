@@ -1,0 +1,199 @@
+"""From references to pictures and their labels: what a worker does with a batch of a dataset."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+
+from .. import _pictures
+from .._pictures import Array
+from ..errors import UnreadablePictureError
+from .fitting import Fit
+from .references import Reference
+
+log = logging.getLogger(__package__)
+
+Shape = tuple[int, ...]
+
+
+class MovableLabels(Protocol):
+    """What is known about one picture, and moves with it."""
+
+    def columns(self, shape: Shape) -> dict[str, Any]:
+        """imgaug's `...OnImage` objects for one picture of this shape, by imgaug's column names."""
+
+    def moved(self, columns: Mapping[str, Any], shape: Shape) -> Self:
+        """The same labels with these columns, on a picture of this shape."""
+
+
+@dataclass(frozen=True)
+class DataBatch:
+    """Pictures of a dataset with their labels.
+
+    `images` is an array (N,H,W,C) where the batch was resized, and a list of arrays (H,W,C)
+    otherwise, unless the augmenter made something else of them. `labels` is an array of int64 where
+    all labels are ints, otherwise a list. `names` are the names of the pictures, and `indices`
+    their numbers in the dataset.
+    """
+
+    images: Any
+    labels: Any
+    names: list[str]
+    indices: Array
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceBatch:
+    """Where the pictures of a batch are, and what is known about them: what goes to a worker.
+
+    Pools with imgaug's augmenters, and those of other libraries, decode it and return a
+    `DataBatch`. For a function of your own it is decoded by `load=aioaug.data.decode`.
+    """
+
+    references: tuple[Reference, ...]
+    labels: tuple[Any, ...]
+    indices: tuple[int, ...]
+    fit: Fit
+    on_unreadable: Literal["raise", "skip"] = "raise"
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    def __augment__(self, augment_batch: Callable[[Any], Any]) -> DataBatch:
+        pictures = DecodedPictures(self)
+        columns = _filled(pictures.columns, pictures.shapes)
+        done = augment_batch(_uncopied_batch()(images=pictures.images, **columns))
+        moved = {name: getattr(done, f"{name}_aug") for name in columns}
+        return pictures.batch(
+            done.images_aug,
+            [
+                {name: moved[name][place] for name in row}
+                for place, row in enumerate(pictures.columns)
+            ],
+        )
+
+
+@cache
+def _uncopied_batch() -> type[Any]:
+    """imgaug's `Batch` for columns that nobody else has: they may be changed in place.
+
+    imgaug copies all columns first, which for decoded pictures takes a third as long as to decode
+    them.
+    """
+    from imgaug.augmentables.batches import Batch, _BatchInAugmentation
+
+    class UncopiedBatch(Batch):  # type: ignore[misc]
+        def to_batch_in_augmentation(self) -> Any:
+            names = [name for name in vars(self) if name.endswith("_unaug")]
+            columns = {name.removesuffix("_unaug"): getattr(self, name) for name in names}
+            return _BatchInAugmentation(**columns)
+
+    return UncopiedBatch
+
+
+def decode(batch: ReferenceBatch) -> DataBatch:
+    """The pictures of a batch and their labels, as they are without augmentation.
+
+    It is for `AsyncPool(function, load=decode)`, where the function takes a `DataBatch`.
+
+    Raises `UnreadablePictureError` or `OSError`, which say which file it was.
+    """
+    pictures = DecodedPictures(batch)
+    return pictures.batch(pictures.images, pictures.columns if batch.fit.resize else None)
+
+
+class DecodedPictures:
+    """The pictures of a batch that could be read, and the columns of their labels, if they have."""
+
+    def __init__(self, batch: ReferenceBatch) -> None:
+        self._batch = batch
+        self._kept: list[int] = []
+        self.columns: list[dict[str, Any]] = []
+        images: list[Array] = []
+        for place, label in enumerate(batch.labels):
+            read = self._read(place)
+            if read is not None:
+                pixels, size = read
+                shape = (*size, pixels.shape[2])
+                self._kept.append(place)
+                columns = label.columns(shape) if _moves(label) else {}
+                self.columns.append(
+                    {name: batch.fit.item(item, shape) for name, item in columns.items()}
+                )
+                images.append(batch.fit.pixels(pixels, size))
+        self.shapes = [image.shape for image in images]
+        self.images: Any = self._stacked(images) if batch.fit.resize and images else images
+
+    def batch(self, images: Any, columns: list[dict[str, Any]] | None) -> DataBatch:
+        """The pictures, as they became, with the labels that belong to these columns."""
+        labels = [self._batch.labels[place] for place in self._kept]
+        if columns is not None:
+            labels = [
+                label.moved(row, image.shape) if _moves(label) else label
+                for label, row, image in zip(labels, columns, images, strict=True)
+            ]
+        all_ints = all(type(label) is int for label in labels)
+        return DataBatch(
+            images,
+            np.array(labels, np.int64) if all_ints else labels,
+            [self._batch.references[place].name for place in self._kept],
+            np.array([self._batch.indices[place] for place in self._kept], np.int64),
+        )
+
+    def _read(self, place: int) -> tuple[Array, _pictures.Size] | None:
+        """A decoded picture, with the size that it has; `None` if it is to be left out."""
+        reference = self._batch.references[place]
+        which = f"picture {place + 1} of {len(self._batch)} in its batch"
+        try:
+            return _pictures.decode_upright(reference.read(), self._batch.fit.needed)
+        except OSError as error:
+            error.add_note(f"{which} is {reference.name}")
+            raise
+        except UnreadablePictureError as error:
+            message = f"{reference.name} ({which}) cannot be read: {error}"
+            if self._batch.on_unreadable == "raise":
+                raise UnreadablePictureError(message) from error
+            log.warning("%s; it is left out", message)
+            return None
+
+    def _stacked(self, images: list[Array]) -> Array:
+        kinds = {(image.shape, image.dtype): place for place, image in enumerate(images)}
+        if len(kinds) > 1:
+            one, other = (self._batch.references[self._kept[at]].name for at in kinds.values())
+            raise UnreadablePictureError(
+                f"{one} and {other} do not fit into one array: one of them is grey with 16 bits "
+                "a pixel, and the other is not; leave out resize= to get a list"
+            )
+        return np.stack(images)
+
+
+def _moves(label: Any) -> bool:
+    """Whether these are `MovableLabels`; `isinstance` takes longer than reading some pictures."""
+    return hasattr(label, "columns") and hasattr(label, "moved")
+
+
+def _filled(rows: list[dict[str, Any]], shapes: list[Shape]) -> dict[str, list[Any]]:
+    """The columns of all pictures; those that have no such labels get empty ones."""
+    samples = {name: item for row in rows for name, item in row.items()}
+    return {
+        name: [
+            row[name] if name in row else _empty(sample, shape)
+            for row, shape in zip(rows, shapes, strict=True)
+        ]
+        for name, sample in samples.items()
+    }
+
+
+def _empty(like: Any, shape: Shape) -> Any:
+    """An object of imgaug's like this one, for a picture on which there is nothing."""
+    if hasattr(like, "arr"):  # a segmentation map
+        return type(like)(np.zeros((*shape[:2], like.arr.shape[-1]), np.int32), shape)
+    if hasattr(like, "arr_0to1"):
+        nothing = np.zeros((*shape[:2], like.arr_0to1.shape[-1]), np.float32)
+        return type(like).from_0to1(nothing, shape, like.min_value, like.max_value)
+    return type(like)([], shape)

@@ -1,0 +1,85 @@
+"""Small datasets, and labels and sources that tests send to workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from aioaug import AsyncPool, data
+from imgaug.augmentables import Keypoint, KeypointsOnImage
+from skimage import data as pictures
+
+
+def make_folder(root, classes=("cat", "dog"), each=5, suffix=".jpg"):
+    """A folder of classes with small pictures, no two alike."""
+    whole = pictures.chelsea()
+    for place, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for number in range(each):
+            top, left = 10 * number, 90 * place
+            crop = whole[top : top + 48 + number, left : left + 80]
+            cv2.imwrite(str(root / name / f"{number}{suffix}"), crop[:, :, ::-1])
+    return root
+
+
+def contents(batch):
+    """All of a batch, for comparisons."""
+    images = [(image.shape, image.tobytes()) for image in batch.images]
+    return images, list(batch.labels), batch.names, batch.indices.tolist()
+
+
+@dataclass(frozen=True)
+class Points:
+    """Labels that are points."""
+
+    xy: tuple
+
+    def columns(self, shape):
+        points = [Keypoint(x, y) for x, y in self.xy]
+        return {"keypoints": KeypointsOnImage(points, shape)} if points else {}
+
+    def moved(self, columns, shape):
+        found = columns["keypoints"].keypoints if columns else ()
+        return replace(self, xy=tuple((float(point.x), float(point.y)) for point in found))
+
+
+class Counted(Sequence):
+    """Numbers as batches; it remembers which of them were read."""
+
+    def __init__(self, count):
+        self.count = count
+        self.read = []
+
+    def __len__(self):
+        if self.count is None:
+            raise TypeError("it has no end")
+        return self.count
+
+    def __getitem__(self, number):
+        self.read.append(number)
+        return number
+
+
+def nothing(batch):
+    return batch
+
+
+async def _share(root, rank, world):
+    """What one of several programs gets in two epochs: each batch's names and random numbers."""
+    dataset = data.ImageFolder(root)
+    batches = dataset.batches(2, shuffle=True, seed=3, epochs=2, shard=(rank, world))
+    async with AsyncPool(_draw, 1, seed=1, engine="thread", load=data.decode) as pool:
+        return [batch async for batch in pool.imap_batches(batches)]
+
+
+def _draw(batch, rng):
+    return batch.names, int(rng.integers(2**40)), int(np.sum(batch.images[0]))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_share(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))))

@@ -1,0 +1,69 @@
+"""Functions for `load=`, `dump=` and `initializer=` of pools, imported by workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import numpy as np
+
+begun = []  # in this process
+
+
+def load(number):
+    """A batch of pictures, or a failure, that a number stands for."""
+    if number == 3:
+        raise LookupError("no batch 3")
+    if number == 13:
+        os._exit(7)
+    return np.full((2, 8, 8, 3), number, np.uint8)
+
+
+async def load_async(number):
+    await asyncio.sleep(0)
+    return load(number)
+
+
+def load_and_spoil(numbers):
+    return load(numbers.pop())
+
+
+def dump(images):
+    return images.tobytes()
+
+
+async def dump_async(images):
+    await asyncio.sleep(0)
+    return dump(images)
+
+
+def drawing(value, rng):
+    return value, int(rng.integers(2**40))
+
+
+async def loop_of(batch):
+    loop = asyncio.get_running_loop()
+    loop.batches = [*getattr(loop, "batches", ()), batch]
+    return loop.batches
+
+
+def initialize():
+    begun.append(os.getpid())
+
+
+async def initialize_async():
+    await asyncio.sleep(0)
+    initialize()
+
+
+def begun_before(batch):
+    """How often this worker was prepared, and which one it is."""
+    return begun.count(os.getpid()), os.getpid()
+
+
+def refuse():
+    raise LookupError("cannot begin")
+
+
+def nothing(batch):
+    return batch
