@@ -62,11 +62,33 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def read_table(
+def read_labelled(
+    fmt: str, path: Path, wanted: NDArray[Any], options: dict[str, Any]
+) -> tuple[Any, NDArray[Any]]:
+    """A table, or arrays by name, and the labels of the rows, of the kind of those wanted."""
+    if format_named(fmt).tabular:
+        return _read_table(fmt, path, wanted, dict(options))
+    found = format_named(fmt).read(path, **options)
+    if LABELS not in found:
+        raise ValueError(f"{path} was not written by dump: it has no labels")
+    return found, found.pop(LABELS)
+
+
+def write_labelled(
+    fmt: str, path: Path, labels: NDArray[Any], columns: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """Write columns with the labels of their rows; of arrays those that are `None` are left out."""
+    form = format_named(fmt)
+    if form.tabular:
+        form.write(_to_frame(labels, columns, fmt), path, **options)
+    else:
+        there = {name: column for name, column in columns.items() if column is not None}
+        form.write({LABELS: labels, **there}, path, **options)
+
+
+def _read_table(
     fmt: str, path: Path, wanted: NDArray[Any], options: dict[str, Any]
 ) -> tuple[pandas.DataFrame, NDArray[Any]]:
-    """A table and the labels of its rows, which are of the kind of those that are wanted."""
-    options = dict(options)
     if fmt == "csv" and all(isinstance(label, str) for label in wanted.tolist()):
         # "007" is a label, not a number. As bytes, since pandas may lose even texts like "nan".
         if options.get("engine") == "pyarrow":
@@ -87,7 +109,7 @@ def read_table(
     return frame, labels.astype(wanted.dtype) if wanted.dtype.kind in "mM" else labels
 
 
-def to_frame(labels: NDArray[Any], columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
+def _to_frame(labels: NDArray[Any], columns: dict[str, Any], fmt: str) -> pandas.DataFrame:
     """A data frame of named columns for this format; the first one is of the labels.
 
     An index would not do: HDF5 takes texts like "nan" for missing ones there.
@@ -153,7 +175,7 @@ def from_frame(frame: pandas.DataFrame, names: Iterable[str]) -> dict[str, Any]:
     """The columns of these names out of a table; those it does not have are left out."""
     found = {}
     for name in names:
-        parts = elements(frame, name)
+        parts = _elements(frame, name)
         if name in frame.columns:
             found[name] = _as_array(frame[name])
         elif parts:
@@ -165,7 +187,12 @@ def from_frame(frame: pandas.DataFrame, names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
+def has_others(frame: pandas.DataFrame, name: str) -> bool:
+    """Whether there are columns in a table that are not of this component."""
+    return not set(frame.columns) <= {name, *_elements(frame, name).values()}
+
+
+def _elements(frame: pandas.DataFrame, name: str) -> dict[tuple[int, ...], str]:
     """The columns of a component of more dimensions, by the place of the element."""
     pattern = re.compile(re.escape(name) + r"(\d+(?:_\d+)*)")
     matches = ((pattern.fullmatch(str(column)), column) for column in frame.columns)

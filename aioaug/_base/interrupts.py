@@ -38,7 +38,7 @@ class Answer(Generic[T]):
         """Set the result; without effect if it is set already."""
         if self.outcome is None:
             self.outcome = outcome
-            for bell in tuple(self._bells):
+            for bell in self._bells.copy():  # others may begin to wait meanwhile
                 bell.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:

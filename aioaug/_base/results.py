@@ -13,15 +13,10 @@ from . import pickling
 
 T = TypeVar("T")
 
-# Raised on the caller's side, each of these would end a loop, a task or the program.
-_MISLEADING = (
-    StopIteration,
-    StopAsyncIteration,
-    GeneratorExit,
-    KeyboardInterrupt,
-    SystemExit,
-    asyncio.CancelledError,
-)
+# Raised on the caller's side, each of these would end its iteration or its task.
+_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
+# And these would end the program.
+MISLEADING = (*_ENDS, KeyboardInterrupt, SystemExit)
 
 
 class Success(Generic[T]):
@@ -81,7 +76,7 @@ def value_or_failure(fn: Callable[..., T], *args: Any) -> T | Failure:
     try:
         return fn(*args)
     except BaseException as error:
-        return Failure(_plain(error) if isinstance(error, _MISLEADING) else error)
+        return Failure(_plain(error) if isinstance(error, MISLEADING) else error)
 
 
 def unwrap(result: T | Failure) -> T:
@@ -92,6 +87,17 @@ def unwrap(result: T | Failure) -> T:
         result.unwrap()
     finally:
         del result  # as there
+
+
+def plainly(fn: Callable[[], T], ends: tuple[type[BaseException], ...] = _ENDS) -> T:
+    """What `fn` returns, with a plain error in the place of one that would end whoever waits."""
+    try:
+        return fn()
+    except ends as error:
+        plain = RuntimeError(f"{type(error).__name__} was raised: {error}")
+        for note in getattr(error, "__notes__", ()):
+            plain.add_note(note)
+        raise plain from error
 
 
 def survives(value: object) -> bool:

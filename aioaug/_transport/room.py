@@ -5,12 +5,16 @@ A worker serves one call after the other, in one thread, so there is one such me
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from .segments import NoRoom, Segment, Span, end_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Room:
@@ -31,16 +35,14 @@ class Room:
         """Whether an array is left that lies in it."""
         return any(memory() is not None for memory, _ in self._lent)
 
-    def copied(self, array: Any) -> Any:
-        """A copy of an array, in C order; raises `NoRoom` if it does not fit."""
-        start, size = self.start, array.nbytes
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """A new array; raises `NoRoom` if it does not fit."""
+        start, size = self.start, math.prod(shape) * dtype.itemsize
         if start + size > self._segment.size:
             raise NoRoom(start + size)
         memory = self._segment.loan()
         self._lent.append((weakref.ref(memory), end_of([(start, size)])))
-        copy = memory[start : start + size].view(array.dtype).reshape(array.shape)
-        copy[...] = array
-        return copy
+        return memory[start : start + size].view(dtype).reshape(shape)
 
 
 _room: Room | None = None
@@ -48,7 +50,7 @@ _room: Room | None = None
 
 @contextmanager
 def offered(room: Room) -> Iterator[None]:
-    """Have `copied` use this room."""
+    """Have `empty` use this room."""
     global _room
     _room = room
     try:
@@ -57,11 +59,26 @@ def offered(room: Room) -> Iterator[None]:
         _room = None
 
 
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """A new array in C order, in the shared memory of the call if there is room for it."""
+    import numpy as np
+
+    if _room is not None and not dtype.hasobject:
+        with suppress(NoRoom):
+            return _room.empty(shape, dtype)
+    return np.empty(shape, dtype)
+
+
 def copied(array: Any) -> Any:
-    """A copy of an array in C order, in the shared memory of the call if there is room for it."""
-    if _room is not None and not array.dtype.hasobject:
-        try:
-            return _room.copied(array)
-        except NoRoom:
-            pass
-    return array.copy()
+    """A copy of an array, made there."""
+    copy = empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def stacked(arrays: Sequence[Any]) -> Any:
+    """Arrays of one shape and dtype as the rows of one, made there."""
+    rows = empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
+    for place, array in enumerate(arrays):
+        rows[place] = array
+    return rows

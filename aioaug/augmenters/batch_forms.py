@@ -25,6 +25,19 @@ class RegisteredForm(NamedTuple):
     from_batch: Callable[[Any, Any], Any]
 
 
+class PointsForm(NamedTuple):
+    """The class that imgaug has for the points of an image, and its ways from and to an array."""
+
+    kind: str
+    numbers: int
+    from_array: str
+    to_array: str
+
+
+_POINTS = {
+    "keypoints": PointsForm("KeypointsOnImage", 2, "from_xy_array", "to_xy_array"),
+    "bounding_boxes": PointsForm("BoundingBoxesOnImage", 4, "from_xyxy_array", "to_xyxy_array"),
+}
 _registered: dict[type, RegisteredForm] = {}
 _OF_LONE_IMAGES = frozenset(("images_unaug", "data"))
 _IMGAUGS = "imgaug.augmentables.batches"
@@ -175,13 +188,33 @@ def _augmented_columns(
         for name, value in columns.items()
         if name != "images" and isinstance(value, np.ndarray) and value.ndim == 3
     ]
-    lists = {name: list(columns[name]) for name in stacked}
+    lists = {name: _of_images(name, columns[name], columns.get("images")) for name in stacked}
     done = augment_batch(UnnormalizedBatch(**{**columns, **lists}))
     augmented = {name: getattr(done, f"{name}_aug") for name in columns}
     for name in stacked:
-        if len({item.shape for item in augmented[name]}) == 1:
-            augmented[name] = np.stack(augmented[name])
+        items = augmented[name]
+        if items and not isinstance(items[0], np.ndarray):
+            arrays_of = (getattr(item, _POINTS[name].to_array)() for item in items)
+            items = [array.astype(columns[name].dtype, copy=False) for array in arrays_of]
+        same = len({item.shape for item in items}) == 1
+        augmented[name] = np.stack(items) if same else items
     return augmented
+
+
+def _of_images(name: str, value: Any, images: Any) -> list[Any]:
+    """The rows of an array of points or boxes, floats as imgaug's objects.
+
+    imgaug makes these of arrays, too, but to find out the dtype of each row takes longer.
+    """
+    form = _POINTS.get(name)
+    if form is None or value.dtype.kind != "f" or value.shape[2] != form.numbers:
+        return list(value)
+    if images is None or len(images) != len(value):
+        return list(value)  # imgaug says what is wrong
+    from imgaug import augmentables
+
+    make = getattr(getattr(augmentables, form.kind), form.from_array)
+    return [make(row, (*image.shape, 1)[:3]) for row, image in zip(value, images, strict=True)]
 
 
 def _registered_form(value: Any) -> RegisteredForm | None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators, seed_generators
 from .._base.signatures import accepts
+from .._transport import room
 from . import batch_forms
 
 
@@ -156,6 +157,7 @@ def in_form_of(images: Any, augmented: list[Any]) -> Any:
 
     if not isinstance(images, np.ndarray) or not augmented:
         return augmented
-    if len({(image.shape, image.dtype) for image in map(np.asarray, augmented)}) > 1:
+    rows = [np.asarray(image) for image in augmented]
+    if len({(image.shape, image.dtype) for image in rows}) > 1:
         return augmented
-    return np.stack(augmented)
+    return room.stacked(rows)

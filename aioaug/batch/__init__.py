@@ -1,19 +1,15 @@
 """Batches with named components: functions applied to their items in parallel, files, pipelines.
 
-The modules, from the ground up:
-
-    randomness  the random numbers of batches and of their items
     expressions values that are worked out for each batch or item
     components  named columns, and the labels of their rows
     index       the labels of a dataset: subsets, splits, order
-    calls       a function called item by item, on any target
+    calls       a function called item by item, on any target, with random numbers for each item
     applying    from a batch to calls, and from results to a batch, blocking or awaited
     decorators  the same for methods; which of them are actions of pipelines
     data        the state of a batch
     files, augmenting, batch, pipeline, dataset
 
-A parallel call goes through `batch`, `applying` and `calls`, and with "mpc" on to the shared engine
-of `aioaug.engines.shared`.
+A parallel call goes through `batch`, `applying` and `calls`, with "mpc" on to `engines.shared`.
 """
 
 from __future__ import annotations

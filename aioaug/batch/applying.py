@@ -1,9 +1,8 @@
 """A function applied to every item of a batch, and the results put together.
 
 What takes several calls is written once, for callers that block and for those that await: as a
-generator of steps. It yields `Work` and gets the results, each of which is what a call returned or
-the exception it raised. Or it yields a single call, a function without arguments, and gets what
-that returns.
+generator of steps. It yields `Work` and gets the results, exceptions among them, or it yields a
+single call, a function without arguments, and gets what that returns.
 """
 
 from __future__ import annotations
@@ -11,24 +10,21 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-import warnings
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, ParamSpec
 
 from .._aio.tasks import finish, in_thread
 from .._base.arguments import one_of, seconds_or_none, whole_or_none
+from .._base.results import MISLEADING, plainly
 from .._base.signatures import accepts
 from ..engines.shared import shared_engine
 from ..errors import ParallelError
-from .calls import ENDS, Call, Task, Work, plainly, run, run_async
+from .calls import BatchRandom, Call, Task, Work, run, run_async
 from .components import items_of
 from .expressions import draw, evaluate, of_items
-from .randomness import BatchRandom
 
-# The first letter of a target is what it goes by here.
+# Its first letter is what a target goes by here.
 _TARGETS = ("for", "threads", "mpc", "async", "f", "t", "m", "a")
-_EXITS = (SystemExit, KeyboardInterrupt)
 # The arguments of a call: positional ones, and those by name.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Params = ParamSpec("Params")
@@ -37,7 +33,7 @@ Steps = Generator[Work | Callable[[], Any], Any, Any]
 
 def drive(steps: Steps) -> Any:
     """Take the steps one after another, and make their calls; it blocks."""
-    with _thrown_into(steps):
+    try:
         over, found = _next(steps, None)
         while not over:
             if isinstance(found, Work):
@@ -46,22 +42,24 @@ def drive(steps: Steps) -> Any:
                 found = shared_engine().bridge.call(_awaited, found)
             over, found = _next(steps, found)
         return found
+    except BaseException as error:
+        steps.throw(error)  # they may hold a lock, or say where it came from
+        raise
 
 
 async def drive_async(steps: Steps) -> Any:
     """Take the steps in threads, since they load and copy, and await their calls.
 
-    A step that has begun is waited for even when this is cancelled: it may be changing a batch.
-    Of the calls, those that have not begun are dropped then, coroutines are cancelled, and the
-    rest is abandoned.
+    Cancelled, it waits for a step that has begun, which may be changing a batch. Calls that have
+    not begun are dropped then, coroutines are cancelled, and the rest is abandoned.
     """
 
     def aside(fn: Callable[..., Any], *args: Any) -> Any:
         # In a thread of ours, exits and interrupts are nobody else's either.
         context = contextvars.copy_context()
-        return in_thread(context.run, plainly, functools.partial(fn, *args), (*ENDS, *_EXITS))
+        return in_thread(context.run, plainly, functools.partial(fn, *args), MISLEADING)
 
-    with _thrown_into(steps):
+    try:
         over, found = await finish(aside(_next, steps, None))
         while not over:
             if isinstance(found, Work):
@@ -70,15 +68,8 @@ async def drive_async(steps: Steps) -> Any:
                 found = await _awaited(found)
             over, found = await finish(aside(_next, steps, found))
         return found
-
-
-@contextmanager
-def _thrown_into(steps: Steps) -> Iterator[None]:
-    """Have the steps see what ends them: they may hold a lock, or say where it came from."""
-    try:
-        yield
     except BaseException as error:
-        steps.throw(error)
+        steps.throw(error)  # as there
         raise
 
 
@@ -95,6 +86,15 @@ async def _awaited(found: Awaitable[Any]) -> Any:
         return await found
     except StopAsyncIteration as error:
         raise RuntimeError(f"StopAsyncIteration was raised: {error}") from error
+
+
+def steps_of(function: Any) -> Callable[..., Steps]:
+    """The steps that a function takes; of a plain one it is its call."""
+
+    def steps(*args: Any, **kwargs: Any) -> Steps:
+        return (yield functools.partial(function, *args, **kwargs))
+
+    return getattr(function, "steps", steps)
 
 
 def with_twin(steps: Callable[Params, Steps]) -> Callable[Params, Any]:
@@ -134,8 +134,8 @@ def apply_steps(
 ) -> Steps:
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
-    target = check_target(target or batch.apply_defaults.get("target", "for"))
-    where = {"target": target, "labels": batch.indices, **check_limits(n_workers, timeout)}
+    how = call_options(target or batch.apply_defaults.get("target", "for"), n_workers, timeout)
+    how["labels"] = batch.indices
     init = batch.apply_defaults.get("init") if init is None else init
     init = None if isinstance(init, str) and init == "data" else init
     func, args, kwargs = evaluate((func, args, kwargs), batch)
@@ -153,38 +153,28 @@ def apply_steps(
     for src, dst in pairs:
         given = {"src": src, "dst": dst}
         task = Task(func, {name: given[name] for name in given if accepts(func, name)}, *path)
-        passed = {**given, "p": p, "target": target, **kwargs}
         if init is None:
             elements: list[Arguments] = [((item,), {}) for item in items_of(batch, src)]
         else:
             init = getattr(batch, init) if isinstance(init, str) else init
-            elements = _elements(init, **passed)
-        results = yield _work(task, elements, args, kwargs, p, seeds, **where)
+            elements = list(_elements(init, **given, p=p, target=how["place"], **kwargs))
+        results = yield _work(task, elements, args, kwargs, p, seeds, **how)
         if skips:
             results = _stood_in_for(results, failed)
         result = post(results, **given, **kwargs)
     if failed:
-        _leave_out(batch, failed)
+        batch._leave_out(failed)
     return batch if several else result
 
 
 def _stood_in_for(results: list[Any], failed: dict[int, Exception]) -> list[Any]:
-    """The results, with one that worked in the place of each that failed, which is noted."""
+    """The results, with one that worked in the place of each that failed."""
     errors = _failures(results)
     if len(errors) == len(results):
         return results
     failed |= errors
     worked = next(result for n, result in enumerate(results) if n not in errors)
     return [worked if n in errors else result for n, result in enumerate(results)]
-
-
-def _leave_out(batch: Any, failed: dict[int, Exception]) -> None:
-    """Take the items that failed out of a batch; what stands in their rows is not theirs."""
-    if len(failed) == len(batch):
-        raise ParallelError("All items failed", failed) from failed[0]
-    why = f"{len(failed)} of {len(batch)} items are left out, the first: {failed[min(failed)]!r}"
-    warnings.warn(why, RuntimeWarning, stacklevel=2)
-    batch._keep([n for n in range(len(batch)) if n not in failed])
 
 
 def inbatch_steps(
@@ -200,32 +190,28 @@ def inbatch_steps(
     **kwargs: Any,
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
-    target = check_target(given["target"] if target is None else target)
-    where = {"target": target, "debug": given["debug"] if debug is None else debug}
-    where |= {"labels": () if batch is None else batch.indices, **check_limits(n_workers, timeout)}
+    how = call_options(given["target"] if target is None else target, n_workers, timeout)
+    how["debug"] = given["debug"] if debug is None else debug
     args, kwargs = evaluate((args, kwargs), batch)
     passed = given["extra"] | kwargs
     if given["init"] is None:
         raise ValueError("init must not be None")
     init, post = (_named(batch, name, given[name]) for name in ("init", "post"))
-    task = Task(function, {}, *(BatchRandom() if batch is None else batch._random).next_path())
-    results = yield _work(task, _elements(init, *args, **passed), args, kwargs, **where)
+    how["labels"] = () if batch is None else batch.indices
+    random = BatchRandom() if batch is None else batch._random
+    task, elements = Task(function, {}, *random.next_path()), [*_elements(init, *args, **passed)]
+    results = yield _work(task, elements, args, kwargs, None, None, **how)
     if post is not None:
         return post(results, *args, **passed)
     raise_failures(results, "Parallel action failed")
     return batch
 
 
-def check_target(target: Any) -> str:
-    """The letter of a target; `ValueError` if there is no such target."""
-    letter: str = one_of("target", target, _TARGETS)[0]
-    return letter
-
-
-def check_limits(n_workers: Any, timeout: Any) -> dict[str, Any]:
-    """`n_workers` and `timeout` by name, or an error that names them."""
+def call_options(target: Any, n_workers: Any = None, timeout: Any = None) -> dict[str, Any]:
+    """How calls are to be made, by name, the target by its letter."""
+    letter = str(one_of("target", target, _TARGETS))[0]
     workers = whole_or_none("n_workers", n_workers, low=1)
-    return {"n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
+    return {"place": letter, "n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:
@@ -252,10 +238,6 @@ def _pairs(batch: Any, src: Any, dst: Any, init: Any) -> tuple[Sequence[tuple[An
     return list(zip(src, dst, strict=True)), True
 
 
-def _elements(init: Any, *args: Any, **passed: Any) -> list[Arguments]:
-    return [_arguments(element) for element in (init(*args, **passed) if callable(init) else init)]
-
-
 def _named(batch: Any, argument: str, value: Any) -> Any:
     """What an `init` or a `post` stands for: a name is of an attribute of the batch."""
     if not isinstance(value, str):
@@ -266,28 +248,21 @@ def _named(batch: Any, argument: str, value: Any) -> Any:
         raise ValueError(f"{argument}={value!r} is no attribute of {type(batch)}") from error
 
 
-def _arguments(element: Any) -> Arguments:
-    """The arguments that an element of `init` stands for."""
-    if isinstance(element, tuple) and [type(part) for part in element] == [tuple, dict]:
-        return element[0], dict(element[1])
-    if isinstance(element, dict):
-        return (), dict(element)
-    return (tuple(element) if isinstance(element, list | tuple) else (element,)), {}
+def _elements(init: Any, *args: Any, **passed: Any) -> Iterator[Arguments]:
+    """The arguments that each element of `init` stands for."""
+    for element in init(*args, **passed) if callable(init) else init:
+        if isinstance(element, tuple) and [type(part) for part in element] == [tuple, dict]:
+            yield element[0], dict(element[1])
+        elif isinstance(element, dict):
+            yield (), dict(element)
+        else:
+            yield tuple(element) if isinstance(element, list | tuple) else (element,), {}
 
 
 def _work(
-    task: Task,
-    elements: Sequence[Arguments],
-    args: Iterable[Any],
-    kwargs: dict[str, Any],
-    p: Any = None,
-    seeds: Any = None,
-    **where: Any,
+    task: Task, elements: list[Arguments], args: Any, kwargs: Any, p: Any, seeds: Any, **how: Any
 ) -> Work:
-    """A call for each element, with further arguments; those of `P` give each call its own.
-
-    Items that are not drawn pass as they are.
-    """
+    """A call for each element that is drawn, with its own of the values of each `P`."""
     count = len(elements)
     each_args = [of_items(f"argument {n}", value, count) for n, value in enumerate(args)]
     each_kwargs = {name: of_items(name, value, count) for name, value in kwargs.items()}
@@ -302,4 +277,6 @@ def _work(
             calls.append(Call(position, all_args, all_kwargs, None if seed is None else int(seed)))
         else:
             passthrough[position] = first[0] if first else None
-    return Work(task, calls, passthrough=passthrough, **where)
+    if task.is_async:
+        how["place"] = "a"
+    return Work(task, calls, passthrough, **how)

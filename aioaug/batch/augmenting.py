@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..augmenters import batch_forms
 from ..augmenters.compound import COLUMNS
 from ..augmenters.kinds import check_augmenter, is_imgaug
 from .applying import Steps, apply_steps, raise_failures
-from .components import rows, stack
+from .components import joined, rows, stack
 from .data import BatchData
 
 # Items that go into an augmenter together; fixed, since chance depends on it.
@@ -35,11 +35,10 @@ def augment(
     """Augment images, masks, keypoints and more, each item's alike.
 
     Components go to imgaug by their names: `images` (N,H,W,C) or (N,H,W), or objects of any
-    sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats;
-    `keypoints` (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2;
-    `polygons` and `line_strings`; all of them also as objects of imgaug's `...OnImage`.
-    Other names are given as `augment(augseq, photos="images")`, or in the class's
-    `augmented_as`.
+    sizes; `masks` or `segmentation_maps`, of bools or ints; `heatmaps`, of floats; `keypoints`
+    (N,K,2) as x, y in pixels; `bounding_boxes` (N,K,4) as x1, y1, x2, y2; `polygons` and
+    `line_strings`; all of them also as objects of imgaug's `...OnImage`. Other names are given as
+    `augment(augseq, photos="images")`, or in the class's `augmented_as`.
 
     What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
     from a coroutine await `augment_async`, which when cancelled abandons what runs.
@@ -52,17 +51,14 @@ def augment(
         raise TypeError(f"augseq must be an augmenter of imgaug, got {type(augseq).__name__}")
     wanted = _columns_for(batch, columns)
     state = Augmentation(augseq, int(batch.random.integers(2**31 - 1)), owns_interpreter=False)
-    parts = [
-        (_columns(batch, wanted, slice(start, start + _TOGETHER)), position)
-        for position, start in enumerate(range(0, len(batch), _TOGETHER))
-    ]
+    starts = range(0, len(batch), _TOGETHER)
+    parts = enumerate(_columns(batch, wanted, slice(n, n + _TOGETHER)) for n in starts)
     limits: dict[str, Any] = {"target": target, "n_workers": n_workers, "timeout": timeout}
     function = partial(_part, state)
     results = yield from apply_steps(batch, function, parts, lambda found, **_: found, **limits)
     raise_failures(results, "Could not augment the batch")
     if results:
-        parts_of = {name: [part[column] for part in results] for column, name in wanted.items()}
-        batch._fill({name: _joined(parts) for name, parts in parts_of.items()})
+        batch._fill({name: joined([part[c] for part in results]) for c, name in wanted.items()})
     return batch
 
 
@@ -92,12 +88,10 @@ def _columns_for(batch: BatchData, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _columns(batch: BatchData, wanted: dict[str, str], where: slice) -> dict[str, Any]:
-    """Some rows of each component, by the name of imgaug's column."""
     return {column: rows(getattr(batch, name), where) for column, name in wanted.items()}
 
 
-def _part(augmentation: Augmentation, columns: dict[str, Any], position: int) -> dict[str, Any]:
-    """Some items, given as columns, augmented."""
+def _part(augmentation: Augmentation, position: int, columns: dict[str, Any]) -> dict[str, Any]:
     state = augmentation.clone()  # augmenters are not thread-safe
     return _through(partial(state, position), columns)
 
@@ -130,12 +124,3 @@ def _as_before(before: Any, after: Any) -> Any:
     if isinstance(after, np.ndarray):
         return after
     return np.fromiter(after, object) if before.dtype.hasobject else stack(after)
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """One column out of parts of it; with pictures of several sizes, an array of objects."""
-    if isinstance(parts[0], list):
-        return [value for part in parts for value in part]
-    if len({part.shape[1:] for part in parts}) == 1 and len({part.dtype for part in parts}) == 1:
-        return np.concatenate(parts)
-    return stack([value for part in parts for value in part])

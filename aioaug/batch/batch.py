@@ -24,9 +24,9 @@ class Batch(BatchData):
     copy: the rows that go by the labels of the index, of which an array's are its positions. The
     index is a `DatasetIndex` or labels (N,). Other arguments by name become attributes.
 
-    A method that works in parallel is called for each item, see `apply_parallel`. From inside of
-    another one call it as `_name_`, for one item. Each such method, and each that reads or writes
-    files, blocks, and has a twin to be awaited, `name_async`.
+    A method that works in parallel is called for each item, see `apply_parallel`, and as `_name_`
+    for one item. Each such method, and each that reads or writes files, blocks, and has a twin to
+    be awaited, `name_async`.
 
     Raises `TypeError` if `components` is no tuple or the index is not one-dimensional, and
     `ValueError` if a component has the name of an attribute.
@@ -51,10 +51,9 @@ class Batch(BatchData):
 
         The results come in the order of the items and do not depend on `target`; for the same
         `random_seed` chance is the same. It blocks; from a coroutine await `apply_parallel_async`,
-        during which the event loop goes on: with "for" it has its turn between the items. When
-        that is cancelled, items that have not begun are dropped, coroutines are cancelled, the
-        rest is abandoned, and the batch stays as it is, unless the results were being put into it
-        already.
+        during which the event loop goes on: with "for" between the items. Cancelled, it drops
+        items that have not begun, cancels coroutines and abandons the rest. The batch stays as it
+        is then, unless the results were being put into it already.
 
         Args:
             func: gets one item, and `src`, `dst`, if it takes arguments of these names. It should
@@ -89,9 +88,7 @@ class Batch(BatchData):
         """
         return apply_steps(self, func, init, post, src, dst, *args, **kwargs)
 
-    def _assemble(
-        self, results: Sequence[Any], *, src: Any = None, dst: Any = None, **kwargs: Any
-    ) -> Self:
+    def _assemble(self, results: Any, *, src: Any = None, dst: Any = None, **kwargs: Any) -> Self:
         """Put results into components: one for each name of `dst`, or else of `src`."""
         raise_failures(results, "Could not assemble the batch")
         dst = src if dst is None else dst
@@ -110,15 +107,11 @@ class Batch(BatchData):
                 if not several or len(result) != len(names):
                     raise ValueError(f"func returned no {len(names)} values for item {position}")
             columns = [[result[n] for result in results] for n in range(len(names))]
-        self._fill(
-            {
-                name: self._assemble_component(column, component=name, src=src)
-                for name, column in zip(names, columns, strict=True)
-            }
-        )
+        made = zip(names, columns, strict=True)
+        self._fill({name: self._assemble_component(column, name, src) for name, column in made})
         return self
 
-    def _assemble_component(self, column: Sequence[Any], *, component: str, src: Any) -> Any:
+    def _assemble_component(self, column: Sequence[Any], component: str, src: Any) -> Any:
         """The column of a component made of one result for each item: (N,...), or objects (N,)."""
         before = None
         if not column:  # then the shape and dtype of the items are those there were before

@@ -1,6 +1,6 @@
 """A function called item by item: here, in threads, in processes or on an event loop.
 
-The results do not depend on where the calls are made, and come in the order of the items.
+The results, and the random numbers, do not depend on where the calls are made.
 """
 
 from __future__ import annotations
@@ -9,38 +9,100 @@ import asyncio
 import contextvars
 import inspect
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import starmap
 from typing import Any
 
+import numpy as np
 from anyio.lowlevel import checkpoint
 
-from .._aio.tasks import ended, finish, in_thread
+from .._aio.tasks import in_thread
 from .._base import system
-from .._base.results import Failure, Outcome, Success
-from .._base.seeding import batch_seeds, make_rng, seed_generators
+from .._base.results import Failure, Outcome, Success, plainly
+from .._base.seeding import batch_seeds, make_rng, seed_generators, seed_sequence
 from .._base.threads import attempt_each
 from ..engines.shared import SharedEngine, shared_engine, shared_workers
 from ..errors import TransportError
-from .randomness import ITEM, ItemRandom, Key, seed_at
 
-# Whoever waits for a call would take these for the end of its own iteration or task.
-ENDS = (StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError)
 # Threads mostly wait, for files or for each other's turn with the interpreter.
 _THREADS_PER_CPU = 4
 
 # The outcome of each call by its place; a call without one was not done in time.
 Found = dict[int, Outcome[Any]]
+# What two seeds have in common if their numbers are the same.
+Key = tuple[Any, tuple[int, ...]]
+
+
+def key_of(seed: np.random.SeedSequence) -> Key:
+    return seed.entropy, tuple(seed.spawn_key)
+
+
+def seed_at(root: Key, path: tuple[int, ...]) -> np.random.SeedSequence:
+    """The seed that belongs to a path below the seed of this key."""
+    return np.random.SeedSequence(root[0], spawn_key=root[1] + path)
+
+
+class ItemRandom:
+    """What `batch.random` is for an item: below a batch's seed, by the call and the position."""
+
+    def __init__(self, root: Key, path: tuple[int, ...]) -> None:
+        self.root, self.path = root, path
+        self._calls = iter(range(sys.maxsize))
+
+    @cached_property
+    def generator(self) -> np.random.Generator:
+        return make_rng(seed_at(self.root, self.path))
+
+    def next_path(self) -> tuple[Key, tuple[int, ...]]:
+        """The key of the seed, and the path of the next call that the item's function makes."""
+        return self.root, (*self.path, next(self._calls))
+
+
+# The item that this thread, task or worker works on.
+ITEM: ContextVar[ItemRandom | None] = ContextVar("aioaug-item", default=None)
+
+
+class BatchRandom:
+    """A batch's seed and generator, made when they are first asked for, and its calls' numbers."""
+
+    def __init__(self, seed: Any = None) -> None:
+        if seed is not None:
+            self._seed, self._generator = seed_sequence(seed), make_rng(seed)
+        self._calls = iter(range(sys.maxsize))
+
+    @property
+    def seed(self) -> np.random.SeedSequence:
+        return self._once("_seed", seed_sequence)  # type: ignore[no-any-return]
+
+    @property
+    def generator(self) -> np.random.Generator:
+        """The item's generator while one of this batch is worked on, otherwise the batch's."""
+        item = self._item()
+        return item.generator if item else self._once("_generator", lambda: make_rng(self.seed))
+
+    def next_path(self) -> tuple[Key, tuple[int, ...]]:
+        """The key of the seed, and the path of the next call that works on items."""
+        item = self._item()
+        return item.next_path() if item else (key_of(self.seed), (next(self._calls),))
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        own = vars(self)  # in one step: threads that ask at once get the same
+        return own[name] if name in own else own.setdefault(name, make())
+
+    def _item(self) -> ItemRandom | None:
+        item, seed = ITEM.get(), vars(self).get("_seed")
+        return item if item and (seed is None or key_of(seed) == item.root) else None
 
 
 class DataNotSent(BaseException):
-    """A function asked for data that did not travel with it; it is to be called again with it.
-
-    No `Exception`, so that the function does not take it for an error of its own.
-    """
+    """A function asked for data that did not travel. It is no `Exception` that it may handle."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +111,8 @@ class Call:
 
     position: int
     args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    seed: int | None = None
+    kwargs: dict[str, Any]
+    seed: int | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +126,6 @@ class Task:
 
     @property
     def is_async(self) -> bool:
-        """Whether the function is a coroutine function."""
         function = inspect.unwrap(getattr(self.function, "__func__", self.function))
         return inspect.iscoroutinefunction(function)
 
@@ -101,33 +162,23 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """Calls to be made, where, how many at once, and in how many seconds all of them.
-
-    `passthrough` are results, by position, that need no call.
-    """
+    """Calls to be made in a place, the letter of a target, and results that need no call."""
 
     task: Task
     calls: Sequence[Call]
-    target: str
-    n_workers: int | None = None
-    timeout: float | None = None
-    passthrough: dict[int, Any] = field(default_factory=dict)
+    passthrough: dict[int, Any]
+    place: str
+    n_workers: int | None
+    timeout: float | None
     debug: bool = False
-    labels: Any = ()
-
-    @property
-    def place(self) -> str:
-        """The letter of the target where the calls are made."""
-        return "a" if self.task.is_async else self.target
-
-    def deadline(self) -> float:
-        """The time of the monotonic clock until which calls may begin now."""
-        return math.inf if self.timeout is None else time.monotonic() + self.timeout
+    labels: Any = ()  # of the items, one for each call and result, if these are for the items
 
     def results(self, found: Found) -> list[Any]:
         """All results in order, out of the outcome of each call; none is one that timed out."""
         results = dict(self.passthrough)
         name = getattr(self.task.function, "__qualname__", repr(self.task.function))
+        count = len(self.calls) + len(results)
+        labels = self.labels if len(self.labels) == count else None
         for place, call in enumerate(self.calls):
             outcome = found.get(place) or Failure(
                 RuntimeError("its coroutine was cancelled")
@@ -136,31 +187,17 @@ class Work:
             )
             result = outcome.value if isinstance(outcome, Success) else outcome.error
             if isinstance(result, Exception):
-                note = f"while applying {name} to item {call.position}"
-                if len(self.labels) == len(self.calls) + len(self.passthrough):
-                    note += f" (index {self.labels[call.position]})"
+                index = "" if labels is None else f" (index {labels[call.position]})"
+                note = f"while applying {name} to item {call.position}{index}"
                 if note not in getattr(result, "__notes__", ()):
                     result.add_note(note)
             results[call.position] = result
-        return [results[position] for position in range(len(results))]
-
-
-def plainly(fn: Callable[[], Any], ends: tuple[type[BaseException], ...] = ENDS) -> Any:
-    """What a function returns, with a plain error in the place of one that would end a caller."""
-    try:
-        return fn()
-    except ends as error:
-        plain = RuntimeError(f"{type(error).__name__} was raised: {error}")
-        for note in getattr(error, "__notes__", ()):
-            plain.add_note(note)
-        raise plain from error
+        return [results[position] for position in range(count)]
 
 
 def run(work: Work) -> Found:
     """Make the calls of some work; it blocks."""
-    if not work.calls:
-        return {}
-    if work.place == "f":
+    if work.place == "f" or not work.calls:
         return dict(_in_line(work))
     if work.place == "t":
         return _in_threads(work, deque(enumerate(work.calls)))
@@ -171,10 +208,7 @@ def run(work: Work) -> Found:
 
 
 async def run_async(work: Work) -> Found:
-    """`run` for coroutines."""
-    if not work.calls:
-        return {}
-    if work.place == "f":
+    if work.place == "f" or not work.calls:
         found = {}
         for place, outcome in _in_line(work):
             found[place] = outcome
@@ -193,7 +227,7 @@ async def run_async(work: Work) -> Found:
 
 
 def _in_line(work: Work) -> Iterator[tuple[int, Outcome[Any]]]:
-    deadline = work.deadline()
+    deadline = math.inf if work.timeout is None else time.monotonic() + work.timeout
     for place, call in enumerate(work.calls):
         if time.monotonic() > deadline:
             return
@@ -216,40 +250,27 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
     On the loop that others share these go into threads, for they would hold up everybody.
     """
     found: Found = {}
-    turns = asyncio.Semaphore(work.n_workers or len(work.calls))
-    aside = asyncio.Lock() if shared and not work.task.is_async else None
-    tasks: list[asyncio.Task[None]] = []
-
-    async def begin(call: Call) -> Any:
-        if aside is None:
-            return work.task.begin(call)
-        context = contextvars.copy_context()
-        async with aside:
-            value = await in_thread(context.run, plainly, partial(work.task.begin, call))
-        ITEM.set(context[ITEM])
-        return value
+    turns, begins = asyncio.Semaphore(work.n_workers or len(work.calls)), asyncio.Lock()
+    aside = shared and not work.task.is_async
 
     async def one(place: int, call: Call) -> None:
+        context, begin = contextvars.copy_context(), partial(work.task.begin, call)
         async with turns:
             try:
-                value = await begin(call)
+                async with begins:
+                    await checkpoint()  # what computes before it waits has a turn for itself
+                    value = await in_thread(context.run, plainly, begin) if aside else begin()
+                if aside:
+                    ITEM.set(context[ITEM])
                 found[place] = Success(await value if inspect.isawaitable(value) else value)
             except Exception as error:
                 found[place] = Failure(error)
 
-    deadline = work.deadline()
-    try:
-        for place, call in enumerate(work.calls):
-            tasks.append(asyncio.create_task(one(place, call)))
-            await checkpoint()  # calls that compute before they wait begin in turns of their own
-            if time.monotonic() > deadline:
-                break
-        left = None if work.timeout is None else max(0.0, deadline - time.monotonic())
-        await asyncio.wait(tasks, timeout=left)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await finish(ended(tasks))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(work.timeout):
+            # When it is cancelled it waits for all of them. One that was cancelled by itself
+            # would end the others without `return_exceptions`.
+            await asyncio.gather(*starmap(one, enumerate(work.calls)), return_exceptions=True)
     return found
 
 

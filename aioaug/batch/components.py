@@ -30,8 +30,7 @@ class Labelled:
     @property
     def indices(self) -> Array:
         """The labels of the items (N,)."""
-        found: Array = getattr(self.index, "indices", self.index)
-        return found
+        return np.asarray(getattr(self.index, "indices", self.index))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -52,9 +51,8 @@ class Labelled:
         return {name: getattr(self, name, None) for name in self._attrs}
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}; {LEFT_OUT}"
-        )
+        kind = type(self).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}; {LEFT_OUT}")
 
 
 class Labels(Labelled):
@@ -89,10 +87,7 @@ class Labels(Labelled):
         return _NAN if isinstance(label, float | np.floating) and label != label else label
 
     def get_pos(self, index: Any) -> Any:
-        """The position of a label, or the positions of several or of a slice of labels.
-
-        `KeyError` if there is none.
-        """
+        """The position of a label, or those of several or of a slice; `KeyError` if it has none."""
         if isinstance(index, slice):
             return self._between(index)
         labels = str | bytes | tuple | frozenset if self.index.dtype.hasobject else str | bytes
@@ -107,10 +102,7 @@ class Labels(Labelled):
             raise KeyError(label) from None
 
     def _between(self, bounds: slice) -> Array:
-        """As in `range`: from the first label up to the second, which is not in it.
-
-        Labels that are numbers need not exist for that; any others do.
-        """
+        """As in `range`, from one label up to another; labels that are ints need not exist."""
         if not len(self):
             return np.empty(0, np.intp)
         start, stop, step = bounds.start, bounds.stop, bounds.step
@@ -118,7 +110,10 @@ class Labels(Labelled):
             step = 1 if step is None else step
             low, high = int(self.index.min()), int(self.index.max())
             first, last = (low, high + 1) if step > 0 else (high, low - 1)
-            numbers = range(first if start is None else start, last if stop is None else stop, step)
+            first, last = first if start is None else start, last if stop is None else stop
+            numbers: Any = range(first, last, step)
+            if abs(last - first) > 2 * len(self):  # there may be very many between two labels
+                numbers = sorted(filter(numbers.__contains__, self._positions), reverse=step < 0)
             return np.array([self._positions[n] for n in numbers if n in self._positions], np.intp)
         start, stop = (None if end is None else self._position(end) for end in (start, stop))
         return np.arange(len(self))[start:stop:step]
@@ -133,15 +128,9 @@ def labels_of(index: Any) -> Array:
 
 
 class Components:
-    """Named columns of rows that go by labels: `components.images`, `components[label].images`.
+    """Named columns of rows that go by labels; without names, it is data to pick rows of."""
 
-    A column that was not given reads as `None`. What is assigned to some rows goes into the
-    columns. Without names, it is data that others may pick rows of.
-    """
-
-    def __init__(
-        self, names: Sequence[str] | None, columns: Any, labels: Labels, where: Any = None
-    ) -> None:
+    def __init__(self, names: Any, columns: Any, labels: Labels, where: Any = None) -> None:
         # With underscores, since a component may well be called "labels".
         vars(self).update(_names=names, _columns=columns, _labels=labels, _where=where)
 
@@ -166,7 +155,7 @@ class Components:
             raise TypeError("rows of components have no rows")
         where = None if self._columns is None else self._labels.get_pos(label)
         if self._names is None:
-            return each_column(self._columns, lambda column: rows(column, where))
+            return rows_of(self._columns, where)
         return Components(self._names, self._columns, self._labels, where)
 
     def __len__(self) -> int:
@@ -215,20 +204,17 @@ def items_of(batch: Any, src: Any) -> Iterator[Any]:
     return iter(src)
 
 
-def each_column(data: Any, change: Callable[[Any], Any]) -> Any:
-    """`data` with its columns changed, where they are not `None`; it may be the only one."""
+def rows_of(data: Any, where: Any, pick: Callable[[Any, Any], Any] = rows) -> Any:
+    """The rows of each column of `data`, where it is not `None`; it may be the only one."""
     if isinstance(data, list | tuple):
-        return type(data)(None if column is None else change(column) for column in data)
+        return type(data)(None if column is None else pick(column, where) for column in data)
     if isinstance(data, dict):
-        return {n: None if column is None else change(column) for n, column in data.items()}
-    return None if data is None else change(data)
+        return {n: None if column is None else pick(column, where) for n, column in data.items()}
+    return None if data is None else pick(data, where)
 
 
 def crop(source: Any, labels: Any) -> Any:
-    """The rows of a column that go by these labels; an array's are its positions.
-
-    A pandas series becomes an array, and so do the values of a dict.
-    """
+    """The rows of a column that go by labels; those of a series or a dict become an array."""
     if hasattr(source, "loc"):
         found = source.loc[labels]
         return found.to_numpy() if hasattr(found, "to_frame") else found
@@ -238,10 +224,7 @@ def crop(source: Any, labels: Any) -> Any:
 
 
 def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None = None) -> Any:
-    """Columns by name out of a tuple, a list, a dict, a data frame or `Components`.
-
-    Without names, it is all that the source holds; with labels, the rows that go by these.
-    """
+    """Columns by name, or all that a source holds, and with labels the rows that go by these."""
     where = None if labels is None else labels.indices
     pick: Callable[[Any, Any], Any] = crop
     if isinstance(source, Components):
@@ -261,7 +244,15 @@ def columns_of(source: Any, names: tuple[str, ...] | None, labels: Labels | None
             f"components {names} need a tuple, a dict or a data frame of columns, got "
             f"{type(source).__name__}; for one component pass its name: dst={names[0]!r}"
         )
-    return found if labels is None else each_column(found, lambda column: pick(column, where))
+    return found if labels is None else rows_of(found, where, pick)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """One column out of parts of it, lists or arrays; with rows of several shapes, of objects."""
+    if isinstance(parts[0], list) or len({part.shape[1:] for part in parts}) > 1:
+        values = [value for part in parts for value in part]
+        return values if isinstance(parts[0], list) else stack(values)
+    return np.concatenate(parts)
 
 
 def stack(values: Sequence[Any]) -> Any:

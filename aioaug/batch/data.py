@@ -12,22 +12,11 @@ import numpy as np
 
 from .._base.arguments import whole_or_none
 from .._base.optional import need
-from .calls import DataNotSent
-from .components import (
-    Array,
-    Components,
-    Labelled,
-    Labels,
-    columns_of,
-    crop,
-    each_column,
-    named,
-    rows,
-    stack,
-)
+from ..errors import ParallelError
+from .calls import BatchRandom, DataNotSent
+from .components import Components, Labelled, Labels, columns_of, joined, named, rows_of, stack
 from .decorators import action, finish_class
 from .index import DatasetIndex
-from .randomness import BatchRandom
 
 
 class BatchData(Labelled):
@@ -79,10 +68,7 @@ class BatchData(Labelled):
 
     @property
     def random_seed(self) -> np.random.SeedSequence:
-        """The seed of all random numbers; to be set with an int, a `SeedSequence` or a generator.
-
-        A batch of a pipeline has one from there, any other a new one.
-        """
+        """The seed of all random numbers; set it with an int, a `SeedSequence` or a generator."""
         return self._random.seed
 
     @random_seed.setter
@@ -91,14 +77,8 @@ class BatchData(Labelled):
 
     @property
     def random(self) -> np.random.Generator:
-        """The generator to draw from, the same numbers for the same seed.
-
-        While a function works on an item of this batch, in whatever thread, task or process,
-        it is a generator of that item's own, so the numbers do not depend on who comes first.
-        """
+        """The generator to draw from; while a function works on an item, one of the item's own."""
         return self._random.generator
-
-    # -- its data --
 
     @property
     def data(self) -> Any:
@@ -138,21 +118,18 @@ class BatchData(Labelled):
             return
         self._load_pending()
         names = named(dst, ())
-        if isinstance(dst, str):
-            found = {dst: None if src is None else crop(src, self.indices)}
-        else:
-            found = columns_of(src, names, self.index)
-        self._fill(self._copied(found), names)
+        source = {dst: src} if isinstance(dst, str) else src
+        self._fill(self._columns(source, names, self.index), names)
 
     def _put(self, source: Any, labels: Labels | None = None) -> None:
         """Make `source` the data, or the rows of it that go by labels."""
         names = self.components
         source = {} if source is None and names is not None else source
-        found = self._copied(columns_of(source, names, labels))
-        self._data = Components(names, found, self.index)
+        self._data = Components(names, self._columns(source, names, labels), self.index)
 
-    def _copied(self, data: Any) -> Any:
-        return copy.deepcopy(data) if self._copy else data
+    def _columns(self, *source: Any) -> Any:
+        found = columns_of(*source)
+        return copy.deepcopy(found) if self._copy else found
 
     def _fill(
         self, columns: dict[str, Any], names: Iterable[str] | None = None, src: Any = "the source"
@@ -165,9 +142,14 @@ class BatchData(Labelled):
         for name in names:
             setattr(self, name, columns[name])
 
-    def _keep(self, where: list[int]) -> None:
-        """Keep the items at some positions alone."""
-        kept = each_column(self._data._columns, lambda column: rows(column, where))
+    def _leave_out(self, failed: dict[int, Exception]) -> None:
+        """Lose the items that failed; what stands in their rows is not theirs."""
+        if len(failed) == len(self):
+            raise ParallelError("All items failed", failed) from failed[0]
+        why = f"{len(failed)} of {len(self)} items are left out, the first: {failed[min(failed)]!r}"
+        warnings.warn(why, RuntimeWarning, stacklevel=2)
+        where = [n for n in range(len(self)) if n not in failed]
+        kept = rows_of(self._data._columns, where)
         self.index = self.index.create_subset(self.indices[where])
         self.data_setter = kept
 
@@ -215,8 +197,6 @@ class BatchData(Labelled):
         else:
             object.__setattr__(self, name, value)
 
-    # -- its items --
-
     def get(self, item: Any = None, component: str | None = None) -> Any:
         """All data, an item, a component, or a component of an item."""
         if item is None:
@@ -236,11 +216,9 @@ class BatchData(Labelled):
         return [[item] for item in self]
 
     @property
-    def array_of_nones(self) -> Array:
+    def array_of_nones(self) -> np.ndarray[Any, Any]:
         """An array of `None` for every item (N,)."""
         return np.full(len(self), None)
-
-    # -- copies --
 
     def _twin(self, changes: dict[str, Any]) -> Self:
         twin = type(self).__new__(type(self))
@@ -256,9 +234,8 @@ class BatchData(Labelled):
         return vars(self) | {"_lock": None, "_dataset": None, "pipeline": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        absent = state["_preloaded"] is DataNotSent
-        vars(self).update(state | {"_pending": absent or state["_pending"]})
-        object.__setattr__(self, "_lock", threading.RLock())
+        pending = state["_pending"] or state["_preloaded"] is DataNotSent
+        vars(self).update(state | {"_pending": pending, "_lock": threading.RLock()})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         own = copy.deepcopy(self.__getstate__(), memo)
@@ -270,15 +247,12 @@ class BatchData(Labelled):
 
     __copy__ = deepcopy
 
-    # -- out of data, and out of other batches --
-
     @classmethod
     def from_data(cls, index: Any = None, data: Any = None) -> Self:
         """A batch of this data; without an index, its items are numbered.
 
-        Labels that are no ints are those of the rows in order. A data frame's items keep their
-        labels. A tuple, a dict and, with components, a list are of columns, and the number of items
-        is that of the first one's rows. Without components, a list is of items.
+        Labels that are no ints are those of the rows in order; a data frame has its own. A tuple,
+        a dict and, with components, a list are of columns; without, a list is of items.
         """
         if isinstance(data, list) and cls.components is None:
             data = stack(data)
@@ -303,11 +277,10 @@ class BatchData(Labelled):
         components: str | Sequence[str] | None = None,
         batch_class: type[BatchData] | None = None,
     ) -> tuple[Any, Any]:
-        """One batch of `batch_size` items, and one of the rest; their items are numbered anew.
+        """One batch of `batch_size` items, by default all, and one of the rest, or `None`.
 
-        The order of the batches, any iterable, is kept. `batch_size=None` takes all items. If all
-        fit, there is no rest: `None`. `components` are by default those of the first batch, and
-        `batch_class` is this one.
+        The order of the batches, any iterable, is kept, and their items are numbered anew.
+        `components` are by default those of the first batch, and `batch_class` is this one.
 
         Raises `ValueError` if there are no batches, or a component is `None` in some, but not in
         all, and `TypeError` if `merge_component` cannot merge one.
@@ -327,30 +300,28 @@ class BatchData(Labelled):
             if any(absent) and not all(absent):
                 raise ValueError(f"component {name!r} is None in some batches")
             columns[name] = None if all(absent) else cls.merge_component(name, found)
-        kind, size = cls if batch_class is None else batch_class, sum(map(len, batches))
+        size = sum(map(len, batches))
         limit = size if batch_size is None else min(batch_size, size)
-        return _new(kind, columns, 0, limit), _new(kind, columns, limit, size)
+
+        def of_rows(start: int, stop: int) -> Any:
+            if start == stop:
+                return None
+            batch = (batch_class or cls)(DatasetIndex(stop - start))
+            if None not in columns:
+                batch.components = tuple(columns)
+            found = rows_of(columns, slice(start, stop))
+            batch.data_setter = found.get(None, found)
+            return batch
+
+        return of_rows(0, limit), of_rows(limit, size)
 
     @classmethod
     def merge_component(cls, component: str | None = None, data: Any = None) -> Any:
-        """One column out of the columns of several batches; to be overridden for other kinds."""
-        if data and all(isinstance(column, np.ndarray) for column in data):
-            return np.concatenate(data)
-        if data and all(isinstance(column, list) for column in data):
-            return [value for column in data for value in column]
+        """One column out of several: arrays, lists or data frames; to be overridden for others."""
+        for kind in (np.ndarray, list):
+            if data and all(isinstance(column, kind) for column in data):
+                return joined(data)
         if data and all(hasattr(column, "iloc") for column in data):
             return need("pandas", extra="dataframe").concat(data)
         kinds = ", ".join({type(column).__name__ for column in data or ()})
         raise TypeError(f"component {component!r} cannot be merged: unknown data type {kinds}")
-
-
-def _new(kind: type[BatchData], columns: dict[Any, Any], start: int, stop: int) -> Any:
-    """A batch of some rows of these columns, or of the one without a name; `None` if of none."""
-    if start == stop:
-        return None
-    batch = kind(DatasetIndex(stop - start))
-    if None not in columns:
-        batch.components = tuple(columns)
-    found = each_column(columns, lambda column: rows(column, slice(start, stop)))
-    batch.data_setter = found.get(None, found)
-    return batch

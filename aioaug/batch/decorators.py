@@ -1,7 +1,4 @@
-"""Decorators for methods of batches, and what becomes of the methods.
-
-A method that works in parallel has a twin to be awaited: `rotate` and `rotate_async`.
-"""
+"""Decorators for methods of batches, and what becomes of the methods."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from contextlib import nullcontext
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-from .._aio.tasks import in_thread
-from .applying import Steps, apply_steps, check_target, inbatch_steps, with_twin
+from .applying import Steps, apply_steps, call_options, inbatch_steps, steps_of, with_twin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -29,12 +25,7 @@ def action(
 
 
 def action(
-    method: Any = None,
-    /,
-    *,
-    use_lock: bool | str | None = None,
-    no_eval: Any = None,
-    ordered: bool | None = None,
+    method: Any = None, /, *, use_lock: Any = None, no_eval: Any = None, ordered: Any = None
 ) -> Any:
     """Mark a method as an action, which pipelines can record; bare or with named arguments.
 
@@ -57,15 +48,7 @@ def action(
     return marked
 
 
-@overload
-def apply_parallel(method: Callable[..., Any], /) -> Callable[..., Any]: ...
-
-
-@overload
-def apply_parallel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-
-
-def apply_parallel(method: Any = None, /, **options: Any) -> Any:
+def apply_parallel(method: Any = None, /, **options: Any) -> Callable[..., Any]:
     """Have a method called for every item; bare or with named arguments of `Batch.apply_parallel`.
 
     Arguments of a call count before these, and these before the class's `apply_defaults`. The
@@ -83,7 +66,7 @@ def apply_parallel(method: Any = None, /, **options: Any) -> Any:
         first = (given.pop(key, None) for key in ("init", "post", "src", "dst"))
         return apply_steps(batch, method.__get__(batch, type(batch)), *first, *args, **given)
 
-    return action(**marks)(_for_each(method, steps))
+    return action(**marks)(_for_each(method, steps))  # type: ignore[no-any-return]
 
 
 def inbatch_parallel(
@@ -96,16 +79,15 @@ def inbatch_parallel(
 ) -> Callable[[Method], Method]:
     """Have a method called once for each element that `init` gives; `post` gets the results.
 
-    `init` is the name of a method or property of the batch, a callable, or the elements
-    themselves. Each is `((args), {kwargs})`, a dict of keyword arguments, a list or tuple of
-    arguments, or the one argument. `post` is the name of a method, or a callable; `None` returns
-    the batch, and raises if a call failed. Coroutine functions are async on every `target`. With
+    `init` is the name of a method or property of the batch, a callable, or the elements, which are
+    as in `Batch.apply_parallel`. `post` is the name of a method, or a callable; `None` returns the
+    batch, and raises if a call failed. Coroutine functions are async on every `target`. With
     `debug` and "for" the first exception comes as it is. `extra` are further arguments for `init`
     and `post`. A call may bring `target`, `debug`, `n_workers` and `timeout` of its own.
 
     Raises `ValueError` if there is no such target, or `debug` is not for it.
     """
-    if check_target(target) != "f" and debug:
+    if call_options(target)["place"] != "f" and debug:
         raise ValueError(f"debug needs target='for', got {target!r}")
     given = {"init": init, "post": post, "target": target, "debug": debug, "extra": extra}
 
@@ -127,7 +109,7 @@ def inbatch_parallel(
 def finish_class(cls: type) -> None:
     """Put what belongs to decorated methods beside them: `_name_` and `name_async`."""
     for name, method in list(vars(cls).items()):
-        if not isinstance(method, FunctionType | staticmethod | classmethod):
+        if type(method) not in (FunctionType, staticmethod, classmethod):
             continue
         if hasattr(method, "for_each"):
             # Methods travel by their name, and the decorated one has the name of this.
@@ -137,16 +119,8 @@ def finish_class(cls: type) -> None:
         if hasattr(method, "twin"):
             setattr(cls, f"{name}_async", method.twin)
         elif hasattr(getattr(super(cls, cls), name, None), "twin"):
-            setattr(cls, f"{name}_async", _threaded(method))
-
-
-def _threaded(method: Any) -> Callable[..., Any]:
-    """The twin of a method that stands in the place of one with a twin."""
-
-    async def twin(*args: Any, **kwargs: Any) -> Any:
-        return await in_thread(functools.partial(method, *args, **kwargs))
-
-    return twin
+            both: Any = with_twin(functools.wraps(method)(steps_of(method)))
+            setattr(cls, f"{name}_async", both.twin)
 
 
 def _for_each(method: Any, steps: Callable[..., Steps]) -> Any:
@@ -171,9 +145,7 @@ def _locked(method: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(method)
     def steps(batch: Any, *args: Any, **kwargs: Any) -> Steps:
         with lock(batch):
-            if hasattr(method, "steps"):
-                return (yield from method.steps(batch, *args, **kwargs))
-            return (yield functools.partial(method, batch, *args, **kwargs))
+            return (yield from steps_of(method)(batch, *args, **kwargs))
 
     is_async = inspect.iscoroutinefunction(method)
     if not (is_async or hasattr(method, "steps")):

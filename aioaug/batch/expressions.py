@@ -11,10 +11,7 @@ from .._base.seeding import make_rng
 
 
 class Expression:
-    """Something that has another value for each batch.
-
-    Arithmetic with it, its attributes, items and calls are expressions, too.
-    """
+    """What has another value for each batch; so have its attributes, items, calls and sums."""
 
     __iter__ = None  # with items, Python would take it for an endless sequence
     __array_ufunc__ = None  # an array on the left would do it for each element
@@ -36,7 +33,6 @@ class Expression:
         return self._computed(operator.getitem, key)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What a call of the value returns."""
         return self._computed(operator.call, *args, **kwargs)
 
     def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -57,16 +53,15 @@ class _Computed(Expression):
         return function(*args, **kwargs)
 
     def set(self, batch: Any, value: Any) -> None:
-        function, args, _ = self._call
-        _setter_of(function, self)(*evaluate(args, batch), value)
+        self._setter(*evaluate(self._call[1], batch), value)
 
-
-def _setter_of(getter: Any, expression: Expression) -> Callable[..., None]:
-    """What assigns where `getter` finds; `TypeError` if it is no attribute and no item."""
-    for known, setter in ((getattr, setattr), (operator.getitem, operator.setitem)):
-        if getter is known:
-            return setter
-    raise TypeError(f"{expression!r} cannot be assigned to: it is no attribute and no item")
+    @property
+    def _setter(self) -> Callable[..., None]:
+        """What assigns where the function finds."""
+        for getter, setter in ((getattr, setattr), (operator.getitem, operator.setitem)):
+            if self._call[0] is getter:
+                return setter
+        raise TypeError(f"{self!r} cannot be assigned to: it is no attribute and no item")
 
 
 def _arithmetic(name: str) -> None:
@@ -87,7 +82,6 @@ class F(_Computed):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Expression:
-        """What the function returns for these arguments."""
         return _Computed(self._call[0], *args, **kwargs)
 
 
@@ -105,18 +99,17 @@ class R(Expression):
             raise TypeError(f"size must be an int or a tuple of ints, got {size!r}")
         if not isinstance(name, str):
             name, args = "choice", (name, *args)
-        self._name, self._args, self._kwargs, self._size = name, args, kwargs, size
+        self._call = name, args, kwargs, size
         self._own = None if seed is None else make_rng(seed)
         if not callable(getattr(make_rng(0), name, None)):
             raise ValueError(f"numpy.random.Generator has no distribution {name!r}")
 
     def get(self, batch: Any, size: int | None = None) -> Any:
-        """The value for `batch`; with `size`, an array of that many values."""
         rng = batch.random if self._own is None else self._own
-        args, kwargs, shape = evaluate((self._args, self._kwargs, self._size), batch)
+        name, args, kwargs, shape = evaluate(self._call, batch)
         one = () if shape is None else shape if isinstance(shape, tuple) else (shape,)
         all_of_them = one if size is None else (size, *one)
-        return getattr(rng, self._name)(*args, **kwargs, size=all_of_them or None)
+        return getattr(rng, name)(*args, **kwargs, size=all_of_them or None)
 
 
 class P(Expression):
@@ -129,7 +122,6 @@ class P(Expression):
         self.values = values
 
     def get(self, batch: Any, size: int | None = None) -> P:
-        """The same with its values worked out."""
         if isinstance(self.values, Expression):
             return P(self.values.get(batch, len(batch)))
         return P(evaluate(self.values, batch))
@@ -139,55 +131,42 @@ class PP(P):
     """Another value for each item: an expression that is worked out anew for each of them."""
 
     def get(self, batch: Any, size: int | None = None) -> P:
-        """The values as a `P`."""
         return P([evaluate(self.values, batch) for _ in range(len(batch))])
 
 
-class L(Expression):
+class L(_Computed):
     """A component of objects: `L("boxes").area` is a list of the attribute of each.
 
     Items and calls are those of each object, too. In `Pipeline.update` each gets its own value.
     """
 
-    def __init__(self, of: Any, function: Any = None, *args: Any, **kwargs: Any) -> None:
-        self._of, self._call = of, (function, args, kwargs)
-
     def _computed(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> L:
-        return L(self, function, *args, **kwargs)
+        return L(function, self, *args, **kwargs)
 
     def get(self, batch: Any, size: int | None = None) -> Any:
-        """The value for each item."""
-        function, args, kwargs = evaluate(self._call, batch)
-        if function is None:
-            return getattr(batch, self._of)
-        return [function(each, *args, **kwargs) for each in self._of.get(batch)]
+        of, args, kwargs = evaluate(self._call, batch)
+        if isinstance(of, str):
+            return getattr(batch, of)
+        return [of(each, *args[1:], **kwargs) for each in args[0]]
 
     def set(self, batch: Any, value: Any) -> None:
-        """Give each its value."""
-        function, args, _ = evaluate(self._call, batch)
-        if function is None:
-            setattr(batch, self._of, value)
-            return
-        setter = _setter_of(function, self)
-        for each, one in zip(self._of.get(batch), value, strict=True):
-            setter(each, *args, one)
+        of, args, _ = evaluate(self._call, batch)
+        if isinstance(of, str):
+            return setattr(batch, of, value)
+        for each, one in zip(args[0], value, strict=True):
+            self._setter(each, *args[1:], one)
+        return None
 
 
 class _Named(Expression):
-    """What goes by a name in a batch or around it; without a name, all of that.
+    """What goes by a name in what `owner` gives, a key or an attribute; without a name, all of it.
 
-    `owner` gives what has the names: keys of a dict, or attributes. `mode` is how `set` does it:
-    "w" writes, "a" appends, "e" extends and "u" updates what is there. `default` is the value where
-    there is none.
+    `mode` is how `set` does it: "w" writes, "a" appends, "e" extends and "u" updates what is there.
+    `default` is the value where there is none.
     """
 
     def __init__(
-        self,
-        letter: str,
-        owner: Callable[[Any], Any],
-        name: Any = None,
-        mode: str = "w",
-        **default: Any,
+        self, letter: str, owner: Any, name: Any = None, mode: str = "w", **default: Any
     ) -> None:
         self._letter, self._owner, self._name = letter, owner, name
         self._mode, self._default = one_of("mode", mode[:1], "waeu"), default
@@ -279,10 +258,7 @@ V = _Named("V", lambda batch: _pipeline(batch).variables)
 
 
 def evaluate(value: Any, batch: Any, size: int | None = None) -> Any:
-    """`value` with every expression in it worked out, those in lists, tuples and dicts, too.
-
-    Where there is none, it is the same object: what an action appends to a list is there later.
-    """
+    """`value` with every expression in it worked out, also those in lists, tuples and dicts."""
     if isinstance(value, Expression):
         return value.get(batch, size)
     if type(value) not in (list, tuple, dict):
@@ -290,15 +266,12 @@ def evaluate(value: Any, batch: Any, size: int | None = None) -> Any:
     before = list(value.values() if type(value) is dict else value)
     after = [evaluate(each, batch, size) for each in before]
     if all(one is other for one, other in zip(after, before, strict=True)):
-        return value
+        return value  # what an action appends to a list has to be there later
     return dict(zip(value, after, strict=True)) if type(value) is dict else type(value)(after)
 
 
 def draw(batch: Any, p: Any, requires_rng: bool, seeds: Any) -> tuple[Any, Any]:
-    """Which items are worked on, and the seeds of their generators; both may be for all alike.
-
-    It is the same for every pair of `src` and `dst` of a call, so it is drawn once, before them.
-    """
+    """Which items are worked on, and the seeds of their generators; both may be for all alike."""
     if not (p is None or isinstance(p, P)):
         if not 0 <= p <= 1:
             raise ValueError(f"p must be from 0 to 1, got {p}")

@@ -8,18 +8,13 @@ from typing import Any
 
 from .. import formats
 from .applying import Steps, apply_steps
-from .components import Array, Labels, named, stack
+from .components import Labels, named, stack
 from .data import BatchData
 from .index import FilesIndex
 
 
 def load(
-    batch: BatchData,
-    *args: Any,
-    src: Any = None,
-    fmt: str | None = None,
-    dst: Any = None,
-    **kwargs: Any,
+    batch: Any, *args: Any, src: Any = None, fmt: str | None = None, dst: Any = None, **kwargs: Any
 ) -> Steps:
     """Take data from another object, or read it from a file. It blocks; see `load_async`.
 
@@ -43,12 +38,10 @@ def load(
     _by_name_only("load", args, () if fmt else kwargs)
     if fmt is None:
         batch._take(src, dst)
-    elif formats.format_named(fmt).tabular:
-        _load_table(batch, src, fmt, dst, kwargs)
-    elif fmt == "npz":
-        _load_arrays(batch, src, dst, kwargs)
-    else:
+    elif fmt == "blosc":
         yield from _load_items(batch, src, dst, kwargs)
+    else:
+        _load_rows(batch, src, fmt, dst, kwargs)
     return batch
 
 
@@ -78,60 +71,43 @@ def dump(
             raise ValueError(f"one component at a time goes into an array, got {names}")
         dst[batch.indices] = getattr(batch, names[0]) if names else batch.data
         return batch
-    form = formats.format_named(fmt)
-    if batch.components is None and fmt != "blosc":
-        raise ValueError(f"fmt={fmt!r} needs data with components")
-    columns = {name: getattr(batch, name) for name in names}
+    formats.format_named(fmt)
     if fmt == "blosc":
         yield from _dump_items(batch, dst, names, kwargs)
-    elif form.tabular:
-        form.write(formats.to_frame(batch.indices, columns, fmt), dst, **kwargs)
+    elif batch.components is None:
+        raise ValueError(f"fmt={fmt!r} needs data with components")
     else:
-        columns = {name: column for name, column in columns.items() if column is not None}
-        form.write({formats.LABELS: batch.indices, **columns}, dst, **kwargs)
+        columns = {name: getattr(batch, name) for name in names}
+        formats.write_labelled(fmt, dst, batch.indices, columns, kwargs)
     return batch
 
 
 def _by_name_only(method: str, args: Sequence[Any], options: Iterable[str]) -> None:
-    """Raise `TypeError` if there are arguments that nothing takes."""
     if given := [*map(repr, args), *options]:
         raise TypeError(f"{method} takes src, dst, fmt and options by name, got {', '.join(given)}")
 
 
-def _load_table(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str, Any]) -> None:
-    given = dict(options)
-    post = given.pop("post", None)
-    frame, labels = formats.read_table(fmt, src, batch.indices, given)
-    frame = frame.iloc[_rows_of(batch, labels, src)]
-    if callable(post):
-        frame = post(frame, src=src, fmt=fmt, dst=dst, **given)
-    if not hasattr(frame, "iloc") or (dst is None and batch.components is None):
-        batch._take(frame, dst)
-        return
-    names = named(dst, batch.components or ())
-    columns = formats.from_frame(frame, names)
-    parts = formats.elements(frame, dst).values() if isinstance(dst, str) else ()
-    if isinstance(dst, str) and not set(frame.columns) <= {dst, *parts}:
-        columns = {dst: frame}
-    batch._fill(columns, names, src)
-
-
-def _load_arrays(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> None:
-    found = formats.format_named("npz").read(src, **options)
-    if formats.LABELS not in found:
-        raise ValueError(f"{src} was not written by dump: it has no labels")
-    where = _rows_of(batch, found.pop(formats.LABELS), src)
-    names = named(dst, batch.components or tuple(found))
-    batch._fill({name: found[name][where] for name in names if name in found}, names, src)
-
-
-def _rows_of(batch: BatchData, labels: Array, src: Any) -> Array:
-    """Where the rows of a batch are in a file that has these labels."""
+def _load_rows(batch: BatchData, src: Any, fmt: str, dst: Any, options: dict[str, Any]) -> None:
+    post = options.pop("post", None) if formats.format_named(fmt).tabular else None
+    found, labels = formats.read_labelled(fmt, src, batch.indices, options)
     try:
-        found: Array = Labels(labels).get_pos(batch.indices)
-        return found
+        where = Labels(labels).get_pos(batch.indices)
     except KeyError as error:
         raise KeyError(f"{src} lacks label {error} of this batch") from error
+    if isinstance(found, dict):
+        names = named(dst, batch.components or tuple(found))
+        columns = {name: found[name][where] for name in names if name in found}
+    else:
+        names, frame = named(dst, batch.components or ()), found.iloc[where]
+        if callable(post):
+            frame = post(frame, src=src, fmt=fmt, dst=dst, **options)
+        if not hasattr(frame, "iloc") or (dst is None and batch.components is None):
+            batch._take(frame, dst)
+            return
+        columns = formats.from_frame(frame, names)
+        if isinstance(dst, str) and formats.has_others(frame, dst):
+            columns = {dst: frame}
+    batch._fill(columns, names, src)
 
 
 def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -> Steps:
@@ -140,7 +116,7 @@ def _load_items(batch: BatchData, src: Any, dst: Any, options: dict[str, Any]) -
     rows = yield from apply_steps(batch, _read_item, _paths(batch, src), _unwrapped, **own)
     values = rows if len(names) > 1 else [value for (value,) in rows]
     if names:
-        batch._assemble(values, src=None, dst=names)
+        batch._assemble(values, dst=names)
     else:
         batch.data_setter = stack(values)
 
@@ -154,12 +130,7 @@ def _dump_items(batch: BatchData, dst: Any, names: Sequence[str], options: dict[
 
 
 def _paths(batch: BatchData, where: Any) -> list[str]:
-    """The file of each item of a batch.
-
-    `where` is a folder, in which a file has the name of the item's label, or of its file in the
-    batch's own `FilesIndex`; or, where that is of folders, a name in each; or a `FilesIndex`; or
-    `None` for the files of the batch's own.
-    """
+    """The file of each item: in a folder, of a `FilesIndex`, or of the batch's own."""
     own = batch.index if isinstance(batch.index, FilesIndex) else None
     labels = batch.indices.tolist()
     if isinstance(where, str | os.PathLike):

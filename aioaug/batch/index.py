@@ -15,24 +15,17 @@ from .._base.arguments import one_of, whole, whole_or_none
 from .._base.seeding import make_rng
 from .components import Array, Labels, labels_of
 
-_NO_MORE = "no more batches are left: reset('iter') starts again"
-
 
 class DatasetIndex(Labels):
     """Labels of items: an array-like (N,), a number of items, or a callable that returns these.
 
-    Raises `ValueError` if there are none, `TypeError` if they are not one-dimensional, and warns
-    if they repeat.
+    Raises `ValueError` if there are none, `TypeError` for more dimensions, and warns of repeats.
     """
 
     train: Self | None
     test: Self | None
     validation: Self | None
     not_empty = True
-    _order: Array  # of the epoch that began last
-    _left: Array  # of the epochs that have begun
-    _begun: int
-    _batches: int
 
     def __init__(self, index: Any) -> None:
         super().__init__(index)
@@ -51,10 +44,9 @@ class DatasetIndex(Labels):
         """Whether `split` was called."""
         return any(part is not None for part in (self.train, self.test, self.validation))
 
-    def subset_by_pos(self, pos: Any) -> Array:
+    def subset_by_pos(self, pos: Any) -> Any:
         """The labels at some positions."""
-        found: Array = self.indices[pos]
-        return found
+        return self.indices[pos]
 
     @classmethod
     def concat(cls, *indices: DatasetIndex) -> DatasetIndex:
@@ -66,10 +58,7 @@ class DatasetIndex(Labels):
         return self.create_subset(self.subset_by_pos(index) if pos else index)
 
     def shuffle(self, shuffle: Any = True) -> Array:
-        """The positions of the items in another order.
-
-        `shuffle` is `True`, a seed that fixes the order, or `False` for the order as it is.
-        """
+        """The positions in another order; a seed fixes it, and `False` leaves them as they are."""
         if shuffle is False or shuffle is None:
             return np.arange(len(self))
         return make_rng(None if shuffle is True else shuffle).permutation(len(self))
@@ -101,6 +90,13 @@ class DatasetIndex(Labels):
         for name, labels in zip(("validation", "test", "train"), parts, strict=True):
             setattr(self, name, self.create_subset(labels) if len(labels) else None)
 
+    def reset(self, what: str = "iter") -> None:
+        """Have `next_batch` start again."""
+        one_of("what", what, ("iter",))
+        self._order = np.arange(len(self))  # of the epoch that began last
+        self._left = self._order[:0]  # of the epochs that have begun
+        self._begun = self._batches = 0
+
     def next_batch(
         self,
         batch_size: int,
@@ -113,9 +109,7 @@ class DatasetIndex(Labels):
 
         Without `n_iters` and `n_epochs` there is no last one. Where the items of an epoch do not
         come out even, a batch takes the rest from the next epoch, or with `drop_last` is left out;
-        the very last one is smaller. `shuffle` is `False`, `True` or a seed; a seed fixes the
-        order of all epochs.
-
+        the very last one is smaller. `shuffle` is `False`, `True` or a seed, for all epochs.
         Raises `ValueError` if the batch is larger than the index, or both limits are given.
         """
         whole_or_none("n_iters", n_iters, low=0)
@@ -123,15 +117,13 @@ class DatasetIndex(Labels):
         whole("batch_size", batch_size, low=1, high=len(self))
         if n_iters is not None and n_epochs is not None:
             raise ValueError("only one of n_iters and n_epochs may be given")
-        if n_iters is not None and self._batches >= n_iters:
-            raise StopIteration(_NO_MORE)
-        found = self._left
-        while len(found) < batch_size and (n_epochs is None or self._begun < n_epochs):
+        found, over = self._left, n_iters is not None and self._batches >= n_iters
+        while len(found) < batch_size and (n_epochs is None or self._begun < n_epochs) and not over:
             self._order = self._order[self.shuffle(shuffle)]
             self._begun += 1
             found = self._order if drop_last else np.concatenate((found, self._order))
-        if not len(found) or (drop_last and len(found) < batch_size):
-            raise StopIteration(_NO_MORE)
+        if over or not len(found) or (drop_last and len(found) < batch_size):
+            raise StopIteration("no more batches are left: reset('iter') starts again")
         self._left = found[batch_size:]
         self._batches += 1
         return self.create_subset(self.subset_by_pos(found[:batch_size]))
@@ -143,23 +135,14 @@ class DatasetIndex(Labels):
             while True:
                 yield fresh.next_batch(batch_size, *args, **kwargs)
 
-    def reset(self, what: str = "iter") -> None:
-        """Have `next_batch` start again."""
-        one_of("what", what, ("iter",))
-        self._order = np.arange(len(self))
-        self._left = self._order[:0]
-        self._begun = self._batches = 0
-
 
 class FilesIndex(DatasetIndex):
     """Labels that are names of files, or of folders with `dirs`, and where these are.
 
     Made of `path`, a pattern or several, or of `index` and `paths`, a path for each label.
     `no_ext` takes suffixes off the names, `sort` sorts them. With `folders` a label begins with
-    the name of its folder, as in "cats/1.png", so that files in several folders may have the same
-    name. Where nothing is found, the index is empty, and there is a warning.
-
-    Raises `ValueError` if two files have the same label.
+    the name of its folder, as in "cats/1.png". Where nothing is found, the index is empty, with a
+    warning. Raises `ValueError` if two files have the same label.
     """
 
     not_empty = False

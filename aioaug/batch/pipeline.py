@@ -8,10 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property, partial
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self
-
-import numpy as np
 
 from .._aio.bridge import BlockingBridge
 from .._aio.turns import Turns
@@ -24,12 +21,12 @@ from .._streaming.state import DeliveryTracker
 from .._streaming.stream_core import StreamCore
 from ..stats import Meter
 from ..streams import BatchStream
-from .applying import Steps, with_twin
+from .applying import Steps, steps_of, with_twin
+from .calls import key_of, seed_at
 from .components import LEFT_OUT
 from .data import BatchData
 from .expressions import Expression, evaluate, outlives_batch
 from .index import BatchRun
-from .randomness import key_of, seed_at
 
 
 class RecordedAction(NamedTuple):
@@ -42,40 +39,17 @@ class RecordedAction(NamedTuple):
     save_to: Expression | None = None
 
 
-class Regrouping(NamedTuple):
-    """Batches of a pipeline, cut anew into batches of another size."""
-
-    pipeline: Any
-    size: int
-    merge: Callable[..., tuple[Any, Any]] | None
-    options: dict[str, Any]
-
-    def of(self, batches: Generator[Any]) -> Iterator[Any]:
-        """The items of these batches in new batches, the last of which may be smaller."""
-        left: list[Any] = []
-        with closing(batches):
-            for batch in chain(batches, [None]):
-                left += [] if batch is None else [batch]
-                while left and (batch is None or sum(map(len, left)) >= self.size):
-                    merge = self.merge or left[0].merge
-                    found, rest = merge(left, batch_size=self.size, **self.options)
-                    left = [] if rest is None else [rest]
-                    yield found
-
-
 class Pipeline:
     """Actions of a class of batches in a row, recorded by calling them as methods.
 
     Nothing is done before `run`, `gen_batch` or `next_batch`, or their twins for coroutines.
     Each recorded call makes a new pipeline, so one may be continued in several ways. `first +
-    second` joins two, `dataset >> pipeline` binds one to a dataset.
+    second` joins two, `dataset >> pipeline` binds one to a dataset. `config` are options by name,
+    which `C` stands for.
 
     Arguments that are expressions (`R`, `P`, `B`) are worked out for each batch. What a batch
     draws depends on `shuffle`, if that is a number, and on the batch's place in the run, not on
     `prefetch`. A negative `shuffle` fixes what is drawn and leaves the order.
-
-    `dataset` is where the batches are from, and may be given later. `config` are options by name,
-    which `C` stands for.
     """
 
     _batches: Iterator[Any] | None = None  # those that `next_batch` goes through
@@ -85,7 +59,8 @@ class Pipeline:
         self.config = dict(config or {})
         self._initial: dict[str, Any] = {}
         self._actions: tuple[RecordedAction, ...] = ()
-        self._before: Regrouping | None = None
+        # The pipeline whose batches are regrouped, how, and the class they have then.
+        self._before: tuple[Pipeline, Callable[..., Iterator[Any]], Any] | None = None
         self._locks: dict[str, threading.Lock] = {}
 
     def _changed(self, **changes: Any) -> Self:
@@ -94,13 +69,14 @@ class Pipeline:
         vars(twin).update({"config": dict(self.config), "_locks": {}} | changes)
         twin.reset("iter", "vars")
         for each in twin._actions:
-            twin._check(each)
+            if each.function is None:
+                twin._check(each.name)
         return twin
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        self._check(RecordedAction(name, (), {}))
+        self._check(name)
         return lambda *args, **kwargs: self._recorded(RecordedAction(name, args, kwargs))
 
     def _recorded(self, action: RecordedAction) -> Self:
@@ -115,9 +91,9 @@ class Pipeline:
             "_initial": self._initial | other._initial,
             "_actions": self._actions + other._actions,
         }
-        if (regrouped := other._before) is not None:
-            own["_before"] = regrouped._replace(pipeline=self + regrouped.pipeline)
-            own["_actions"] = other._actions
+        if other._before is not None:
+            before, *rest = other._before
+            own |= {"_before": (self + before, *rest), "_actions": other._actions}
         return self._changed(**own)
 
     def __lshift__(self, dataset: Any) -> Self:
@@ -164,7 +140,8 @@ class Pipeline:
         """
         whole("batch_size", batch_size, low=1)
         options = {"components": components, "batch_class": batch_class}
-        return self._changed(_actions=(), _before=Regrouping(self, batch_size, merge, options))
+        regrouped = partial(_regrouped, size=batch_size, merge=merge, **options)
+        return self._changed(_actions=(), _before=(self, regrouped, batch_class))
 
     def init_variable(self, name: str, default: Any = None) -> Self:
         """A pipeline with one more variable, whose value before a run is a copy of `default`."""
@@ -192,16 +169,9 @@ class Pipeline:
 
     @with_twin
     def execute_for(
-        self,
-        batch: Any,
-        iteration: int | None = None,
-        seed: Any = None,
-        _turns: Mapping[int, Any] = MappingProxyType({}),
+        self, batch: Any, iteration: int | None = None, seed: Any = None, _turns: Any = ()
     ) -> Steps:
-        """Do all actions on one batch, and return what the last one returns.
-
-        It blocks; in `execute_for_async` parallel actions are awaited, others run in threads.
-        """
+        """Do all actions on one batch, and return what the last one returns; it blocks."""
         batch.pipeline, batch.iteration = self, iteration
         if seed is not None:
             batch.random_seed = seed
@@ -232,32 +202,27 @@ class Pipeline:
             if each.save_to is not None:
                 each.save_to.set(batch, found)
             return batch
-        method = getattr(batch, each.name)
+        method = getattr(type(batch), each.name)
         skipped = method.action["no_eval"]
         wanted = {name: value for name, value in each.kwargs.items() if name not in skipped}
         kwargs = each.kwargs | evaluate(wanted, batch)
-        if hasattr(method, "steps"):
-            return (yield from method.steps(batch, *args, **kwargs))
-        return (yield partial(method, *args, **kwargs))
+        return (yield from steps_of(method)(batch, *args, **kwargs))
 
     def _turns(self) -> dict[int, Turns]:
         """For a run, who is next at each action that is done in the order of the batches."""
-        ordered = (
-            outlives_batch(each.save_to)
-            if each.function is not None
-            else getattr(self._batch_class(), each.name).action["ordered"]
-            for each in self._actions
-        )
-        return {place: Turns() for place, wanted in enumerate(ordered) if wanted}
+        kind, turns = self._batch_class(), {}
+        for place, each in enumerate(self._actions):
+            marks = {} if each.function is not None else getattr(kind, each.name).action
+            if marks.get("ordered") or outlives_batch(each.save_to):
+                turns[place] = Turns()
+        return turns
 
     def _batch_class(self) -> Any:
-        given = None if self._before is None else self._before.options["batch_class"]
+        given = None if self._before is None else self._before[2]
         return given or (None if self.dataset is None else self.dataset.batch_class)
 
-    def _check(self, action: RecordedAction) -> None:
-        name, kind = action.name, self._batch_class()
-        checked = kind is not None and action.function is None
-        if checked and not hasattr(getattr(kind, name, None), "action"):
+    def _check(self, name: str) -> None:
+        if (kind := self._batch_class()) and not hasattr(getattr(kind, name, None), "action"):
             hint = f"is it marked @action? {LEFT_OUT}"
             raise AttributeError(f"{kind.__name__} has no action {name!r}; {hint}")
 
@@ -328,31 +293,39 @@ class Pipeline:
         source, seeds = self._source(run)
         return (self.execute_for(batch, n + 1, seeds(n)) for n, batch in enumerate(source))
 
-    def _source(
-        self, run: BatchRun, prefetch: int = 0
-    ) -> tuple[Iterator[Any], Callable[[int], Any]]:
+    def _source(self, run: BatchRun, ahead: int = 0) -> tuple[Iterator[Any], Callable[[int], Any]]:
         """The batches before any action, and the seed of each by its number."""
         if self.dataset is None:
             raise ValueError("the pipeline has no dataset; use dataset >> pipeline")
         if not isinstance(run.shuffle, int):
             raise TypeError(f"shuffle must be a bool or an int, got {run.shuffle!r}")
         if self._before is not None:
-            inner = self._before.pipeline << self.dataset
+            pipeline, regrouped, _ = self._before
+            inner = pipeline << self.dataset
             vars(inner).update(variables=self.variables, config=self.config)
-            before = inner._generated(run, prefetch)
             # The seeds of its own batches must be others than those of the batches before.
             _, seeds = inner._source(run)
-            return self._before.of(before), lambda n: seeds(n).spawn(1)[0]
+            return regrouped(inner._generated(run, ahead)), lambda n: seeds(n).spawn(1)[0]
         _ = self.variables  # several batches that made them at once would make them twice
         drawn = run.shuffle is not False and run.shuffle is not True
-        root = seed_sequence(abs(run.shuffle) if drawn else None)
         # The second child is for what concerns no batch, the third for the batches.
-        order, _, execution = np.random.SeedSequence(root.entropy).spawn(3)
+        order, _, execution = seed_sequence(abs(run.shuffle) if drawn else None).spawn(3)
         in_order = run.shuffle is False or (drawn and run.shuffle < 0)
         batches = self.dataset.gen_batch(*run._replace(shuffle=False if in_order else order))
-        key = key_of(execution)
         numbered = _numbered(batches, run.batches(len(self.dataset)))
-        return numbered, lambda n: seed_at(key, (n,))
+        return numbered, lambda n: seed_at(key_of(execution), (n,))
+
+
+def _regrouped(batches: Generator[Any], size: int, merge: Any, **options: Any) -> Iterator[Any]:
+    """The items of these batches in batches of another size, the last of which may be smaller."""
+    left: list[Any] = []
+    with closing(batches):
+        for batch in chain(batches, [None]):
+            left += [] if batch is None else [batch]
+            while left and (batch is None or sum(map(len, left)) >= size):
+                found, rest = (merge or left[0].merge)(left, batch_size=size, **options)
+                left = [] if rest is None else [rest]
+                yield found
 
 
 def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
@@ -363,9 +336,8 @@ def _numbered(batches: Iterator[Any], total: int | None) -> Iterator[Any]:
 
 def _blocking(stream: BatchStream) -> Iterator[Any]:
     """The batches of a stream that runs on the loop of a thread."""
-    bridge, ended = BlockingBridge("pipeline"), object()
+    bridge = BlockingBridge("pipeline")
     try:
-        while (batch := bridge.call(anext, stream, ended)) is not ended:
-            yield batch
+        yield from iter(partial(bridge.call, anext, stream, None), None)
     finally:
         bridge.end(stream.aclose)

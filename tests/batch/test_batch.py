@@ -118,6 +118,9 @@ def test_items():
     assert made[5:].masks.tolist() == [70, 7, 9]
     assert made[:7].masks.tolist() == [3, 70]
     assert made[3:9:2].masks.tolist() == [3, 70, 7]
+    assert made[:: 10**15].masks.tolist() == [3]
+    assert made[-(10**15) : 10**15].masks.tolist() == made[:].masks.tolist()
+    assert made[10**15 : 0 : -1].masks.tolist() == made[::-1].masks.tolist()
     assert made[9:3:-2].masks.tolist() == [9, 7, 70]
     texts = Two(np.array(["a", "b", "c"])).load(src={"a": 1, "b": 2, "c": 3}, dst="masks")
     assert texts["b":].masks.tolist() == [2, 3]
@@ -374,6 +377,8 @@ def test_merge():
     assert (type(part), part.components, part.size) == (Batch, ("masks",), 7)
     raw, _ = Batch.merge([Batch.from_data(data=np.arange(n)) for n in (1, 2)])
     assert (raw.data.tolist(), raw.components) == ([0, 0, 1], None)
+    sizes, _ = Batch.merge([Batch.from_data(data=np.zeros((2, n, n))) for n in (3, 4)])
+    assert [picture.shape for picture in sizes.data] == [(3, 3), (3, 3), (4, 4), (4, 4)]
 
 
 def test_merge_none():

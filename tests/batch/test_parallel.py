@@ -433,6 +433,22 @@ def test_threads_limit():
     assert 2 <= most <= 3
 
 
+async def test_a_coroutine_that_was_cancelled_by_itself_ends_no_other():
+    async def cancelled(item):
+        if item == 3:
+            raise asyncio.CancelledError
+        await asyncio.sleep(0)
+        return item
+
+    def outcomes(results, **_):
+        return [str(found) for found in results]
+
+    wanted = ["2.0", "its coroutine was cancelled", "4.0", "5.0"]
+    options = {"src": "images", "post": outcomes}
+    assert await make().apply_parallel_async(cancelled, **options) == wanted
+    assert await in_thread(partial(make().apply_parallel, cancelled, **options)) == wanted
+
+
 async def test_async_limit():
     running, most = 0, 0
 

@@ -188,7 +188,8 @@ class SegmentPool:
         segment.release()
 
     def _used(self) -> int:
-        return sum(segment.size for segment in tuple(self._all.values()))
+        # A copy, since other threads may run while a tuple of the values is made.
+        return sum(segment.size for segment in self._all.copy().values())
 
     def _warn(self, size: int, reason: str) -> None:
         if not self._warned:

@@ -23,7 +23,8 @@ def semaphores_of(executor: ProcessPoolExecutor) -> list[SemLock]:
 def unlink(semaphores: list[SemLock]) -> None:
     """Have them lose their names, by the finalizers that would do it later. Idempotent."""
     registry: Any = util._finalizer_registry  # type: ignore[attr-defined]
-    for finalizer in tuple(registry.values()):
+    # While a tuple is made of a dict, garbage may be collected, and finalizers change the registry.
+    for finalizer in registry.copy().values():
         refer = getattr(finalizer, "_weakref", None) or _to_nothing
         if any(refer() is semaphore for semaphore in semaphores):
             finalizer()
