@@ -104,7 +104,7 @@ def decode(batch: ReferenceBatch) -> DataBatch:
     Raises `UnreadablePictureError` or `OSError`, which say which file it was.
     """
     pictures = DecodedPictures(batch)
-    return pictures.batch(pictures.images, pictures.columns if batch.fit.resize else None)
+    return pictures.batch(pictures.images, pictures.columns)
 
 
 class DecodedPictures:
@@ -129,14 +129,14 @@ class DecodedPictures:
         self.shapes = [image.shape for image in images]
         self.images: Any = self._stacked(images) if batch.fit.resize and images else images
 
-    def batch(self, images: Any, columns: list[dict[str, Any]] | None) -> DataBatch:
+    def batch(self, images: Any, columns: list[dict[str, Any]]) -> DataBatch:
         """The pictures, as they became, with the labels that belong to these columns."""
-        labels = [self._batch.labels[place] for place in self._kept]
-        if columns is not None:
-            labels = [
-                label.moved(row, image.shape) if _moves(label) else label
-                for label, row, image in zip(labels, columns, images, strict=True)
-            ]
+        labels = [
+            label.moved(row, image.shape) if _moves(label) else label
+            for label, row, image in zip(
+                (self._batch.labels[place] for place in self._kept), columns, images, strict=True
+            )
+        ]
         all_ints = all(type(label) is int for label in labels)
         return DataBatch(
             images,
