@@ -64,8 +64,9 @@ def serve(connection: socket.socket, main: Mapping[str, str], wanted: ReportLeve
     coverage.start_if_wanted()
     main_program.import_when_needed(main)
     set_up = attempt(_set_up, connection)
+    handler = _RequestHandler()
     try:
-        _answer_all(messages.WorkerConnection(connection), set_up, wanted)
+        _answer_all(messages.WorkerConnection(connection), handler, set_up, wanted)
     except (EOFError, ConnectionError):
         return
     finally:
@@ -75,6 +76,7 @@ def serve(connection: socket.socket, main: Mapping[str, str], wanted: ReportLeve
             # killed in that moment, nobody tells it to leave.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_LEAVE)
+        handler.end()
 
 
 def _set_up(connection: socket.socket) -> None:
@@ -101,9 +103,11 @@ def leave() -> None:
 
 
 def _answer_all(
-    parent: messages.WorkerConnection, set_up: Outcome[None], wanted: ReportLevels
+    parent: messages.WorkerConnection,
+    handler: _RequestHandler,
+    set_up: Outcome[None],
+    wanted: ReportLevels,
 ) -> NoReturn:
-    handler = _RequestHandler()
     reports.forward(parent)
     wanted.set_levels()
     state = parent.receive().head
@@ -188,6 +192,11 @@ class _RequestHandler:
             sys.modules["torch"].set_num_threads(1)
         if hasattr(self._state, "begin"):
             self._state.begin()
+
+    def end(self) -> None:
+        """Let the state end what it began, if it has an `end`."""
+        if hasattr(self._state, "end"):
+            self._state.end()
 
     def handle(self, request: Request) -> Reply:
         """Do what the request asks; an exception is an answer, too."""

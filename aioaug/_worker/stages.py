@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -56,7 +57,11 @@ class StagedAugmentation(Augmentation):
 
     def clone(self) -> Augmentation:
         worker = copy.deepcopy(self)
-        worker.begin()
+        try:
+            worker.begin()
+        except BaseException:
+            worker.end()
+            raise
         return worker
 
     def begin(self) -> None:
@@ -67,6 +72,10 @@ class StagedAugmentation(Augmentation):
             except BaseException as error:
                 error.add_note("while the pool's initializer ran in a worker")
                 raise
+
+    def end(self) -> None:
+        """End what coroutines left running, and close their event loop. It blocks."""
+        self._coroutines.close()
 
     def __call__(self, index: int, batch: Any, in_place: bool = False) -> Any:
         seeds = batch_seeds(self.seed, index)
@@ -113,33 +122,66 @@ class CoroutineRunner:
     """Runs the coroutines of a worker on an event loop of their own, made for the first of them.
 
     It is the same loop for all of them, so that what they open, such as connections, can be used
-    again. The loop is closed when the worker is dropped.
+    again, until `close`. Nothing is left to the garbage collector: it may come to the sockets of a
+    loop before it comes to the loop, and then warns of them.
     """
 
     def __init__(self) -> None:
-        self._loop: Any = None
+        self._runner: Any = None
+        self._lock = threading.Lock()
+        self._at_work = False
+        self._closed = False
 
     def run(self, work: Awaitable[Any]) -> Any:
         """What the coroutine returns or raises; it blocks."""
         import asyncio
 
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
         if asyncio._get_running_loop() is None:
-            return self._loop.run_until_complete(_as_coroutine(work))
+            return self._complete(work)
         # The worker is in the thread of an event loop, which stands still for it anyway. Python
         # runs no loop inside another one, so this one runs in a thread.
         outcomes: list[Outcome[Any]] = []
         thread = start_thread(
-            lambda: outcomes.append(attempt(self._loop.run_until_complete, _as_coroutine(work))),
-            name="aioaug-coroutines",
+            lambda: outcomes.append(attempt(self._complete, work)), name="aioaug-coroutines"
         )
         thread.join()
         return outcomes[0].unwrap()
 
-    def __del__(self) -> None:
-        if self._loop is not None:
-            self._loop.close()
+    def close(self) -> None:
+        """Cancel what is left on the loop and close it, or do so when the coroutine at work ends.
+
+        It blocks, may be called in any thread, and is idempotent.
+        """
+        with self._lock:
+            self._closed = True
+            if not self._at_work:
+                self._close()
+
+    def _complete(self, work: Awaitable[Any]) -> Any:
+        import asyncio
+
+        with self._lock:
+            if self._runner is None:
+                self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+            self._at_work = True
+        try:
+            return self._runner.get_loop().run_until_complete(_as_coroutine(work))
+        finally:
+            with self._lock:
+                self._at_work = False
+                if self._closed:
+                    self._close()
+
+    def _close(self) -> None:
+        import asyncio
+
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        if asyncio._get_running_loop() is None:
+            runner.close()
+        else:  # no thread could be had to wait in
+            runner.get_loop().close()
 
 
 async def _as_coroutine(work: Awaitable[Any]) -> Any:

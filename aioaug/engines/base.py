@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol, Self
 
 from .._aio.tasks import AsyncResource
@@ -16,7 +16,7 @@ class State(Protocol):
     """What each worker of an engine holds: it must pickle, or make copies of itself.
 
     If it has a method `begin`, that is called once in each worker process, before the first call.
-    A copy has begun.
+    A copy has begun. If it has a method `end`, that is called when a worker is not needed any more.
     """
 
     # Whether nobody else uses the interpreter that it is in; the engine that it is for says so.
@@ -119,6 +119,13 @@ class Engine(AsyncResource, ABC):
         It blocks, is to be called in a thread that runs no loop, and is idempotent. By default
         there is nothing to end.
         """
+
+    @staticmethod
+    def _end_states(states: Iterable[State]) -> None:
+        """Tell copies of the state that they are not needed any more. It blocks."""
+        for state in states:
+            if hasattr(state, "end"):
+                state.end()
 
     def __repr__(self) -> str:
         phase = "closed" if self._closed else "open" if self._started else "new"

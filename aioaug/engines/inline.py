@@ -8,6 +8,7 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
+from .._aio.tasks import end_in_thread, finish
 from .._base.results import attempt
 from ..errors import ClosedError
 from .base import Engine, State
@@ -52,8 +53,12 @@ class InlineEngine(Engine):
         return outcome.unwrap()
 
     async def aclose(self, *, kill: bool = False) -> None:
-        self.abandon()
+        self._closed = True
+        if hasattr(self._own, "end"):
+            await finish(end_in_thread(self.abandon))
+        self._own = None
 
     def abandon(self) -> None:
         self._closed = True
+        self._end_states([] if self._own is None else [self._own])
         self._own = None

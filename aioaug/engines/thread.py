@@ -29,6 +29,7 @@ class ThreadEngine(Engine):
         self._threads = DaemonExecutor(workers, "aioaug-thread")
         self._scheduler: Scheduler[State] = Scheduler()
         self._starting = asyncio.Lock()
+        self._states: list[State] = []
 
     @property
     def idle(self) -> int:
@@ -43,7 +44,8 @@ class ThreadEngine(Engine):
             if self._closed:
                 raise ClosedError("the engine is closed")
             if not self._started:
-                self._scheduler.open(await in_thread(self._clones))
+                await in_thread(self._clone)
+                self._scheduler.open(self._states)
                 self._started = True
 
     async def submit(
@@ -84,7 +86,7 @@ class ThreadEngine(Engine):
             self._scheduler.release(turn, state)
             raise
         work: Assignment[Outcome[Any]] = self._scheduler.begin(turn, state)
-        doing.add_done_callback(partial(_end, work))
+        doing.add_done_callback(partial(_pass_on, work))
         outcome = await work.wait()
         self.meter.since(sent, "worker")
         return outcome.unwrap()
@@ -95,18 +97,25 @@ class ThreadEngine(Engine):
             await self._scheduler.close(wait=not kill)
         finally:
             # A thread that is busy with an abandoned call ends by itself, later.
-            wait = not self._scheduler.busy
-            await finish(end_in_thread(lambda: self._threads.shutdown(wait, cancel_futures=True)))
+            await finish(end_in_thread(self._end, not self._scheduler.busy))
 
     def abandon(self) -> None:
         self._closed = True
         self._threads.abandon()
+        self._end_states(self._states)
 
-    def _clones(self) -> list[State]:
-        return [self._state.clone() for _ in range(self.workers)]
+    def _clone(self) -> None:
+        while len(self._states) < self.workers and not self._closed:
+            self._states.append(self._state.clone())
+        if self._closed:  # meanwhile, and perhaps the last one came too late for it
+            self._end_states(self._states)
+
+    def _end(self, wait: bool) -> None:
+        self._threads.shutdown(wait, cancel_futures=True)
+        self._end_states(self._states)
 
 
-def _end(work: Assignment[Outcome[Any]], doing: asyncio.Future[Outcome[Any]]) -> None:
+def _pass_on(work: Assignment[Outcome[Any]], doing: asyncio.Future[Outcome[Any]]) -> None:
     if doing.cancelled():
         work.fail(ClosedError("the engine was closed"))
     else:

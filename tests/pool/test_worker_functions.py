@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 import worker_functions as fns
-from aioaug import AsyncPool, WorkerDied
+from aioaug import AsyncPool, ClosedError, WorkerDied
 from aioaug.blocking import Pool
 
 ENGINES = ["process", "thread", "inline"]
@@ -82,6 +84,50 @@ async def test_random_numbers_follow_from_the_batch_alone():
 async def test_coroutines_of_a_worker_share_a_loop(engine):
     [_, batches] = await collect(["a", "b"], workers=1, engine=engine, load=fns.loop_of)
     assert batches == ["a", "b"]
+
+
+@pytest.mark.parametrize("engine", ["thread", "inline"])
+@pytest.mark.parametrize("kill", [False, True])
+async def test_the_loops_of_workers_end_with_their_pool(engine, kill):
+    fns.loops.clear(), fns.left.clear()
+    pool = AsyncPool(fns.nothing, 2, engine=engine, load=fns.leave_a_task)
+    async with pool:
+        with pytest.raises(LookupError) as failure:
+            await pool.map_batches([1, 2, 3])
+        if kill:
+            await pool.terminate()
+    # What keeps the workers alive, here the traceback, does not keep their loops open.
+    assert failure.value.__traceback__ is not None
+    assert fns.loops
+    assert all(loop.is_closed() for loop in fns.loops)
+    assert all(task.cancelled() for task in fns.left)
+
+
+async def test_loops_of_workers_that_could_not_begin_are_closed():
+    fns.loops.clear()
+    pool = AsyncPool(fns.nothing, 2, engine="thread", initializer=fns.refuse_async)
+    with pytest.raises(LookupError, match="cannot begin") as failure:
+        async with pool:
+            pass
+    assert failure.value.__traceback__ is not None
+    assert len(fns.loops) == 2
+    assert all(loop.is_closed() for loop in fns.loops)
+
+
+async def test_a_loop_that_is_at_work_is_closed_when_it_has_ended():
+    fns.loops.clear(), fns.reached.clear(), fns.release.clear()
+    async with AsyncPool(fns.nothing, 1, engine="thread", load=fns.wait_for_release) as pool:
+        result = asyncio.ensure_future(pool.map_batches([1]))
+        while not fns.reached.is_set():
+            await asyncio.sleep(0.001)
+        await pool.terminate()
+    with pytest.raises((ClosedError, asyncio.CancelledError)):
+        await result
+    [loop] = fns.loops
+    assert not loop.is_closed()
+    fns.release.set()
+    while not loop.is_closed():
+        await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("initializer", [fns.initialize, fns.initialize_async])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 import numpy as np
 
 begun = []  # in this process
+loops = []  # of this process's workers
+left = []  # tasks on them
+reached, release = threading.Event(), threading.Event()
 
 
 def load(number):
@@ -47,6 +51,16 @@ async def loop_of(batch):
     return loop.batches
 
 
+async def leave_a_task(batch):
+    """Leave a task and a thread of the executor on the loop of this worker."""
+    loops.append(asyncio.get_running_loop())
+    left.append(asyncio.create_task(asyncio.Event().wait()))
+    await asyncio.to_thread(int)
+    if batch == 3:
+        raise LookupError("no batch 3")
+    return batch
+
+
 def initialize():
     begun.append(os.getpid())
 
@@ -63,6 +77,19 @@ def begun_before(batch):
 
 def refuse():
     raise LookupError("cannot begin")
+
+
+async def refuse_async():
+    loops.append(asyncio.get_running_loop())
+    if len(loops) == 2:
+        refuse()
+
+
+async def wait_for_release(batch):
+    loops.append(asyncio.get_running_loop())
+    reached.set()
+    release.wait()
+    return batch
 
 
 def nothing(batch):
