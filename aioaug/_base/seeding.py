@@ -13,7 +13,7 @@ import random
 import secrets
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,14 @@ class Seeds(NamedTuple):
 def batch_seeds(seed: int, index: int) -> Seeds:
     """The seeds of batch `index` (counted from 0) under the pool's `seed`."""
     return Seeds((seed + index) % SEED_LIMIT, (seed + index + _GLOBAL_OFFSET) % SEED_LIMIT)
+
+
+def seeds_of(entropy: Sequence[int]) -> Seeds:
+    """Seeds that follow from some numbers, unlike those of any other numbers."""
+    import numpy as np
+
+    first, second = np.random.SeedSequence(entropy).generate_state(2)
+    return Seeds(int(first) % SEED_LIMIT, int(second) % SEED_LIMIT)
 
 
 def check_seed(seed: int | None) -> int:

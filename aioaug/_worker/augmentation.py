@@ -14,7 +14,7 @@ from ..augmenters import batch_forms
 from ..augmenters.arrays import contiguous
 from ..augmenters.kinds import adapted, held, is_imgaug
 from ..fast.profiling import AugmenterTimer
-from ..fast.trees import is_of_imgaug, rewrite
+from ..fast.trees import draws_from_its_own, is_of_imgaug, rewrite
 
 Item = tuple[int, Any]
 
@@ -32,7 +32,7 @@ class Augmentation(Portable):
     close ones, too: `TypeError` where there are none. With `profile` it measures them.
     An imgaug augmenter gets the batch's seeds as in `imgaug.multicore.Pool`. A callable that has
     a parameter `rng` gets a `numpy.random.Generator` made of both; any other finds `random`,
-    `numpy.random` and OpenCV's generator seeded.
+    `numpy.random` and OpenCV's generator seeded, and so do functions inside of imgaug's.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Augmentation(Portable):
         self.profile = profile
         self.timer: AugmenterTimer | None = None
         self._is_imgaug = is_imgaug(augmenter)
+        self._draws_from_its_own = False
         self._takes_rng = not self._is_imgaug and "rng" in (parameters_of(self.augmenter) or ())
 
     def clone(self) -> Augmentation:
@@ -73,6 +74,8 @@ class Augmentation(Portable):
         if self._is_imgaug:
             self.localize(self.augmenter)
             rewrite(held(self.augmenter), close=self.accelerate)
+            # Then nobody sees how the generators of other libraries are seeded.
+            self._draws_from_its_own = draws_from_its_own(self.augmenter)
         if self.profile:
             self.timer = AugmenterTimer(held(self.augmenter))
 
@@ -97,7 +100,7 @@ class Augmentation(Portable):
                 return self.augmenter(batch)
 
     def _run_imgaug(self, batch: Any, seeds: Seeds, in_place: bool) -> Any:
-        if self.owns_interpreter:
+        if self.owns_interpreter and not self._draws_from_its_own:
             seed_generators(seeds)
         with self.private_rng(seeds.library):
             seed_augmenter(self.augmenter, seeds.augmenter)

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from .._base.results import Outcome, attempt
-from .._base.seeding import Seeds, batch_seeds
+from .._base.seeding import Seeds, batch_seeds, seed_generators, seeds_of
 from .._base.signatures import parameters_of
 from .._base.threads import start_thread
 from .augmentation import Augmentation
@@ -33,8 +33,8 @@ class WorkerFunctions(NamedTuple):
 class StagedAugmentation(Augmentation):
     """An augmentation between `load` and `dump`, in a worker that `initializer` prepares.
 
-    Neither changes the random numbers of the augmenter. Each gets numbers of its own for each
-    batch, if it has a parameter `rng`.
+    Neither changes the random numbers of the augmenter. Each has numbers of its own for each
+    batch: by a parameter `rng`, or else, in a worker process, from `random` and `numpy.random`.
     """
 
     def __init__(self, functions: WorkerFunctions, augmenter: Any, seed: int, **how: bool) -> None:
@@ -88,13 +88,16 @@ class StagedAugmentation(Augmentation):
         return result if self._functions.dump is None else self._run_stage("dump", result, seeds)
 
     def _run_stage(self, name: str, value: Any, seeds: Seeds) -> Any:
+        # Not the numbers of the augmenter, and other ones for each of the two. A 0 at the end would
+        # not change them.
+        entropy = (*seeds, 1 if name == "load" else 2)
         options = {}
         if name in self._take_rng:
             import numpy as np
 
-            # Not those of the augmenter, and other ones for each of the two. A 0 at the end would
-            # not change the numbers.
-            options["rng"] = np.random.default_rng((*seeds, 1 if name == "load" else 2))
+            options["rng"] = np.random.default_rng(entropy)
+        elif self.owns_interpreter:
+            seed_generators(seeds_of(entropy))
         started = perf_counter()
         result = self._complete(getattr(self._functions, name)(value, **options))
         if self.timer is not None:

@@ -65,6 +65,15 @@ def is_of_imgaug(augmenter: Any) -> bool:
     return ("imgaug.augmenters.meta", "Augmenter") in names
 
 
+def draws_from_its_own(augmenter: Any) -> bool:
+    """Whether it draws only from generators of imgaug's, as all of it is imgaug's."""
+    if not is_of_imgaug(augmenter):
+        return False  # without an import of imgaug, as below
+    from . import parts
+
+    return parts.draws_from_its_own(augmenter)
+
+
 def rewrite(augmenter: Any, close: bool = False) -> None:
     """Make a tree of augmenters faster, in place, and the parameters that they draw from.
 

@@ -18,7 +18,7 @@ import imgaug.parameters as iap
 import numpy as np
 import pytest
 from aioaug._base.versions import installed_version
-from aioaug._imgaug import install, private_rng
+from aioaug._imgaug import install, private_rng, seed_augmenter
 from imgaug.multicore import BackgroundAugmenter, BatchLoader
 from imgaug_kind import IS_IMAUG, imgaug_only
 
@@ -180,6 +180,37 @@ def test_installing_again_changes_nothing():
 
 def state_of_global_rng():
     return imgaug.random.get_global_rng().state["state"]["state"].tolist()
+
+
+def test_generators_are_copied_and_derived_as_imgaug_does():
+    rng = imgaug.random.RNG(7)
+    rng.generator.integers(9, size=3, dtype=np.int32)  # half a number is left over
+    same = pickle.loads(pickle.dumps(rng))
+    copied = pickle.loads(pickle.dumps(rng.copy()))
+    assert str(copied.state) == str({**rng.state, "has_uint32": 0})
+    seed = same.generator.integers(0, 2**31 - 1, size=2, dtype="int32")[1]
+    spawned = np.random.SeedSequence(seed).spawn(3)
+    derived = rng.derive_rngs_(3)
+    wanted = [np.random.SFC64(each).state for each in spawned]
+    assert [str(each.state) for each in derived] == [str(state) for state in wanted]
+
+
+def test_trees_are_seeded_as_imgaug_does():
+    one_of = iaa.OneOf([iaa.Add(1), iaa.Add(2)])
+    tree = iaa.Sequential([iaa.Fliplr(0.5), iaa.Sometimes(0.5, one_of)])
+    tree.append(iaa.Add(3).to_deterministic())
+    other = tree.deepcopy()
+    tree.seed_(5)
+    seed_augmenter(other, 5)
+    states = [[str(a.random_state.state) for a in every(each)] for each in (tree, other)]
+    assert states[0] == states[1]
+    numbers = [[a.random_state.integers(0, 2**31) for a in every(each)] for each in (tree, other)]
+    assert numbers[0] == numbers[1]
+    assert len(set(numbers[0])) == len(numbers[0])
+
+
+def every(augmenter):
+    return [augmenter, *augmenter.get_all_children(flat=True)]
 
 
 def test_private_rng_is_what_seeding_leaves():

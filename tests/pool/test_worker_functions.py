@@ -80,6 +80,17 @@ async def test_random_numbers_follow_from_the_batch_alone():
     assert len(set(drawn)) == 9
 
 
+async def test_without_rng_the_generators_of_a_process_follow_from_the_batch():
+    options = {"load": fns.drawing_from_globals, "dump": fns.drawing_from_globals}
+    first, second = [
+        await collect([1, 2, 3], fns.nothing, workers, engine="process", **options)
+        for workers in (1, 2)
+    ]
+    assert first == second
+    drawn = [number for ((_, *at_load), *at_dump) in first for number in (*at_load, *at_dump)]
+    assert len(set(drawn)) == 12
+
+
 @every_engine
 async def test_coroutines_of_a_worker_share_a_loop(engine):
     [_, batches] = await collect(["a", "b"], workers=1, engine=engine, load=fns.loop_of)

@@ -68,6 +68,11 @@ def with_globals(batch):
     return batch, random.random(), float(np.random.rand())
 
 
+def add_from_globals(images, random_state, parents, hooks):
+    """For `iaa.Lambda`: it draws from what imgaug never draws from."""
+    return [image + np.uint8(random.randrange(100) + np.random.randint(100)) for image in images]
+
+
 def spoil(batch):
     batch.append("spoilt")
     return batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import threading
 
 import numpy as np
@@ -39,6 +40,10 @@ def dump(images):
 async def dump_async(images):
     await asyncio.sleep(0)
     return dump(images)
+
+
+def drawing_from_globals(value):
+    return value, random.getrandbits(40), int(np.random.randint(2**40))
 
 
 def drawing(value, rng):

@@ -27,6 +27,44 @@ async def test_foreign_augmenters_are_seeded_by_index(engine):
         assert await pool.map_batches(list(range(6))) == first
 
 
+async def test_functions_inside_of_imgaugs_augmenters_are_seeded_in_processes():
+    import imgaug.augmenters as iaa
+
+    augmenter = iaa.Sequential([iaa.Fliplr(0.5), iaa.Lambda(func_images=aug.add_from_globals)])
+    batches = [np.zeros((3, 4, 4, 3), np.uint8)] * 6
+    runs = []
+    for workers in (1, 2):
+        async with aioaug.AsyncPool(augmenter, processes=workers, seed=3) as pool:
+            results = await pool.map_batches(batches, 1)
+            runs.append([[int(image[0, 0, 0]) for image in images] for images in results])
+    assert runs[0] == runs[1]
+    assert len({tuple(values) for values in runs[0]}) > 4
+
+
+def test_what_draws_from_generators_that_are_not_imgaugs():
+    import imgaug.augmenters as iaa
+    from aioaug.fast.trees import draws_from_its_own
+
+    class Own(iaa.Sequential):
+        pass
+
+    alone = [
+        iaa.Fliplr(0.5),
+        iaa.Sequential([iaa.OneOf([iaa.Clouds(), iaa.Affine(rotate=(-9, 9))]), iaa.Canny()]),
+        iaa.Convolve(matrix=np.ones((3, 3))),
+    ]
+    others = [
+        Own([iaa.Fliplr(0.5)]),
+        iaa.Sequential([Own([])]),
+        iaa.Sometimes(0.5, iaa.Lambda(func_images=aug.add_from_globals)),
+        iaa.Convolve(matrix=lambda image, channels, rng: np.ones((3, 3))),
+        iaa.imgcorruptlike.GaussianNoise(2),
+        aug.with_globals,
+    ]
+    assert [draws_from_its_own(augmenter) for augmenter in alone] == [True] * 3
+    assert [draws_from_its_own(augmenter) for augmenter in others] == [False] * 6
+
+
 @pytest.mark.parametrize("engine", ["thread", "inline"])
 async def test_the_users_own_generators_are_left_alone(engine):
     import imgaug
