@@ -11,6 +11,7 @@ from .reading import (
     load,
     palette_of,
     read,
+    size_of,
 )
 from .writing import encode, encode_map
 
@@ -27,4 +28,5 @@ __all__ = [
     "load",
     "palette_of",
     "read",
+    "size_of",
 ]
