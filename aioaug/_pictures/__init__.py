@@ -13,7 +13,7 @@ from .reading import (
     read,
     size_of,
 )
-from .writing import encode, encode_map
+from .writing import encode, encode_map, written_suffix
 
 __all__ = [
     "Array",
@@ -29,4 +29,5 @@ __all__ = [
     "palette_of",
     "read",
     "size_of",
+    "written_suffix",
 ]

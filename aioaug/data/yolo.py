@@ -14,7 +14,7 @@ from typing import Any
 
 from .._base.arguments import one_of
 from .._base.optional import need
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from .annotation import SOUND_RULES, Annotation, LabelRules
 from .checks import below, broken, file_in, read_text, shown
 from .labels import PictureLabels
