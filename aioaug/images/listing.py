@@ -23,7 +23,6 @@ import numpy as np
 
 from .._base import atomic
 from .._base.arguments import one_of
-from ..data.listing import LocalFolder
 from .file_source import CLASS_MODES, FileSource
 from .files import SUFFIXES
 
@@ -70,6 +69,8 @@ def directory_source(
     dtype: np.dtype[Any],
 ) -> FileSource:
     """The files of every class, one class after the other; `RuntimeError` names an empty one."""
+    from ..data.listing import LocalFolder  # workers need nothing of the datasets
+
     one_of("class_mode", class_mode, CLASS_MODES)
     names = LocalFolder(directory).folders() if classes is None else list(classes)
     filenames: list[Any] = []
@@ -111,6 +112,8 @@ def part_of(files: list[Any], split: tuple[float, float] | None) -> list[Any]:
 
 def _pictures_of(base: str, name: str, suffixes: tuple[str, ...], follow_links: bool) -> list[str]:
     """The files of a class in the order of Keras: those of a folder, then those of the next one."""
+    from ..data.listing import LocalFolder
+
     if not os.path.isdir(os.path.join(base, name)):
         raise FileNotFoundError(f"the class {name!r} has no subdirectory in {base}")
     folder = LocalFolder(
