@@ -45,12 +45,18 @@ def open_folder(root: str | os.PathLike[str], *, follow_links: bool = False) -> 
 def checked_name(name: str, root: str, said_by: str = "") -> str:
     """A name below a folder, made simple; `ValueError` if it is none, or leads out of it."""
     begin = f"{said_by}: " if said_by else ""
-    if not name or "\0" in name:
-        raise ValueError(f"{begin}{name!r} is not the name of a file")
     path = posixpath.normpath(name.replace(os.sep, "/"))
+    if path == os.curdir or "\0" in name:
+        raise ValueError(f"{begin}{name!r} is not the name of a file")
     if os.path.isabs(path) or is_url(name) or path.split("/")[0] == os.pardir:
         raise ValueError(f"{begin}{name!r} leads out of {root}")
     return path
+
+
+def leads_out(path: str, root: str) -> bool:
+    """Whether a file is outside of a folder, which itself is no link, if links are followed."""
+    real = os.path.realpath(path)
+    return real != root and not real.startswith(os.path.join(root, ""))
 
 
 class LocalFolder(PictureLister):
@@ -131,14 +137,11 @@ class LocalFolder(PictureLister):
     def _is_inside(self, path: str) -> bool:
         """Whether a file is in the folder when all links are followed."""
         if os.path.islink(path):
-            return self._has(os.path.realpath(path))
+            return not leads_out(path, self._real)
         folder = os.path.dirname(path)
         if folder not in self._inside:
-            self._inside[folder] = self._has(os.path.realpath(folder))
+            self._inside[folder] = not leads_out(folder, self._real)
         return self._inside[folder]
-
-    def _has(self, real: str) -> bool:
-        return real == self._real or real.startswith(os.path.join(self._real, ""))
 
 
 class RemoteFolder(PictureLister):

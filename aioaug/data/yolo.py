@@ -185,7 +185,7 @@ def _place(top: Path, base: Any, entry: str, where: str) -> Path | None:
             continue
         return below(top, Path(os.path.normpath(relative)).as_posix(), where)
     if os.path.exists(top / entry):
-        raise broken(where, f"{entry!r} is not below {top}")
+        raise broken(where, f"{entry!r} leads out of {top}")
     return None
 
 
