@@ -10,6 +10,7 @@ import pytest
 from aioaug.cli import main
 from aioaug.cli.dataset_plan import DatasetRequest, make_plan
 from aioaug.data import Coco, ImageFolder, Yolo
+from cli_testing import augment, content
 from data_testing import make_folder
 from PIL import Image
 
@@ -29,16 +30,6 @@ def folder(tmp_path, monkeypatch):
     make_folder(tmp_path / "in", ("dog",), each=1, suffix=".png")
     (tmp_path / "in" / "dog" / "0.json").write_text('{"keypoints": [[3, 4]], "of": "dog"}')
     return tmp_path
-
-
-def augment(source, out, *options, pipeline="flip"):
-    arguments = ["augment", source, out, "--pipeline", f"pipe.py:{pipeline}", "--seed", "3"]
-    return main([*map(str, arguments), "--workers", "1", *map(str, options)])
-
-
-def content(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_as_many_as_each_class_needs(folder):

@@ -13,6 +13,7 @@ import pytest
 from aioaug.cli import main
 from aioaug.cli.dataset_plan import DatasetRequest, make_plan
 from aioaug.data import Coco, Labelme, Masks, Voc, Yolo
+from cli_testing import augment, content
 from data_testing import make_folder
 from labels_testing import coco_file, picture, rle, yolo_folder
 from PIL import Image
@@ -35,16 +36,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pipe.py").write_text(FLIP)
     return tmp_path
-
-
-def augment(source, out, *options, pipeline="flip"):
-    arguments = ["augment", source, out, "--pipeline", f"pipe.py:{pipeline}", "--seed", "3"]
-    return main([*map(str, arguments), "--workers", "1", *map(str, options)])
-
-
-def content(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_coco_with_its_originals(folder, capsys):

@@ -176,19 +176,21 @@ def test_a_bucket_of_one_shape_is_an_array(root):
 
 
 def test_a_batch_is_padded_to_its_largest_picture(tmp_path):
-    for name, shape in (("a", (40, 30)), ("b", (60, 20)), ("c", (20, 60))):
+    for name, shape in (("a", (40, 30)), ("b", (60, 20)), ("c", (20, 60)), ("d", (20, 10))):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*shape, 3), 9, np.uint8))
     dataset = data.Files(tmp_path)
-    marked = data.Files([tmp_path / f"{name}.png" for name in "abc"], [Points(((0.0, 0.0),))] * 3)
+    marked = data.Files([tmp_path / f"{name}.png" for name in "abcd"], [Points(((0.0, 0.0),))] * 4)
     upright, wide = collected(marked.batches(5, buckets=2, pad=7))
-    assert upright.images.shape == (2, 60, 30, 3)
+    assert upright.images.shape == (3, 60, 30, 3)
     assert wide.images.shape == (1, 20, 60, 3)
     assert (upright.images[0, 10:50] == 9).all()
     assert (upright.images[0, :10] == 7).all()
     assert (upright.images[1, :, 5:25] == 9).all()
-    assert [label.xy for label in upright.labels] == [((0.0, 10.0),), ((5.0, 0.0),)]
+    assert (upright.images[2, 20:40, 10:20] == 9).all()
+    assert (upright.images[2] == 9).sum() == 20 * 10 * 3
+    assert [label.xy[0] for label in upright.labels] == [(0.0, 10.0), (5.0, 0.0), (10.0, 20.0)]
     lists = collected(dataset.batches(5, buckets=2))
-    assert [image.shape for image in lists[0].images] == [(40, 30, 3), (60, 20, 3)]
+    assert [image.shape for image in lists[0].images] == [(40, 30, 3), (60, 20, 3), (20, 10, 3)]
 
 
 def test_a_missing_picture_fails_its_batch_alone(root, tmp_path):
