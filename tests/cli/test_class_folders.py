@@ -10,6 +10,7 @@ import pytest
 from aioaug.cli import main
 from aioaug.cli.dataset_plan import DatasetRequest, make_plan
 from aioaug.data import Coco, ImageFolder, Yolo
+from aioaug.data.class_folders import is_of_classes
 from cli_testing import augment, content
 from data_testing import make_folder
 from PIL import Image
@@ -18,6 +19,8 @@ PIPE = """
 import imgaug.augmenters as iaa
 flip = iaa.Fliplr(1.0)
 mixed = iaa.Sequential([iaa.Fliplr(0.5), iaa.Add((-40, 40))])
+def negative(batch):
+    return [255 - picture for picture in batch]
 """
 
 
@@ -113,10 +116,31 @@ def test_to_other_formats(folder, capsys):
     (dog,) = coco[3].labels.annotations
     assert (dog.category, dog.box) == (1, (0, 0, 80, 48))
     assert len({each.id for sample in coco for each in sample.labels.annotations}) == 8
-    assert augment("in", "yolo", "--to", "yolo") == 0
+    # A class does not move, so a pipeline gets what it gets of a folder of pictures.
+    assert augment("in", "yolo", "--to", "yolo", pipeline="negative") == 0
     assert [sample.labels.boxes.tolist() for sample in Yolo(folder / "yolo")] == [
         [[0, 0, 1, 1]]
     ] * 4
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["cat/a.png", "dog/b.JPG", "dog/note.txt", "note.txt", ".git/c.png"], True),
+        (["train/cat/a.png", "train/dog/b.png", "val/cat/c.png", "val/dog/d.gif"], True),
+        (["train/cat/a.png", "train/dog/b.png", "val/c.png"], False),
+        (["cat/a.png"], False),
+        (["cat/a.png", "dog/b.png", "c.png"], False),
+        (["2025/may/a.png", "2026/b.png"], False),
+        (["cat/a.png", "labels/b.txt"], False),
+        (["a.png"], False),
+    ],
+)
+def test_what_folders_are_classes(tmp_path, files, expected):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert is_of_classes(tmp_path) is expected
 
 
 def test_inspect_and_preview(folder, capsys):
