@@ -7,7 +7,7 @@ The packages and modules, from the ground up; each imports only from those above
     pictures    _pictures
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts
-    faces       loading  background  formats  batch  images  data  notebook
+    faces       loading  background  formats  batch  data  images  notebook
     doors       blocking  bench  cli
 """
 

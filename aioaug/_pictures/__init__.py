@@ -11,8 +11,9 @@ from .reading import (
     load,
     palette_of,
     read,
+    size_of,
 )
-from .writing import encode, encode_map
+from .writing import encode, encode_map, written_suffix
 
 __all__ = [
     "Array",
@@ -27,4 +28,6 @@ __all__ = [
     "load",
     "palette_of",
     "read",
+    "size_of",
+    "written_suffix",
 ]

@@ -45,8 +45,9 @@ _JPEG = b"\xff\xd8\xff"
 # OpenCV's flags for a picture in colour, by how much smaller it is made in decoding.
 _REDUCED = {1: 1, 2: 17, 4: 33, 8: 65}
 # Tags of TIFF, and some of their values.
-_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
 _SEPARATE, _SIGNED = 2, 2
+_ORIENTATION, _ON_ITS_SIDE = 274, range(5, 9)
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class Picture:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
-def load(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file. What is no file is refused: a pipe would be waited for."""
+def load(path: str | os.PathLike[str], count: int = -1) -> bytes:
+    """The content of a file, or its first bytes. What is no file, as a pipe, is refused."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UnreadablePictureError("is no file")
     with open(path, "rb") as file:
-        return file.read()
+        return file.read(count)
 
 
 def read(path: str | os.PathLike[str]) -> Picture:
@@ -97,6 +98,27 @@ def decode(data: bytes) -> Picture:
         if file.mode not in _DEEP_GREY and _is_deep(file):
             raise UnreadablePictureError("16 bits a channel are read in grey pictures only")
         return _picture_of(ImageOps.exif_transpose(file), inverted=_is_inverted(file))
+
+
+def size_of(head: bytes) -> Size | None:
+    """The height and width that `decode` gives, out of the first bytes of a file, or all of them.
+
+    `None` if these do not say it, or are of no picture. No pixels are decoded.
+    """
+    from PIL import Image
+
+    frame = _jpeg_frame(head) if head.startswith(_JPEG) else None
+    if frame is not None and not frame.has_exif:
+        return frame.size
+    try:
+        with _errors_of_decoders(), _opened(head) as file:
+            # That of PNG would decode all pixels, as EXIF may come behind them.
+            turned = Image.Image.getexif(file).get(_ORIENTATION) in _ON_ITS_SIDE
+            # Some versions of Pillow turn the size of a TIFF, and others do not.
+            width, height = _tag(file, _WIDTH, file.width), _tag(file, _HEIGHT, file.height)
+            return (width, height) if turned else (height, width)
+    except UnreadablePictureError:
+        return None
 
 
 def decode_upright(data: bytes, needed: Needed | None = None) -> tuple[Array, Size]:

@@ -20,10 +20,18 @@ _FORMATS_BY_SUFFIX = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
-SUFFIXES = frozenset(_FORMATS_BY_SUFFIX)
+_OF_ALL_OTHERS = ".png"
 _WITH_ALPHA = ("PNG", "TIFF", "WEBP")
 _WITH_16_BITS = ("PNG", "TIFF")
 _PNG_LEVEL = 3  # Pillow's 6 takes three times as long and saves a tenth
+
+
+def written_suffix(suffix: str) -> str:
+    """The suffix of a file in which a picture of this suffix is written: PNG's in place of others.
+
+    GIF holds 256 colours, and PPM is hardly read by anything.
+    """
+    return suffix if suffix.lower() in _FORMATS_BY_SUFFIX else _OF_ALL_OTHERS
 
 
 def encode(picture: Picture, suffix: str, quality: int) -> bytes:

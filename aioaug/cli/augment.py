@@ -14,7 +14,12 @@ from .._base import atomic
 from .._base.seeding import check_seed
 from ..data.opening import LabelWriter
 from . import console, plan
-from .dataset_options import dataset_options, dataset_request, tell_of_labels_elsewhere
+from .dataset_options import (
+    dataset_options,
+    dataset_request,
+    tell_of_labels_beside,
+    tell_of_labels_elsewhere,
+)
 from .dataset_plan import make_plan
 from .dataset_task import DatasetTask, write_dataset_files
 from .exits import Interrupted
@@ -72,18 +77,20 @@ def augment(
     about = None if request is None else request.as_json(dst)
     settings = plan.settings_for(spec, check_seed(seed), copies, quality, fast, dst, about)
     augmenter = PictureAugmenter(spec, settings.seed, settings.pipeline_digest, fast)
-    jobs: Sequence[plan.OutputJob]
-    task: Callable[..., WrittenFile]
+    writer: LabelWriter | None = None
     if request is None:
-        sources = plan.find_sources(src, manifest)
-        if of_dataset["kind"] == "auto":
-            tell_of_labels_elsewhere(sources)
-        jobs = plan.make_jobs(sources, dst, copies, ending)
-        task, writer = AugmentTask(augmenter, quality), None
+        jobs = plan.make_jobs(plan.find_sources(src, manifest), dst, copies, ending)
     else:
         made = make_plan(request, dst, copies)
         jobs, writer = made.jobs, made.writer
+    task: Callable[..., WrittenFile] = AugmentTask(augmenter, quality)
+    if writer is not None:
         task = DatasetTask(augmenter, quality, writer)
+    pictures = dict.fromkeys(job.source for job in jobs)
+    if of_dataset["kind"] == "auto" and (request is None or request.kind == "folder"):
+        tell_of_labels_elsewhere(pictures)
+    if writer is not None and request is not None and request.kind == "folder":
+        tell_of_labels_beside(pictures)
     left = plan.left_to_do(jobs, manifest, settings)
     run = _Run(manifest, settings, jobs, len(left), writer)
     return run(JobRunner[Any](task, left, RunOptions(workers, batch_size, buffer)))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from ..data.beside import file_elsewhere
+from ..data.beside import file_elsewhere, files_beside
 from ..data.opening import FORMATS
 from . import console
 from .dataset_plan import DatasetRequest, chosen_kind
+from .exits import CommandError
 from .options import PATH, POSITIVE
-from .picture_files import PictureFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ def reading_options(command: Command) -> Command:
             click.option("--format", "kind", type=click.Choice(("auto", *FORMATS, "folder")),
                          default="auto", show_default=True, help="Of the labels in SRC."),
             click.option("--images", type=PATH, help="The folder that COCO's names are in."),
-            click.option("--split", help="Only this one, such as train, of YOLO and VOC."),
+            click.option("--split", help="Only this one, such as train."),
         )
     ):  # fmt: skip
         command = option(command)
@@ -37,7 +37,7 @@ def dataset_options(command: Command) -> Command:
     for option in reversed(
         (
             reading_options,
-            click.option("--to", type=click.Choice(FORMATS),
+            click.option("--to", type=click.Choice((*FORMATS, "folder")),
                          help="Of the labels in DST.  [default: as in SRC]"),
             click.option("--count", type=POSITIVE,
                          help="So many pictures in all, in place of --copies."),
@@ -63,14 +63,19 @@ def dataset_request(
     originals: bool,
 ) -> DatasetRequest | None:
     """What the options ask for; `None` if the arguments are plain pictures."""
-    found = chosen_kind(sources, kind, to)
+    found = chosen_kind(sources, kind)
     if per_class and count is None:
         raise click.UsageError("--per-class needs --count")
-    if found is None:
-        if split or images or count or originals:
-            raise click.UsageError(
-                "--split, --images, --count and --include-originals are for datasets"
-            )
+    if to is not None and found is None:
+        raise CommandError(f"--to needs one dataset that is recognised, got {_shown(sources)}")
+    if to == "folder" != found:
+        raise CommandError("--to folder: only of pictures that are in the folders of their classes")
+    wanted = split or images or count or originals or to
+    if found is None and wanted:
+        raise click.UsageError(
+            "--split, --images, --count and --include-originals are for datasets"
+        )
+    if found is None or (found == "folder" and not wanted):
         return None
     place = None if images is None else str(images)
     return DatasetRequest(
@@ -78,12 +83,24 @@ def dataset_request(
     )
 
 
-def tell_of_labels_elsewhere(sources: Sequence[PictureFile]) -> None:
+def tell_of_labels_elsewhere(pictures: Iterable[Path]) -> None:
     """Say so if the pictures are those of a dataset whose labels would stay behind."""
-    for source in sources:
-        if (file := file_elsewhere(source.path)) is not None:
+    for path in pictures:
+        if (file := file_elsewhere(path)) is not None:
             console.say(
-                f"{source.path} has labels in {file}, which are not augmented with it; "
+                f"{path} has labels in {file}, which are not augmented with it; "
                 "name the folder of the dataset, or say --format folder"
             )
             return
+
+
+def tell_of_labels_beside(pictures: Iterable[Path]) -> None:
+    """Say so if there are labels beside pictures, of which only the classes become others."""
+    for path in pictures:
+        for file in files_beside(path):
+            console.say(f"{file} stays behind: --to takes the classes of pictures in folders only")
+            return
+
+
+def _shown(sources: Sequence[Path]) -> str:
+    return str(sources[0]) if len(sources) == 1 else f"{len(sources)} arguments"

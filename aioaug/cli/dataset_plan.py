@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..data.labels import NamedLabels, PictureLabels
+from ..data.beside import files_beside
+from ..data.class_folders import is_of_classes
+from ..data.labels import NamedLabels, PictureLabels, next_id
 from ..data.opening import LabelWriter, format_of, open_dataset, plain_name, writer_for
 from ..data.references import FileReference
 from ..data.samples import PictureDataset, Sample
 from .exits import CommandError
 from .manifest import relative
 from .picture_files import PictureFile, find, real
-from .plan import OutputJob, refuse_collisions
+from .plan import ORIGINAL, OutputJob, name_of_copy, refuse_collisions
 
-ORIGINAL = -1  # the number of the copy that is no copy
 _NOTHING = PictureLabels(size=(1, 1))
 
 
@@ -60,29 +61,21 @@ class DatasetJob(OutputJob):
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The jobs of a dataset, and what writes it."""
+    """The jobs of a dataset, and what writes it; nothing does where folders are all labels."""
 
-    jobs: list[DatasetJob]
-    writer: LabelWriter
-    classes: tuple[str, ...]
+    jobs: list[OutputJob]
+    writer: LabelWriter | None
 
 
-def chosen_kind(sources: Sequence[Path], kind: str, to: str | None) -> str | None:
+def chosen_kind(sources: Sequence[Path], kind: str) -> str | None:
     """The format of the dataset in the arguments; `None` for plain pictures."""
-    if kind == "folder" or (kind == "auto" and len(sources) != 1):
-        if to is not None:
-            raise CommandError("--to needs one dataset, whose format is known")
-        return None
     if len(sources) != 1:
+        if kind in ("auto", "folder"):
+            return None
         raise CommandError(f"--format {kind} takes one dataset, got {len(sources)} arguments")
     if not os.path.exists(sources[0]):
         raise CommandError(f"there is no file or folder {sources[0]}")
-    if kind != "auto":
-        return kind
-    found = format_of(sources[0])
-    if found is None and to is not None:
-        raise CommandError(f"{sources[0]} is no dataset that is recognised; say --format")
-    return found
+    return format_of(sources[0]) if kind == "auto" else kind
 
 
 def opened(source: Path, kind: str, images: Path | None, split: str | None) -> PictureDataset:
@@ -94,6 +87,8 @@ def opened(source: Path, kind: str, images: Path | None, split: str | None) -> P
         dataset = open_dataset(source, kind, split, **options)
     except ValueError as error:  # UnreadableLabelsError, too
         raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error
     if not len(dataset):
         raise CommandError(f"there are no pictures in {source}")
     return dataset
@@ -107,7 +102,9 @@ def labelled_sources(
     but: frozenset[Path] = frozenset(),
 ) -> list[tuple[PictureFile, NamedLabels | None]]:
     """The pictures in the arguments, and their labels if the arguments are a dataset."""
-    found = chosen_kind(sources, kind, None)
+    found = chosen_kind(sources, kind)
+    if found == "folder" and kind == "folder" and not split and not is_of_classes(sources[0]):
+        found = None
     if found is None:
         if split or images:
             raise CommandError("--split and --images are for datasets")
@@ -115,10 +112,11 @@ def labelled_sources(
     dataset = opened(sources[0], found, images, split)
     return [
         (
-            PictureFile(PurePosixPath(sample.image.name), _path(sample), ()),
+            PictureFile(PurePosixPath(sample.image.name), path, _beside(sample, found)),
             NamedLabels(sample.labels, dataset.classes),
         )
         for sample in dataset
+        if real(path := _path(sample)) not in but
     ]
 
 
@@ -127,45 +125,48 @@ def make_plan(request: DatasetRequest, destination: Path, copies: int) -> Datase
     images = None if request.images is None else Path(request.images)
     dataset = opened(Path(request.source), request.kind, images, request.split)
     _refuse_inside(request, dataset, destination)
-    writer = writer_for(request.to, dataset)
+    writer = None if request.to == "folder" else writer_for(request.to, dataset)
     jobs = list(_jobs(request, dataset, writer, destination, copies))
     refuse_collisions(jobs)
     _refuse_links(jobs, destination)
-    return DatasetPlan(jobs, writer, dataset.classes)
+    return DatasetPlan(jobs, writer)
 
 
 def _jobs(
     request: DatasetRequest,
     dataset: PictureDataset,
-    writer: LabelWriter,
+    writer: LabelWriter | None,
     destination: Path,
     copies: int,
-) -> Iterator[DatasetJob]:
+) -> Iterator[OutputJob]:
     shares = _shares(request, dataset, copies)
     digits = len(str(max(1, *shares) - 1))
     labels = [sample.labels for sample in dataset]
-    picture_id = _after(each.id for each in labels if isinstance(each, PictureLabels))
-    known = (each.annotations for each in labels if isinstance(each, PictureLabels))
-    first_id = _after(each.id for annotations in known for each in annotations)
+    known = [each for each in labels if isinstance(each, PictureLabels)]
+    picture_id = next_id(each.id for each in known)
+    first_id = next_id(each.id for one in known for each in one.annotations)
     wanted = [(place, copy) for place, share in enumerate(shares) for copy in range(share)]
     wanted += [(place, ORIGINAL) for place in range(len(dataset)) if request.originals]
     for index, (place, copy) in enumerate(wanted):
         sample = dataset[place]
-        old = PurePosixPath(plain_name(sample.image.name))
         own = labels[place]
-        if copy == ORIGINAL:
-            name = str(old)
-        else:
-            suffix = request.suffix or old.suffix
-            name = str(old.with_name(f"{old.stem}-{copy:0{digits}d}{suffix}"))
+        # The folders of classes may be called as those that other formats have for pictures.
+        of_folder = request.kind == "folder"
+        name = PurePosixPath(sample.image.name if of_folder else plain_name(sample.image.name))
+        if copy != ORIGINAL:
+            name = name_of_copy(name, copy, digits, request.suffix)
             if isinstance(own, PictureLabels):
                 # Numbers that follow from the plan alone, whatever becomes of other pictures.
                 own = own.as_copy(picture_id + index, first_id)
                 first_id += len(own.annotations)
-        files = tuple(destination / file for file in writer.label_files(name, _NOTHING))
         source = _path(sample)
-        output = destination / writer.place(name)
-        yield DatasetJob(index, copy, source, (), output, name, own, files)
+        if writer is None:
+            yield OutputJob(index, copy, source, _beside(sample, "folder"), destination / name)
+        else:
+            output = destination / writer.place(str(name))
+            files = writer.label_files(str(name), _NOTHING)
+            paths = tuple(destination / file for file in files)
+            yield DatasetJob(index, copy, source, (), output, str(name), own, paths)
 
 
 def _shares(request: DatasetRequest, dataset: PictureDataset, copies: int) -> list[int]:
@@ -203,8 +204,9 @@ def _path(sample: Sample) -> Path:
     return Path(sample.image.root, sample.image.name)
 
 
-def _after(numbers: Iterator[Any]) -> int:
-    return 1 + max((each for each in numbers if isinstance(each, int)), default=0)
+def _beside(sample: Sample, kind: str) -> tuple[Path, ...]:
+    """The files beside a picture that may have labels, where these are not in the dataset."""
+    return files_beside(_path(sample)) if kind == "folder" else ()
 
 
 def _refuse_inside(request: DatasetRequest, dataset: PictureDataset, destination: Path) -> None:
@@ -218,7 +220,7 @@ def _refuse_inside(request: DatasetRequest, dataset: PictureDataset, destination
             raise CommandError(f"{destination} and the dataset {root} must be apart")
 
 
-def _refuse_links(jobs: Sequence[DatasetJob], destination: Path) -> None:
+def _refuse_links(jobs: Sequence[OutputJob], destination: Path) -> None:
     """Refuse folders in the destination that lead out of it."""
     target = real(destination)
     for folder in sorted({path.parent for job in jobs for path in job.files()}):

@@ -12,9 +12,10 @@ from .._base import atomic
 from ..data.checks import to_json
 from ..data.labels import PictureLabels
 from ..data.opening import LabelWriter
-from .dataset_plan import ORIGINAL, DatasetJob
+from .dataset_plan import DatasetJob
 from .exits import CommandError, Exit
 from .picture_augmenter import PictureAugmenter
+from .plan import ORIGINAL
 from .runner import WrittenFile, writing
 
 

@@ -86,20 +86,19 @@ class InspectTask:
         file, named = source
         picture, beside, _ = read_source(file.path, file.annotations)
         digest = hashlib.sha256(_pictures.load(file.path)).hexdigest()
-        if named is None and isinstance(beside, NamedLabels):
-            named = beside
-        if named is None:
-            return InspectedPicture(picture.size, digest, Counter(), [])
-        labels: PictureLabels = named.labels.in_pixels(picture.pixels.shape)
-        names = [_name(each, named.classes) for each in labels.annotations]
+        # A picture in the folder of its class may have labels beside it, too.
+        found = [each for each in (named, beside) if isinstance(each, NamedLabels)]
+        annotations: list[tuple[Annotation, str]] = []
+        for each in found:
+            labels: PictureLabels = each.labels.in_pixels(picture.pixels.shape)
+            annotations += [(one, _name(one, each.classes)) for one in labels.annotations]
+        names = [name for _, name in annotations]
         problems = [
-            f"{name}: {why}"
-            for each, name in zip(labels.annotations, names, strict=True)
-            if (why := _problem(each, picture.size))
+            f"{name}: {why}" for each, name in annotations if (why := _problem(each, picture.size))
         ]
         twice = Counter(
             (name, each.box, each.polygons, each.mask, each.keypoints, each.lines)
-            for each, name in zip(labels.annotations, names, strict=True)
+            for each, name in annotations
         )
         problems += [f"{key[0]}: the same label {n} times" for key, n in twice.items() if n > 1]
         return InspectedPicture(picture.size, digest, Counter(names), problems)

@@ -46,11 +46,12 @@ class PictureAugmenter:
         """Augment one picture and its labels; what is passed in is not changed."""
         augmentation = self._augmentation = self._augmentation or self._load()
         pixels = picture.pixels.copy()
-        if labels is None and picture.alpha is None:
-            return replace(picture, pixels=_only(augmentation(index, [pixels]))), None
+        items = {} if labels is None else labels.columns(pixels.shape)
+        if not items and picture.alpha is None:
+            new = replace(picture, pixels=_only(augmentation(index, [pixels])))
+            return new, None if labels is None else labels.moved({}, new.pixels.shape)
         from imgaug.augmentables.batches import UnnormalizedBatch
 
-        items = {} if labels is None else labels.columns(pixels.shape)
         columns = {name: [item] for name, item in items.items()}
         if picture.alpha is not None:
             columns["heatmaps"] = [_heatmap(picture.alpha, pixels.shape)]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from ..data.beside import files_beside
+from ..data.listing import LocalFolder, is_picture
 from .exits import CommandError
 
 
@@ -28,7 +29,7 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
     """All pictures in the arguments, sorted by name; each file counts once.
 
     `but` are resolved paths of files and folders to leave out. Names and folders that begin with
-    a dot are left out too, unless they are arguments themselves.
+    a dot are left out too, unless they are arguments themselves, and so are links to folders.
     """
     found: dict[Path, PictureFile] = {}
     several = len(arguments) > 1
@@ -40,7 +41,7 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
     if not found:
         where = ", ".join(map(str, arguments))
         raise CommandError(f"no pictures in {where} (looked for {' '.join(sorted(SUFFIXES))})")
-    return sorted(found.values(), key=lambda source: (str(source.name), str(source.path)))
+    return sorted(found.values(), key=lambda source: (source.name.parts, str(source.path)))
 
 
 def real(path: Path) -> Path:
@@ -54,30 +55,15 @@ def _pictures(
     if os.path.isdir(argument):
         # A single folder's content goes right into DST; of several, each gets a folder in DST.
         top = PurePosixPath(real(argument).name if several else ".")
-        for path in _walk(argument, but):
-            yield top / path.relative_to(argument).as_posix(), path
+        left_out = frozenset(map(str, but))
+        try:
+            for name in LocalFolder(argument, links="skip", but=left_out).pictures():
+                yield top / name, argument / name
+        except OSError as error:
+            raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error
     elif not os.path.exists(argument):
         raise CommandError(f"there is no file or folder {argument}")
-    elif not _is_picture(argument):
+    elif not is_picture(argument):
         raise CommandError(f"{argument} is not named like a picture ({' '.join(sorted(SUFFIXES))})")
     else:
         yield PurePosixPath(argument.name), argument
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
-def _walk(folder: Path, but: frozenset[Path]) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder, onerror=_cannot_list):
-        place = Path(here)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and real(place / name) not in but
-        )
-        for name in sorted(files):
-            if not name.startswith(".") and _is_picture(place / name):
-                yield place / name
-
-
-def _cannot_list(error: OSError) -> None:
-    raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error

@@ -6,13 +6,16 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .. import _pictures
 from ..augmenters import specs
 from .exits import CommandError, Exit
 from .manifest import NAME, Manifest, relative
 from .picture_files import PictureFile, find, real
+
+ORIGINAL = -1  # the number of the copy that is no copy
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,18 @@ def make_jobs(
     jobs = []
     for position, source in enumerate(sources):
         for copy in range(copies):
-            name = f"{source.name.stem}-{copy:0{digits}d}{suffix or source.name.suffix}"
-            output = destination / source.name.parent / name
+            output = destination / name_of_copy(source.name, copy, digits, suffix)
             index = position * copies + copy
             jobs.append(OutputJob(index, copy, source.path, source.annotations, output))
     refuse_collisions(jobs)
     _refuse_overwriting(jobs, sources)
     return jobs
+
+
+def name_of_copy(name: PurePosixPath, copy: int, digits: int, suffix: str) -> PurePosixPath:
+    """The name of a copy of a picture; the suffix is the picture's own if none is given."""
+    ending = suffix or _pictures.written_suffix(name.suffix)
+    return name.with_name(f"{name.stem}-{copy:0{digits}d}{ending}")
 
 
 def left_to_do(

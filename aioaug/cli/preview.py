@@ -30,7 +30,7 @@ from .runner import JobResult, JobRunner, RunOptions, read_source
 class PreviewRow:
     """One source and the indices of what is shown beside it.
 
-    `labels` are those of a dataset; of plain pictures, they are in files beside them.
+    `labels` are those of a dataset; labels in a file beside the picture come before its class.
     """
 
     source: PictureFile
@@ -48,7 +48,7 @@ class PreviewTask:
     def __call__(self, row: PreviewRow) -> list[Tile]:
         labels: Any
         picture, labels, _ = read_source(row.source.path, row.source.annotations)
-        labels = row.labels or labels
+        labels = row.labels if labels is None else labels
         tiles = [tile(showable(str(row.source.name)), picture, labels, self._side)]
         for copy, index in enumerate(row.indices):
             augmented = self._augmenter(index, picture, labels)

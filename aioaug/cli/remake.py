@@ -44,7 +44,9 @@ def remake(manifest: Path, index: int, file: Path) -> int:
         task = AugmentTask(augmenter, entry.quality)
     else:
         job, writer = _dataset_job(listed, entry, file)
-        task = DatasetTask(augmenter, entry.quality, writer, beside=True)
+        task = AugmentTask(augmenter, entry.quality)
+        if writer is not None:
+            task = DatasetTask(augmenter, entry.quality, writer, beside=True)
     differs = False
 
     async def each(job: OutputJob, result: JobResult) -> None:
@@ -84,7 +86,7 @@ def _output(entry: ManifestEntry, file: Path) -> Path:
 
 def _dataset_job(
     manifest: Manifest, entry: ManifestEntry, file: Path
-) -> tuple[DatasetJob, LabelWriter]:
+) -> tuple[OutputJob, LabelWriter | None]:
     """The job of the plan that the entry is of; its labels are written beside the picture."""
     request = DatasetRequest(**(entry.dataset or {}))
     request = replace(
@@ -99,10 +101,14 @@ def _dataset_job(
         why = f"{request.source} is not what {entry.output} was made of"
         raise CommandError(why, Exit.MANIFEST)
     output = _output(entry, file)
-    for path in (output, *(beside(output, each.suffix) for each in job.label_files)):
+    written = replace(job, output=output).files()
+    if isinstance(job, DatasetJob):
+        written = [output, *(beside(output, each.suffix) for each in job.label_files)]
+        job = replace(job, label_files=())
+    for path in written:
         if real(path).is_relative_to(real(Path(request.source))):
             raise CommandError(f"{path} is in the dataset, which is not written to")
-    return replace(job, output=output, label_files=()), plan.writer
+    return replace(job, output=output), plan.writer
 
 
 def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:

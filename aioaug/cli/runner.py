@@ -18,7 +18,7 @@ from ..data.beside import LabelsBeside, read_beside
 from ..errors import AugmenterSpecError, UnreadableLabelsError, UnreadablePictureError
 from .exits import CommandError, Exit, one_line
 from .picture_augmenter import PictureAugmenter
-from .plan import OutputJob
+from .plan import ORIGINAL, OutputJob
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class GuardedTask:
 
 
 class AugmentTask:
-    """Reads a picture, augments it and writes the output."""
+    """Reads a picture, augments it and writes the output; an original is written as it is."""
 
     def __init__(self, augmenter: PictureAugmenter, quality: int) -> None:
         self._augmenter = augmenter
@@ -86,12 +86,18 @@ class AugmentTask:
 
     def __call__(self, job: OutputJob) -> WrittenFile:
         picture, labels, suffix = read_source(job.source, job.annotations)
-        picture, labels = self._augmenter(job.index, picture, labels)
-        data = _pictures.encode(picture, job.output.suffix, self._quality)
         notes = None if labels is None else job.output.with_suffix(suffix)
+        beside = b""
+        if job.copy == ORIGINAL:
+            data = _pictures.load(job.source)
+            beside = b"" if notes is None else _pictures.load(job.source.with_suffix(suffix))
+        else:
+            picture, labels = self._augmenter(job.index, picture, labels)
+            data = _pictures.encode(picture, job.output.suffix, self._quality)
+            beside = b"" if labels is None else labels.encode(job.output.name)
         with writing(job.output):
-            if labels is not None and notes is not None:
-                atomic.write(notes, labels.encode(job.output.name))
+            if notes is not None:
+                atomic.write(notes, beside)
             atomic.write(job.output, data)
         return WrittenFile(picture.size, hashlib.sha256(data).hexdigest(), notes)
 

@@ -8,11 +8,12 @@ import os
 import reprlib
 from collections import Counter
 from collections.abc import Collection, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from ..errors import UnreadableLabelsError
 from .annotation import Outline
+from .listing import checked_name, leads_out
 from .references import FileReference
 
 _NUMBERS = frozenset((int, float))
@@ -139,16 +140,18 @@ def file_in(root: Path, name: str) -> FileReference:
 def below(root: Path, name: str, where: str) -> Path:
     """The path of `name` below `root`; a name that leads out of it is refused.
 
-    Who loads a dataset of somebody else's must not send or overwrite any other file.
+    Who loads a dataset of somebody else's must not send or overwrite any other file. The names may
+    come from Windows, and none goes up even for a moment: through a link that would be elsewhere.
     """
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or "\0" in name:
-        raise broken(where, f"{name!r} is no name of a file")
-    if ".." in parts or parts[0] == "/" or PureWindowsPath(name).drive:
-        raise broken(where, f"{name!r} is not below {root}")
-    path = root.joinpath(*parts)
-    if os.path.islink(path) or os.path.realpath(path.parent) != str(path.parent):
-        top = os.path.realpath(root)
-        if os.path.commonpath([top, os.path.realpath(path)]) != top:
-            raise broken(where, f"{name!r} is a link out of {root}")
+    plain = name.replace("\\", "/")
+    try:
+        path = root / checked_name(plain, str(root))
+        if os.pardir in plain.split("/") or PureWindowsPath(name).drive:
+            raise ValueError(f"{name!r} leads out of {root}")
+    except ValueError as error:
+        raise broken(where, str(error)) from error
+    # Most files are no links, and their folder need not be compared with the real one.
+    linked = os.path.islink(path) or os.path.realpath(path.parent) != str(path.parent)
+    if linked and leads_out(str(path), os.path.realpath(root)):
+        raise broken(where, f"{name!r} is a link that leads out of {root}")
     return path

@@ -16,7 +16,7 @@ from typing import Any
 from .._base.arguments import one_of
 from .annotation import SOUND_RULES, Annotation, LabelRules
 from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
-from .labels import PictureLabels
+from .labels import PictureLabels, next_id
 from .run_lengths import RunLengths
 from .samples import PictureDataset, Sample
 
@@ -280,8 +280,8 @@ class CocoWriter:
 def _numbered(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same records with an id for each picture and annotation that has none."""
     rows = list(records)
-    image_ids = _next_ids(row["image"]["id"] for row in rows)
-    ids = _next_ids(each["id"] for row in rows for each in row["annotations"])
+    image_ids = count(next_id(row["image"]["id"] for row in rows))
+    ids = count(next_id(each["id"] for row in rows for each in row["annotations"]))
 
     def with_id(row: dict[str, Any], following: Iterator[int]) -> dict[str, Any]:
         return {**row, "id": next(following)} if row["id"] is None else row
@@ -293,10 +293,6 @@ def _numbered(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _next_ids(taken: Iterable[Any]) -> Iterator[int]:
-    return count(1 + max((each for each in taken if isinstance(each, int)), default=0))
 
 
 def _of_coco(others: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,11 +18,13 @@ class Fit:
     """How pictures become `resize` (height, width), if that is given.
 
     Without `pad` they are stretched to that. With `pad`, a grey value or one for each channel, they
-    keep their proportions, stand in the middle, and have this around them.
+    keep their proportions, stand in the middle, and have this around them. Unless `enlarge` is set,
+    those that are small enough keep their size, too.
     """
 
-    resize: tuple[int, int] | None = None
+    resize: Size | None = None
     pad: int | tuple[int, int, int] | None = None
+    enlarge: bool = True
 
     def needed(self, size: Size) -> Size:
         """What height and width a picture of a height and width gets, without what is around it."""
@@ -31,6 +33,7 @@ class Fit:
         if self.pad is None:
             return self.resize
         scale = min(self.resize[0] / size[0], self.resize[1] / size[1])
+        scale = scale if self.enlarge else min(scale, 1.0)
         return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
     def pixels(self, picture: Array, size: Size) -> Array:
@@ -81,15 +84,15 @@ class Fit:
         return (height - size[0]) // 2, (width - size[1]) // 2
 
 
-def checked_fit(resize: object, pad: object) -> Fit:
-    """A `Fit` of arguments; `TypeError` or `ValueError` if they are none."""
+def checked_fit(resize: object, pad: object, name: str = "resize") -> Fit:
+    """A `Fit` of arguments, `resize` being called `name`; `TypeError` or `ValueError` if wrong."""
     if resize is None:
         if pad is not None:
-            raise ValueError("pad: only together with resize=(height, width)")
+            raise ValueError("pad: only together with resize=(height, width) or buckets=")
         return Fit()
     if not isinstance(resize, (tuple, list)) or len(resize) != 2:
-        raise TypeError(f"resize must be (height, width), got {resize!r}")
-    height, width = (whole("resize", side, low=1) for side in resize)
+        raise TypeError(f"{name} must be (height, width), got {resize!r}")
+    height, width = (whole(name, side, low=1) for side in resize)
     if isinstance(pad, (tuple, list)):
         if len(pad) != 3:
             raise ValueError(f"pad must be one value or three, got {pad!r}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 import os
+import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .listing import open_folder
+from .listing import checked_name, open_folder
 from .references import FileReference, Reference, UrlReference, is_url
 from .samples import PictureDataset, Sample
 
@@ -22,6 +23,8 @@ class ImageFolder(PictureDataset):
 
     Args:
         root: the folder; it may be a URL that fsspec understands.
+        split: the name of a folder in it, such as `"train"`, or several, in which the folders of
+            the classes are. A class need not be in each of them.
         follow_links: enter folders that are links, and take files that are links to others outside
             of `root`. Without it such links are an error.
 
@@ -30,22 +33,33 @@ class ImageFolder(PictureDataset):
         ValueError: there are no classes, a class has no pictures, or there is such a link.
     """
 
-    def __init__(self, root: Path, *, follow_links: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        split: str | Iterable[str] | None = None,
+        follow_links: bool = False,
+    ) -> None:
         folder = open_folder(root, follow_links=follow_links)
-        classes = folder.folders()
+        splits = [split] if isinstance(split, str) else [""] if split is None else list(split)
+        tops = [checked_name(each, folder.root, "split") if each else "" for each in splits]
+        places = [(top, name) for top in tops for name in folder.folders(top)]
+        classes = sorted({name for _, name in places})
         if not classes:
+            where = ", ".join(posixpath.join(folder.root, top).rstrip("/") for top in tops)
             raise ValueError(
-                f"{folder.root} has no folders, one for each class; for pictures without classes "
-                "there is Files"
+                f"{where} has no folders, one for each class; for pictures without classes there "
+                "is Files"
             )
+        numbers = {name: number for number, name in enumerate(classes)}
         names: list[str] = []
         labels: list[int] = []
-        for number, name in enumerate(classes):
-            found = list(folder.pictures(name))
-            if not found:
-                raise ValueError(f"the class {name!r} has no pictures in {folder.root}")
+        for top, name in places:
+            found = list(folder.pictures(posixpath.join(top, name)))
             names += found
-            labels += [number] * len(found)
+            labels += [numbers[name]] * len(found)
+        for number in sorted(set(range(len(classes))) - set(labels)):
+            raise ValueError(f"the class {classes[number]!r} has no pictures in {folder.root}")
         super().__init__(_FileSamples(folder.root, names, labels), classes)
 
 

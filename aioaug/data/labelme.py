@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _pictures
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from ..errors import UnreadablePictureError
 from .annotation import SOUND_RULES, Annotation, LabelRules, Outline, points_of
 from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -135,6 +135,11 @@ class PictureLabels:
             for each in self.annotations
         )
         return replace(self, annotations=annotations, **changes)
+
+
+def next_id(taken: Iterable[Any]) -> int:
+    """The number behind all those that are taken; ids that are no numbers take none."""
+    return 1 + max((each for each in taken if isinstance(each, int)), default=0)
 
 
 @dataclass(frozen=True)

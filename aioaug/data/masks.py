@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _pictures
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from ..errors import UnreadableLabelsError, UnreadablePictureError
 from .annotation import Annotation, LabelRules, points_of
 from .checks import below, broken, file_in, read_text

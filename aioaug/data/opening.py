@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .checks import broken, read_json
+from .class_folders import ClassFolders, is_of_classes
 from .coco import Coco, CocoWriter
 from .labelme import Labelme, LabelmeWriter
 from .labels import PictureLabels
@@ -38,7 +39,7 @@ class LabelWriter(Protocol):
 
 
 def format_of(path: Path) -> str | None:
-    """The format of a dataset, by the names of its files; `None` for a folder of pictures."""
+    """The format of a dataset, by the names of its files; `None` for plain pictures."""
     if path.is_file():
         return {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}.get(path.suffix)
     if (path / "data.yaml").is_file() or (
@@ -51,7 +52,7 @@ def format_of(path: Path) -> str | None:
         return "voc"
     if (path / "images").is_dir() and (path / "masks").is_dir():
         return "masks"
-    return None
+    return "folder" if is_of_classes(path) else None
 
 
 def open_dataset(path: Path, kind: str, split: str | None = None, **options: Any) -> PictureDataset:
@@ -64,6 +65,8 @@ def open_dataset(path: Path, kind: str, split: str | None = None, **options: Any
         return Yolo(path, split=split, **options)
     if kind == "voc":
         return Voc(path, split=split, **options)
+    if kind == "folder":
+        return ClassFolders(path, split, **options)
     if split is not None:
         raise ValueError(f"{kind} has no splits, so there is no {split!r}")
     if kind == "coco":

@@ -15,7 +15,10 @@ _GROUPS_KEPT = 4
 
 
 class Reference(Protocol):
-    """Where the bytes of a picture are. It is small, hashable, and pickles."""
+    """Where the bytes of a picture are. It is small, hashable, and pickles.
+
+    If it has a method `head(count)`, that gives the first bytes alone.
+    """
 
     @property
     def name(self) -> str:
@@ -35,6 +38,10 @@ class FileReference(NamedTuple):
         """All bytes of the file; what is no file, such as a pipe, is refused."""
         return _pictures.load(os.path.join(self.root, self.name))
 
+    def head(self, count: int) -> bytes:
+        """The first bytes of the file."""
+        return _pictures.load(os.path.join(self.root, self.name), count)
+
 
 class UrlReference(NamedTuple):
     """A file at a URL that fsspec understands, below `root`."""
@@ -44,9 +51,16 @@ class UrlReference(NamedTuple):
 
     def read(self) -> bytes:
         """All bytes of the file."""
+        return self._content()
+
+    def head(self, count: int) -> bytes:
+        """The first bytes of the file; nothing else is read, if the server can do so."""
+        return self._content(start=0, end=count)
+
+    def _content(self, **part: int) -> bytes:
         url = f"{self.root}/{self.name}" if self.root else self.name
         files, path = file_system(url)
-        content: bytes = files.cat_file(path)
+        content: bytes = files.cat_file(path, **part)
         return content
 
 
@@ -60,16 +74,21 @@ class MemberReference(NamedTuple):
 
     def read(self) -> bytes:
         """The bytes of the member; nothing else of the archive is read."""
-        if is_url(self.archive):
-            files, path = file_system(self.archive)
-            content: bytes = files.cat_file(path, start=self.offset, end=self.offset + self.size)
-        else:
-            with open(self.archive, "rb") as archive:
-                archive.seek(self.offset)
-                content = archive.read(self.size)
+        content = self.head(self.size)
         if len(content) < self.size:
             raise UnreadablePictureError(f"{self.archive} ends in the middle of it")
         return content
+
+    def head(self, count: int) -> bytes:
+        """The first bytes of the member."""
+        count = min(count, self.size)
+        if is_url(self.archive):
+            files, path = file_system(self.archive)
+            content: bytes = files.cat_file(path, start=self.offset, end=self.offset + count)
+            return content
+        with open(self.archive, "rb") as archive:
+            archive.seek(self.offset)
+            return archive.read(count)
 
 
 class CellReference(NamedTuple):

@@ -12,9 +12,14 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 import numpy as np
 
 from .._base.arguments import whole
-from .batches import DatasetBatches, shuffled
+from .._pictures import Array
+from .batches import DatasetBatches
+from .buckets import BucketedSizes, Buckets
 from .decoding import MovableLabels
+from .fitting import checked_fit
+from .orders import EpochOrder, shuffled
 from .references import Reference
+from .sizes import read_sizes
 
 __all__ = ["MovableLabels", "PictureDataset", "Reference", "Sample"]
 
@@ -47,6 +52,7 @@ class PictureDataset(Sequence[Sample]):
     def __init__(self, samples: Sequence[Sample], classes: Iterable[str] = ()) -> None:
         self.classes = tuple(classes)
         self._samples = samples
+        self._sizes: Array | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self)} pictures, {len(self.classes)} classes>"
@@ -83,6 +89,7 @@ class PictureDataset(Sequence[Sample]):
             raise IndexError(f"there are {len(self)} pictures, so none with number {wrong[0]}")
         part = copy.copy(self)
         part._samples = _Chosen(self._samples, chosen)
+        part._sizes = None if self._sizes is None else self._sizes[chosen]
         return part
 
     def split(
@@ -119,6 +126,16 @@ class PictureDataset(Sequence[Sample]):
             for begin, end in zip(begins, cuts, strict=True)
         )
 
+    def sizes(self) -> Array:
+        """(n,2) `int64`: the height and width of each picture, turned as its EXIF says.
+
+        They are what labels say, or the heads of the files, which are read once, in threads; no
+        pixels are decoded. Both are 0 where a file is missing or is no picture. It blocks.
+        """
+        if self._sizes is None:
+            self._sizes = read_sizes(self)
+        return self._sizes
+
     def batches(
         self,
         batch_size: int,
@@ -130,6 +147,7 @@ class PictureDataset(Sequence[Sample]):
         shard: tuple[int, int] | None = None,
         resize: tuple[int, int] | None = None,
         pad: int | tuple[int, int, int] | None = None,
+        buckets: Buckets | None = None,
         on_unreadable: Literal["raise", "skip"] = "raise",
     ) -> DatasetBatches:
         """Batches for `AsyncPool.imap_batches`, whose workers read and decode the pictures.
@@ -148,6 +166,14 @@ class PictureDataset(Sequence[Sample]):
             resize: `(height, width)` of all pictures, which come as an array then.
             pad: keep the proportions, with this value (or these three, for red, green and blue)
                 around the picture.
+            buckets: have pictures of similar proportions in a batch. Shapes `[(height, width),
+                ...]`: each picture gets the one that is most like it, by proportions and then by
+                size, and is made to fit as by `resize`. A number: so many steps of width / height
+                from 1/2 to 2, evenly on a scale of logarithms; 2 are upright pictures and others.
+                Then pictures keep their size, or, with `pad`, get what is missing to the largest
+                height and width in their batch. Batches of a bucket that are not full come once in
+                an epoch; buckets with too few pictures for that are joined to others. The first
+                batch waits for `sizes`.
             on_unreadable: `"skip"` leaves a picture that cannot be decoded out of its batch, and
                 logs a warning; otherwise the whole batch fails, see `on_error` of the pool. Files
                 that are missing fail in either case.
@@ -155,20 +181,22 @@ class PictureDataset(Sequence[Sample]):
         Raises:
             ValueError, TypeError: an argument is out of range or of the wrong type.
         """
-        return DatasetBatches(
-            self,
+        if buckets is not None and resize is not None:
+            raise ValueError("buckets: not together with resize; shapes in buckets do the same")
+        bucketed = None if buckets is None else BucketedSizes(buckets, pad, self.sizes)
+        order = EpochOrder(
+            len(self),
             batch_size,
             shuffle=shuffle,
             seed=seed,
-            epochs=epochs,
             drop_last=drop_last,
             shard=shard,
-            resize=resize,
-            pad=pad,
-            on_unreadable=on_unreadable,
+            groups=None if bucketed is None else bucketed.groups,
         )
+        fit = bucketed or checked_fit(resize, pad)
+        return DatasetBatches(self, order, fit, epochs=epochs, on_unreadable=on_unreadable)
 
-    def _spread(self, seed: int, stratify: bool | None) -> np.ndarray[Any, Any]:
+    def _spread(self, seed: int, stratify: bool | None) -> Array:
         """A random order, in which each class is spread evenly if that is wanted."""
         order = shuffled(len(self), seed)
         labels = [self[int(number)].labels for number in order] if stratify is not False else []
@@ -187,7 +215,7 @@ class PictureDataset(Sequence[Sample]):
 class _Chosen(Sequence[T], Generic[T]):
     """Some items of a sequence."""
 
-    def __init__(self, items: Sequence[T], numbers: np.ndarray[Any, Any]) -> None:
+    def __init__(self, items: Sequence[T], numbers: Array) -> None:
         self._items = items
         self._numbers = numbers
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from .checks import below, broken, file_in, is_number, read_any_json, to_json
 from .coco import run_lengths
 from .labels import Caption

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from .._base.arguments import whole_or_none
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from .annotation import SOUND_RULES, Annotation, Box, LabelRules
 from .checks import below, broken, file_in, number_in, read_file, size_of, unique
 from .labels import PictureLabels

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._base.arguments import one_of
 from .._base.optional import need
-from .._pictures.writing import SUFFIXES
+from .._pictures.reading import SUFFIXES
 from .annotation import SOUND_RULES, Annotation, LabelRules
 from .checks import below, broken, file_in, read_text, shown
 from .labels import PictureLabels
@@ -185,7 +185,7 @@ def _place(top: Path, base: Any, entry: str, where: str) -> Path | None:
             continue
         return below(top, Path(os.path.normpath(relative)).as_posix(), where)
     if os.path.exists(top / entry):
-        raise broken(where, f"{entry!r} is not below {top}")
+        raise broken(where, f"{entry!r} leads out of {top}")
     return None
 
 

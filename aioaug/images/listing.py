@@ -14,7 +14,7 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,6 @@ log = logging.getLogger(__package__)
 Lister = Callable[..., tuple[str, list[Any]]]
 
 
-def class_names(directory: str) -> list[str]:
-    """The subdirectories in alphabetical order, without those whose names begin with a dot."""
-    with os.scandir(directory) as entries:
-        return sorted(one.name for one in entries if one.is_dir() and not one.name.startswith("."))
-
-
 def list_class(
     base_directory: str,
     search_class: str,
@@ -53,7 +47,7 @@ def list_class(
 
     The validation part is the first ones, rounded up, the training part is the rest.
     """
-    found = list(_walk(base_directory, search_class, white_list_formats, follow_links))
+    found = _pictures_of(base_directory, search_class, white_list_formats, follow_links)
     shuffled = shuffle_index_directory is not None
     folder = Path(shuffle_index_directory or base_directory)
     found = _in_order(base_directory, folder, search_class, found, seed if shuffled else None)
@@ -75,8 +69,10 @@ def directory_source(
     dtype: np.dtype[Any],
 ) -> FileSource:
     """The files of every class, one class after the other; `RuntimeError` names an empty one."""
+    from ..data.listing import LocalFolder  # workers need nothing of the datasets
+
     one_of("class_mode", class_mode, CLASS_MODES)
-    names = class_names(directory) if classes is None else list(classes)
+    names = LocalFolder(directory).folders() if classes is None else list(classes)
     filenames: list[Any] = []
     labels: list[int] = []
     for number, name in enumerate(names):
@@ -114,16 +110,19 @@ def part_of(files: list[Any], split: tuple[float, float] | None) -> list[Any]:
     return files[math.ceil(split[0] * len(files)) : math.ceil(split[1] * len(files))]
 
 
-def _walk(base: str, name: str, suffixes: tuple[str, ...], follow_links: bool) -> Iterator[str]:
-    root = os.path.join(base, name)
-    if not os.path.isdir(root):
+def _pictures_of(base: str, name: str, suffixes: tuple[str, ...], follow_links: bool) -> list[str]:
+    """The files of a class in the order of Keras: those of a folder, then those of the next one."""
+    from ..data.listing import LocalFolder
+
+    if not os.path.isdir(os.path.join(base, name)):
         raise FileNotFoundError(f"the class {name!r} has no subdirectory in {base}")
-    endings = tuple(f".{suffix}" for suffix in suffixes)
-    for folder, _, files in sorted(os.walk(root, followlinks=follow_links)):
-        inside = os.path.relpath(folder, base)
-        yield from (
-            os.path.join(inside, file) for file in sorted(files) if file.lower().endswith(endings)
-        )
+    folder = LocalFolder(
+        base,
+        links="follow" if follow_links else "skip",
+        suffixes=[f".{suffix}" for suffix in suffixes],
+        hidden=True,
+    )
+    return sorted(folder.pictures(name), key=os.path.split)
 
 
 def _in_order(base: str, folder: Path, name: str, found: list[str], seed: int | None) -> list[str]:

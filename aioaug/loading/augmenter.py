@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from .._aio.tasks import drop_tasks, ended, finish
-from .._base.arguments import check_not_async, whole
+from .._base.arguments import whole
 from .._base.system import worker_count
 from .._streaming.queues import QueueIterator, UntilNone
-from ..augmenters import batch_forms
-from ..augmenters.kinds import ImgaugHolder, adapted, is_imgaug
 from ..pool import AsyncPool
 from .base import BackgroundIterator
 from .loader import BatchLoader
@@ -37,7 +35,7 @@ class BackgroundAugmenter(BackgroundIterator):
         nb_workers: the number of worker processes, at least 1; `"auto"` is one for each CPU but
             one.
         load: makes a batch of what comes from `batch_loader`, such as a file's name or an index,
-            in the worker that augments it.
+            in the worker that augments it; as that of `AsyncPool`, it may be async.
         options: those of `AsyncPool`, such as `seed` and `engine`.
 
     Raises:
@@ -59,7 +57,7 @@ class BackgroundAugmenter(BackgroundIterator):
         queue_size: int = 50,
         nb_workers: int | str = "auto",
         *,
-        load: Callable[[Any], Any] | None = None,
+        load: Callable[..., Any] | None = None,
         **options: Any,
     ) -> None:
         self.queue_size = whole("queue_size", queue_size, low=1)
@@ -70,9 +68,7 @@ class BackgroundAugmenter(BackgroundIterator):
         else:
             self.nb_workers = whole("nb_workers", nb_workers, low=1)
         batches = open_input(batch_loader)
-        if load is not None:
-            augseq, batches = load_then_augment(load, augseq, batches)
-        self._pool = AsyncPool(augseq, self.nb_workers, **options)
+        self._pool = AsyncPool(augseq, self.nb_workers, load=load, **options)
         self._stream = self._pool.owned_stream(batches, self.queue_size, ordered=False)
         self._next: asyncio.Task[Any] | None = None
         self._starting = asyncio.Lock()
@@ -167,16 +163,7 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 
 class PickledQueueIterator(QueueIterator):
-    """The same for a queue whose batches may come pickled, as from imgaug's own loader.
-
-    What comes out is converted by `convert`.
-    """
-
-    convert: Callable[[Any], Any] | None = None
-
-    def __next__(self) -> Any:
-        item = super().__next__()
-        return item if self.convert is None else self.convert(item)
+    """The same for a queue whose batches may come pickled, as from imgaug's own loader."""
 
     def _take(self) -> Any:
         item = super()._take()
@@ -192,61 +179,3 @@ def open_input(source: Any) -> Any:
         return UntilNone(source.get) if takes else PickledQueueIterator(source)
     queue = getattr(source, "queue", None)  # of imgaug's own BatchLoader
     return source if queue is None else open_input(queue)
-
-
-class LoadThenAugment:
-    """A callable `name -> batch`: first `load`, then an augmenter that is a callable."""
-
-    def __init__(self, load: Callable[[Any], Any], augmenter: Any) -> None:
-        self._load = load
-        self._augmenter = augmenter
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        # It asks for the random numbers that the augmenter asks for.
-        return inspect.signature(self._augmenter)
-
-    def __call__(self, name: Any, **options: Any) -> Any:
-        return self._augmenter(self._load(name), **options)
-
-
-class LoadThenImgaug(ImgaugHolder):
-    """The same with an imgaug augmenter; the names come in batches of their own, as `data`."""
-
-    def __init__(self, load: Callable[[Any], Any], augmenter: Any) -> None:
-        super().__init__(augmenter)
-        self._load = load
-
-    def augment_batch_(self, named: Any) -> Any:
-        """Load what the batch names, and augment that."""
-        return batch_forms.augment(self._load(named.data), self._augmenter.augment_batch_)
-
-
-def load_then_augment(load: Callable[[Any], Any], augmenter: Any, names: Any) -> tuple[Any, Any]:
-    """An augmenter that loads first, and the source of names in the form that it takes."""
-    if not callable(load):
-        raise TypeError(f"load must be callable, got {load!r}")
-    check_not_async("load", load)
-    if not is_imgaug(augmenter):
-        return LoadThenAugment(load, adapted(augmenter)), names
-    loader = LoadThenImgaug(load, augmenter)
-    if isinstance(names, PickledQueueIterator):
-        names.convert = _batch_of
-        return loader, names
-    return loader, _named_async(names) if isinstance(names, AsyncIterable) else _named(names)
-
-
-def _named(names: Iterable[Any]) -> Iterable[Any]:
-    for name in names:
-        yield _batch_of(name)
-
-
-async def _named_async(names: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    async for name in names:
-        yield _batch_of(name)
-
-
-def _batch_of(name: Any) -> Any:
-    from imgaug.augmentables.batches import UnnormalizedBatch
-
-    return UnnormalizedBatch(data=name)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from cli_testing import content
 from PIL import Image
 
 QUOKKA = Path(find_spec("imgaug").origin).parent / "quokka.jpg"
@@ -69,12 +70,6 @@ def aioaug(folder, *arguments):
 
 def augment(folder, out, *options):
     return aioaug(folder, "augment", "in", out, "--pipeline", "pipe.py:pipeline", *options)
-
-
-def content(folder):
-    """Every file below, by its path."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def lines(folder):

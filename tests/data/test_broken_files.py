@@ -50,11 +50,14 @@ def refused(reason, make, *arguments, **options):
         (("images", 0, "id", 9), "the id in images 9 is there twice"),
         (("images", 0, "id", None), r"images\[0\]: has no id"),
         (("images", 0, "file_name", "b.png"), "image 7: there is no picture .*b.png"),
-        (("images", 0, "file_name", "../a.png"), "image 7: '../a.png' is not below"),
-        (("images", 0, "file_name", "/etc/passwd"), "image 7: '/etc/passwd' is not below"),
-        (("images", 0, "file_name", "C:\\a.png"), "image 7: .* is not below"),
-        (("images", 0, "file_name", "link.png"), "image 7: 'link.png' is a link out of"),
-        (("images", 0, "file_name", "linked/a.png"), "image 7: 'linked/a.png' is a link out of"),
+        (("images", 0, "file_name", "../a.png"), "image 7: '../a.png' leads out of"),
+        (("images", 0, "file_name", "/etc/passwd"), "image 7: '/etc/passwd' leads out of"),
+        (("images", 0, "file_name", "C:\\a.png"), "image 7: .* leads out of"),
+        (("images", 0, "file_name", "link.png"), "image 7: 'link.png' is a link that leads out of"),
+        (
+            ("images", 0, "file_name", "linked/a.png"),
+            "image 7: 'linked/a.png' is a link that leads out of",
+        ),
         (("images", 0, "width", 2.5), "image 7: the size of the picture must be whole"),
         (("categories", 0, "name", None), r"categories\[0\]: has no name"),
     ],
@@ -122,10 +125,10 @@ def test_missing_files(tmp_path):
         ("!!python/object/apply:os.getcwd []", "", "data.yaml: is not YAML"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b]\n", "", "data.yaml: has no names of classes"),
         ("names: [a]\ntrain: [3]\n", "", "train: must be a folder, got 3"),
-        ("names: [a]\ntrain: ../outside\n", "", "train: '../outside' is not below"),
-        ("names: [a]\ntrain: /etc\n", "", "train: '/etc' is not below"),
+        ("names: [a]\ntrain: ../outside\n", "", "train: '../outside' leads out of"),
+        ("names: [a]\ntrain: /etc\n", "", "train: '/etc' leads out of"),
         ("names: [a]\ntrain: nowhere\n", "", "train: there is no 'nowhere'"),
-        ("names: [a]\ntrain: list.txt\n", "", "list.txt: line 1: '../outside/a.png' is not below"),
+        ("names: [a]\ntrain: list.txt\n", "", "list.txt: line 1: '../outside/a.png' leads out of"),
     ],
 )
 def test_yolo(tmp_path, header, line, reason):
@@ -174,7 +177,7 @@ def test_voc(tmp_path, text, reason):
 def test_vocs_labels_without_a_picture(tmp_path):
     picture(tmp_path / "a.png")
     (tmp_path / "b.xml").write_text(VOC.format("../a.png", BOX.format("1")))
-    refused("b.xml: '../a.png' is not below", Voc, tmp_path)
+    refused("b.xml: '../a.png' leads out of", Voc, tmp_path)
     (tmp_path / "b.xml").write_text(VOC.format("b.png", BOX.format("1")))
     refused("b.xml: there is no picture b.png", Voc, tmp_path)
 

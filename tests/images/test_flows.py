@@ -453,6 +453,28 @@ def test_an_index_keeps_names_of_several_lines(writable, tmp_path):
     assert ParallelImageDataGenerator().flow_from_directory(writable, **given).filenames == names
 
 
+def test_pictures_are_in_the_order_of_keras(writable):
+    """All those of a folder, then those of the next one, folders being sorted by their paths."""
+    top = writable / "a"
+    for folder in ("x", "x/deeper", "x-1", ".dot"):
+        (top / folder).mkdir(exist_ok=True)
+        for name in ("2.png", "1.JPG", "note.txt", ".dot.png", "x.pgm"):
+            (top / folder / name).write_bytes((top / "000.png").read_bytes())
+    (top / "x" / "y.png").symlink_to(top / "000.png")
+    walk = sorted(os.walk(top))
+    expected = [
+        os.path.relpath(os.path.join(folder, name), writable)
+        for folder, _, names in walk
+        for name in sorted(names)
+        if name.lower().endswith((".png", ".jpg"))
+    ]
+    flow = ParallelImageDataGenerator().flow_from_directory(writable, classes=["a"])
+    assert flow.filenames == expected
+    (top / "x" / "up").symlink_to(top, target_is_directory=True)
+    with pytest.raises(ValueError, match="a/x/up is a link to a folder that it is in"):
+        ParallelImageDataGenerator().flow_from_directory(writable, follow_links=True)
+
+
 def test_only_a_suffix_makes_a_picture(writable):
     for name in ("README_png", "x.notpng", "jpg"):
         (writable / "a" / name).write_bytes(b"no picture")
