@@ -88,7 +88,7 @@ def seed_augmenter(augmenter: Any, seed: int) -> None:
     from imgaug.augmenters.meta import Augmenter
     from imgaug.random import RNG
 
-    _seed(augmenter, RNG(seed), Augmenter.seed_)
+    _seed(augmenter, seed, Augmenter.seed_, RNG)
     own = [lst for lst in _forgotten(augmenter) if not lst.random_state.is_global_rng()]
     if own:
         rng = RNG(seed)
@@ -96,19 +96,20 @@ def seed_augmenter(augmenter: Any, seed: int) -> None:
             children.random_state = rng.derive_rng_()
 
 
-def _seed(augmenter: Any, rng: Any, plain_way: Any) -> None:
-    """What `Augmenter.seed_` does with a generator that nobody else has, in two thirds of the time.
+def _seed(augmenter: Any, seed: Any, plain_way: Any, rng_class: Any) -> None:
+    """What `Augmenter.seed_` does with a number or an `RNG` of its own, in two thirds of the time.
 
     imgaug copies the generator for each augmenter, also where no child needs it any more.
     """
-    if type(augmenter).seed_ is not plain_way:  # a class of a user's own
-        augmenter.seed_(rng)
+    if getattr(type(augmenter), "seed_", None) is not plain_way:  # a class of a user's own
+        augmenter.seed_(seed)
         return
+    rng = seed if isinstance(seed, rng_class) else rng_class(seed)
     children = [child for each in augmenter.get_children_lists() for child in each]
     if not augmenter.deterministic:
         augmenter.random_state = rng.copy() if children else rng
     for child in children:
-        _seed(child, rng.derive_rng_(), plain_way)
+        _seed(child, rng.derive_rng_(), plain_way, rng_class)
 
 
 def _forgotten(augmenter: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
 from ..augmenters.arrays import contiguous
-from ..augmenters.kinds import adapted, held, is_imgaug
+from ..augmenters.kinds import adapted, is_imgaug
 from ..fast.profiling import AugmenterTimer
 from ..fast.trees import draws_from_its_own, is_of_imgaug, rewrite
 
@@ -45,7 +45,7 @@ class Augmentation(Portable):
         profile: bool = False,
     ) -> None:
         for name, wanted in (("accelerate", accelerate), ("profile", profile)):
-            if wanted and not is_of_imgaug(held(augmenter)):
+            if wanted and not is_of_imgaug(augmenter):
                 kind = type(augmenter).__name__
                 raise TypeError(
                     f"{name}: only for an augmenter of imgaug's, got {kind}; {_REMEDIES[name]}"
@@ -73,11 +73,11 @@ class Augmentation(Portable):
         vars(self).update(state)
         if self._is_imgaug:
             self.localize(self.augmenter)
-            rewrite(held(self.augmenter), close=self.accelerate)
+            rewrite(self.augmenter, close=self.accelerate)
             # Then nobody sees how the generators of other libraries are seeded.
             self._draws_from_its_own = draws_from_its_own(self.augmenter)
         if self.profile:
-            self.timer = AugmenterTimer(held(self.augmenter))
+            self.timer = AugmenterTimer(self.augmenter)
 
     def __call__(self, index: int, batch: Any, in_place: bool = False) -> Any:
         """Augment the batch with this index; it stays as it is, unless `in_place` is set."""

@@ -15,23 +15,6 @@ def is_imgaug(augmenter: Any) -> bool:
     return hasattr(augmenter, "augment_batch_") and hasattr(augmenter, "seed_")
 
 
-class ImgaugHolder:
-    """Has the interface of an imgaug augmenter, by the one that it holds."""
-
-    def __init__(self, augmenter: Any) -> None:
-        self._augmenter = augmenter
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._augmenter, name)
-
-
-def held(augmenter: Any) -> Any:
-    """The imgaug augmenter that a holder has; anything else itself."""
-    return augmenter._augmenter if isinstance(augmenter, ImgaugHolder) else augmenter
-
-
 def check_augmenter(augmenter: Any) -> None:
     """Raise `TypeError` unless `augmenter` is an imgaug augmenter or a callable."""
     if isinstance(augmenter, type) and is_imgaug(augmenter):

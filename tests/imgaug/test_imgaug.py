@@ -209,6 +209,20 @@ def test_trees_are_seeded_as_imgaug_does():
     assert len(set(numbers[0])) == len(numbers[0])
 
 
+def test_what_only_looks_like_an_augmenter_is_seeded():
+    class Holder:
+        def __init__(self, augmenter):
+            self.augmenter = augmenter
+
+        def __getattr__(self, name):
+            return getattr(self.augmenter, name)
+
+    plain, holder = iaa.Fliplr(0.5), Holder(iaa.Fliplr(0.5))
+    seed_augmenter(plain, 3)
+    seed_augmenter(holder, 3)
+    assert str(plain.random_state.state) == str(holder.random_state.state)
+
+
 def every(augmenter):
     return [augmenter, *augmenter.get_all_children(flat=True)]
 
