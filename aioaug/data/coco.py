@@ -49,10 +49,12 @@ class Coco(PictureDataset):
         root = path.parent if images is None else Path(images)
         samples = []
         for name, labels in reader.pictures():
-            if os.path.isfile(below(root, name, labels.where)):
-                samples.append(Sample(file_in(root, name), labels))
+            place = below(root, name, labels.where)
+            if os.path.isfile(place):
+                # Label Studio on Windows writes names with backslashes.
+                samples.append(Sample(file_in(root, place.relative_to(root).as_posix()), labels))
             elif missing == "error":
-                raise broken(labels.where, f"there is no picture {root / name}")
+                raise broken(labels.where, f"there is no picture {place}")
         super().__init__(samples, [str(each["name"]) for each in reader.categories])
         self.header = reader.header
 
@@ -234,13 +236,17 @@ class CocoWriter:
         return {}
 
     def record(self, name: str, labels: PictureLabels) -> dict[str, Any]:
-        """The rows of one picture, whose name is below `images/`, for `dataset_files`."""
+        """The rows of one picture, whose name is below `images/`, for `dataset_files`.
+
+        What has no class, which COCO asks for, is left out.
+        """
         if labels.relative or labels.size is None:
             raise ValueError(f"{labels.where or name}: the size of the picture is not known")
         width, height = labels.size
         row = {"id": labels.id, "file_name": name, "width": width, "height": height}
         image = {**_of_coco(labels.others), **row}
-        return {"image": image, "annotations": [self._row(each) for each in labels.annotations]}
+        known = (each for each in labels.annotations if each.category is not None)
+        return {"image": image, "annotations": list(map(self._row, known))}
 
     def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
         """`annotations.json` with the records of all pictures; what has no id gets one."""
@@ -259,8 +265,7 @@ class CocoWriter:
 
     def _row(self, each: Annotation) -> dict[str, Any]:
         row: dict[str, Any] = {**_of_coco(each.others), "id": each.id}
-        if each.category is not None:
-            row["category_id"] = self._categories[each.category]["id"]
+        row["category_id"] = self._categories[each.category or 0]["id"]
         box = each.bounds()
         if box is not None:
             x1, y1, x2, y2 = box

@@ -225,7 +225,7 @@ class VocWriter:
             if tree.find("size/depth") is None:
                 _set(tree, "size/depth", "3")
         for each in labels.annotations:
-            if each.has_area() or _OBJECT in each.others:
+            if (each.has_area() and each.category is not None) or _OBJECT in each.others:
                 tree.append(self._object(each, each.bounds()))
         indent(tree)
         text = Path(inner).with_suffix(".xml").as_posix()
