@@ -99,7 +99,8 @@ def _dataset_job(
         why = f"{request.source} is not what {entry.output} was made of"
         raise CommandError(why, Exit.MANIFEST)
     output = _output(entry, file)
-    for path in (output, *(beside(output, each.suffix) for each in job.label_files)):
+    names = [file.relative_to(folder) for file in job.label_files]
+    for path in (output, *beside(output, names)):
         if real(path).is_relative_to(real(Path(request.source))):
             raise CommandError(f"{path} is in the dataset, which is not written to")
     return replace(job, output=output, label_files=()), plan.writer

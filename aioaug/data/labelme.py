@@ -16,7 +16,7 @@ from typing import Any
 from .. import _pictures
 from .._pictures.writing import SUFFIXES
 from ..errors import UnreadablePictureError
-from .annotation import SOUND_RULES, Annotation, LabelRules, Outline, points_of
+from .annotation import SOUND_RULES, VOID, Annotation, LabelRules, Outline, points_of
 from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
 from .ellipses import ellipse_of_outline, outline_of_ellipse
 from .labels import PictureLabels
@@ -196,6 +196,8 @@ class LabelmeWriter:
         group = max((each for each in taken if isinstance(each, int)), default=0)
         shapes = []
         for each in labels.annotations:
+            if VOID in each.others:
+                continue
             made = self._shapes(each)
             if len(made) > 1 and made[0].get("group_id") is None:
                 group += 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from .annotation import Annotation
 from .checks import broken, read_json
 from .coco import Coco, CocoWriter
 from .labelme import Labelme, LabelmeWriter
@@ -14,7 +15,7 @@ from .labels import PictureLabels
 from .masks import Masks, MasksWriter
 from .samples import PictureDataset
 from .via import Via, ViaWriter, is_via
-from .voc import Voc, VocWriter
+from .voc import MASK_FOLDERS, Voc, VocWriter
 from .yolo import Yolo, YoloWriter
 
 FORMATS = ("coco", "yolo", "voc", "labelme", "via", "masks")
@@ -97,7 +98,7 @@ def writer_for(kind: str, dataset: PictureDataset) -> LabelWriter:
     writers: dict[str, Callable[[], LabelWriter]] = {
         "coco": lambda: CocoWriter(dataset.classes, header if isinstance(dataset, Coco) else None),
         "yolo": lambda: _yolo_writer(dataset),
-        "voc": lambda: VocWriter(dataset.classes, getattr(dataset, "first_pixel", 1)),
+        "voc": lambda: _voc_writer(dataset),
         "labelme": lambda: LabelmeWriter(dataset.classes),
         "via": lambda: _via_writer(dataset),
         "masks": lambda: _masks_writer(dataset),
@@ -156,13 +157,30 @@ def _images_of(file: Path) -> Path:
 def _yolo_writer(dataset: PictureDataset) -> YoloWriter:
     if isinstance(dataset, Yolo):
         return YoloWriter(dataset.classes, dataset.task, dataset.header)
-    known = [sample.labels for sample in dataset if isinstance(sample.labels, PictureLabels)]
-    annotations = [each for labels in known for each in labels.annotations]
+    annotations = _annotations(dataset)
     keypoints = max((len(each.keypoints) for each in annotations if each.box), default=0)
     if keypoints:
         return YoloWriter(dataset.classes, "pose", keypoints=keypoints)
-    shapes = isinstance(dataset, Masks) or any(each.polygons or each.mask for each in annotations)
-    return YoloWriter(dataset.classes, "segment" if shapes else "detect")
+    return YoloWriter(dataset.classes, "segment" if _has_shapes(dataset) else "detect")
+
+
+def _voc_writer(dataset: PictureDataset) -> VocWriter:
+    if isinstance(dataset, Voc):
+        masks, colours = dataset.masks, dataset.colours
+        return VocWriter(dataset.classes, dataset.first_pixel, masks=masks, colours=colours)
+    return VocWriter(dataset.classes, masks=MASK_FOLDERS if _has_shapes(dataset) else ())
+
+
+def _annotations(dataset: PictureDataset) -> list[Annotation]:
+    known = (sample.labels for sample in dataset if isinstance(sample.labels, PictureLabels))
+    return [each for labels in known for each in labels.annotations]
+
+
+def _has_shapes(dataset: PictureDataset) -> bool:
+    """Whether there are polygons or masks."""
+    if isinstance(dataset, Masks) or (isinstance(dataset, Voc) and dataset.masks):
+        return True
+    return any(each.polygons or each.mask for each in _annotations(dataset))
 
 
 def _via_writer(dataset: PictureDataset) -> ViaWriter:

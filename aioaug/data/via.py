@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .annotation import SOUND_RULES, Annotation, LabelRules, Outline, points_of
+from .annotation import SOUND_RULES, VOID, Annotation, LabelRules, Outline, points_of
 from .checks import (
     below,
     broken,
@@ -248,7 +248,8 @@ class ViaWriter:
         if labels.relative:
             raise ValueError(f"{labels.where or name}: the size of the picture is not known")
         others = labels.others.get(_OF_PICTURE, {"file_attributes": {}})
-        regions = [region for each in labels.annotations for region in self._regions(each)]
+        known = (each for each in labels.annotations if VOID not in each.others)
+        regions = [region for each in known for region in self._regions(each)]
         return {**others, "filename": name, "size": _UNKNOWN_SIZE, "regions": regions}
 
     def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
