@@ -57,6 +57,7 @@ class DatasetBatches(Sequence[ReferenceBatch]):
         resize: tuple[int, int] | None = None,
         pad: int | tuple[int, int, int] | None = None,
         on_unreadable: Literal["raise", "skip"] = "raise",
+        decode: Literal["whole", "fit"] = "whole",
     ) -> None:
         self.batch_size = whole("batch_size", batch_size, low=1)
         self.epochs = whole_or_none("epochs", epochs, low=0)
@@ -67,6 +68,9 @@ class DatasetBatches(Sequence[ReferenceBatch]):
         self._shuffle = shuffle
         self._fit = checked_fit(resize, pad)
         self._on_unreadable = one_of("on_unreadable", on_unreadable, ("raise", "skip"))
+        self._decode = one_of("decode", decode, ("whole", "fit"))
+        if decode == "fit" and resize is not None:
+            raise ValueError('decode="fit": only without resize=, which decodes to fit by itself')
         self._share = _share(len(samples), self.batch_size, self.shard, drop_last=drop_last)
         self.per_epoch = self._share.batches
         self._order: tuple[int, Array] | None = None
@@ -106,6 +110,7 @@ class DatasetBatches(Sequence[ReferenceBatch]):
             tuple(numbers),
             self._fit,
             self._on_unreadable,
+            self._decode,
         )
 
     def order(self, epoch: int) -> Array:

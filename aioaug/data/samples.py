@@ -131,6 +131,7 @@ class PictureDataset(Sequence[Sample]):
         resize: tuple[int, int] | None = None,
         pad: int | tuple[int, int, int] | None = None,
         on_unreadable: Literal["raise", "skip"] = "raise",
+        decode: Literal["whole", "fit"] = "whole",
     ) -> DatasetBatches:
         """Batches for `AsyncPool.imap_batches`, whose workers read and decode the pictures.
 
@@ -151,6 +152,10 @@ class PictureDataset(Sequence[Sample]):
             on_unreadable: `"skip"` leaves a picture that cannot be decoded out of its batch, and
                 logs a warning; otherwise the whole batch fails, see `on_error` of the pool. Files
                 that are missing fail in either case.
+            decode: with `"fit"`, JPEGs are decoded at a half, a quarter or an eighth where a
+                pipeline of imgaug's begins with a `Resize` to a fixed `(height, width)`, for which
+                that is enough. It takes less time, and gives other pixels than to resize the whole
+                picture; labels move alike. Only without `resize`, which does so by itself.
 
         Raises:
             ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -166,6 +171,7 @@ class PictureDataset(Sequence[Sample]):
             resize=resize,
             pad=pad,
             on_unreadable=on_unreadable,
+            decode=decode,
         )
 
     def _spread(self, seed: int, stratify: bool | None) -> np.ndarray[Any, Any]:

@@ -14,9 +14,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
-import imgaug.augmenters as iaa
 import numpy as np
 from aioaug import AsyncPool, data
+from imgaug import augmenters as iaa
 from imgaug.augmentables import Keypoint, KeypointsOnImage
 from skimage import data as pictures
 
