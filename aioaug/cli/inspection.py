@@ -12,7 +12,7 @@ from statistics import median
 import click
 
 from .. import _pictures
-from ..data.annotation import Annotation
+from ..data.annotation import VOID, Annotation
 from ..data.labels import NamedLabels, PictureLabels
 from . import console
 from .dataset_options import reading_options
@@ -91,15 +91,16 @@ class InspectTask:
         if named is None:
             return InspectedPicture(picture.size, digest, Counter(), [])
         labels: PictureLabels = named.labels.in_pixels(picture.pixels.shape)
-        names = [_name(each, named.classes) for each in labels.annotations]
+        things = [each for each in labels.annotations if VOID not in each.others]
+        names = [_name(each, named.classes) for each in things]
         problems = [
             f"{name}: {why}"
-            for each, name in zip(labels.annotations, names, strict=True)
+            for each, name in zip(things, names, strict=True)
             if (why := _problem(each, picture.size))
         ]
         twice = Counter(
             (name, each.box, each.polygons, each.mask, each.keypoints, each.lines)
-            for each, name in zip(labels.annotations, names, strict=True)
+            for each, name in zip(things, names, strict=True)
         )
         problems += [f"{key[0]}: the same label {n} times" for key, n in twice.items() if n > 1]
         return InspectedPicture(picture.size, digest, Counter(names), problems)

@@ -227,9 +227,12 @@ def test_masks_that_do_not_fit_are_refused(tmp_path):
         VocWriter(("cat", "dog"), masks=FOLDERS).label_files("a.png", many)
 
 
-def test_the_command_line_writes_masks(tmp_path, monkeypatch):
+def test_the_command_line_writes_masks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     voc_folder(tmp_path / "in")
+    main(["inspect", "in"])  # it finds that both pictures are the same
+    assert "dog        3  in 2 pictures\ncat " in (told := capsys.readouterr().out)
+    assert "(no class)" not in told
     arguments = ["--preset", "light", "--seed", "1", "--workers", "1", "--include-originals"]
     assert main(["augment", "in", "out", *arguments]) == 0
     assert all(
