@@ -135,9 +135,11 @@ class DecodedPictures:
                 shape = (*size, pixels.shape[2])
                 self._kept.append(place)
                 columns = label.columns(shape) if _moves(label) else {}
-                # Without `resize` the pixels may have come smaller, and labels follow them.
-                fit = batch.fit if batch.fit.resize else Fit(_size_of(pixels))
-                self.columns.append({name: fit.item(item, shape) for name, item in columns.items()})
+                # Of a picture that came smaller for the augmenter, labels keep the whole size: its
+                # Resize brings each from the size that it has to the new one.
+                self.columns.append(
+                    {name: batch.fit.item(item, shape) for name, item in columns.items()}
+                )
                 images.append(batch.fit.pixels(pixels, size))
         self.shapes = [image.shape for image in images]
         self.images: Any = self._stacked(images) if batch.fit.resize and images else images
@@ -183,10 +185,6 @@ class DecodedPictures:
                 "a pixel, and the other is not; leave out resize= to get a list"
             )
         return np.stack(images)
-
-
-def _size_of(pixels: Array) -> _pictures.Size:
-    return pixels.shape[0], pixels.shape[1]
 
 
 def _moves(label: Any) -> bool:
