@@ -12,7 +12,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -172,17 +172,35 @@ def decode_pixels(
         return np.atleast_3d(np.array(image))
 
 
-def decode_map(data: bytes) -> Array:
+def decode_map(data: bytes, colours: Mapping[tuple[int, int, int], int] | None = None) -> Array:
     """The numbers (H,W) `int32` in a picture; those of a palette are its indices, not its colours.
 
-    Raises `UnreadablePictureError` for what is no picture, and for one in colours.
+    `colours` are the numbers that stand for red, green and blue in pictures without any.
+
+    Raises `UnreadablePictureError` for what is no picture, and for one in other colours.
     """
     import numpy as np
 
     with _errors_of_decoders(), _opened(data) as file:
+        if colours is not None and file.mode in ("RGB", "RGBA"):
+            return _numbers_of_colours(np.array(file)[:, :, :3], colours)
         if file.mode not in ("1", "L", "P", *_DEEP_GREY):
             raise UnreadablePictureError(f"has colours ({file.mode}), and no numbers of classes")
         return np.array(file).astype(np.int32)
+
+
+def _numbers_of_colours(pixels: Array, colours: Mapping[tuple[int, int, int], int]) -> Array:
+    import numpy as np
+
+    one = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    found, places = np.unique(one, return_inverse=True)
+    numbers = []
+    for code in found.tolist():
+        colour = (code >> 16, code >> 8 & 255, code & 255)
+        if colour not in colours:
+            raise UnreadablePictureError(f"has the colour {colour}, which is that of no class")
+        numbers.append(colours[colour])
+    return np.array(numbers, np.int32)[places].reshape(one.shape)
 
 
 def palette_of(data: bytes) -> bytes | None:

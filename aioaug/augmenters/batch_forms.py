@@ -4,7 +4,8 @@
 arrays (H,W,C) or (H,W), or a list of one of imgaug's `...OnImage` objects goes in as a column
 of its own and comes back in the same form. So do batches of several parts, see `compound`.
 A class with `__augment__(augment_batch)` does this itself: it makes an imgaug batch, calls the
-function with it, and returns a copy with the results. `register_form` teaches other classes.
+function with it, and returns a copy with the results. If it has `__for_augmenter__(augmenter)`,
+too, what that returns takes its place. `register_form` teaches other classes.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def augment_with(augmenter: Any, batch: Any, *, in_place: bool = False) -> Any:
     With `in_place` an array of images may be overwritten, where nothing else has it, and be the
     result: a copy of a large batch takes longer than many augmenters do.
     """
+    if hasattr(type(batch), "__for_augmenter__"):
+        batch = batch.__for_augmenter__(augmenter)
     lone = _lone_images(batch)
     if lone is None or not _are_normal(lone.images):
         return augment(batch, augmenter.augment_batch_)

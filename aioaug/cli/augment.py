@@ -63,7 +63,7 @@ def augment(
 ) -> int:
     """Augment the pictures in SRC (files, or folders with all their subfolders) into DST.
 
-    SRC may be a dataset in COCO's, YOLO's or VOC's format, or one with masks; DST is one, too.
+    SRC may be a dataset, such as in COCO's, YOLO's or VOC's format; DST is one, too.
     DST gets the pictures and a manifest.jsonl. Interrupted, the same command does the rest.
     Labels beside NAME.jpg are augmented along: NAME.json (ours or labelme's), NAME.xml (VOC's),
     NAME.txt (YOLO's).

@@ -24,7 +24,7 @@ def reading_options(command: Command) -> Command:
         (
             click.option("--format", "kind", type=click.Choice(("auto", *FORMATS, "folder")),
                          default="auto", show_default=True, help="Of the labels in SRC."),
-            click.option("--images", type=PATH, help="The folder that COCO's names are in."),
+            click.option("--images", type=PATH, help="The folder of COCO and VIA names."),
             click.option("--split", help="Only this one, such as train."),
         )
     ):  # fmt: skip

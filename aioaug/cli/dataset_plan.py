@@ -80,8 +80,8 @@ def chosen_kind(sources: Sequence[Path], kind: str) -> str | None:
 
 def opened(source: Path, kind: str, images: Path | None, split: str | None) -> PictureDataset:
     """The dataset at `source`; `CommandError` if it cannot be used."""
-    if images is not None and kind != "coco":
-        raise CommandError("--images is for --format coco only")
+    if images is not None and kind not in ("coco", "via"):
+        raise CommandError("--images is for --format coco and via only")
     options = {} if images is None else {"images": images}
     try:
         dataset = open_dataset(source, kind, split, **options)

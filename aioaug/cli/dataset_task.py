@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from .. import _pictures
@@ -64,16 +65,26 @@ class DatasetTask:
             # The planned paths have the destination before the same names.
             top = job.output.parents[len(Path(self._writer.place(job.name)).parts) - 1]
             return {top / name: content for name, content in files.items()}
-        contents = {Path(name).suffix: content for name, content in files.items()}
-        contents = contents or {".json": to_json(record)}
-        return {beside(job.output, suffix): content for suffix, content in contents.items()}
+        files = files or {"record.json": to_json(record)}
+        places = beside(job.output, [PurePosixPath(name) for name in files])
+        return dict(zip(places, files.values(), strict=True))
 
 
-def beside(picture: Path, suffix: str) -> Path:
-    """Where labels beside a picture are; a mask, which is a picture too, gets another name."""
-    if suffix == picture.suffix:
-        return picture.with_name(f"{picture.stem}-labels{suffix}")
-    return picture.with_suffix(suffix)
+def beside(picture: Path, files: Sequence[PurePath]) -> list[Path]:
+    """Where the label files of a picture, by their names in a dataset, are beside it.
+
+    A mask, which is a picture too, gets another name; of several, each has that of its folder.
+    """
+    kinds = Counter(file.suffix for file in files)
+
+    def place(file: PurePath) -> Path:
+        if kinds[file.suffix] > 1:
+            return picture.with_name("-".join([picture.stem, *file.parts[:-1]]) + file.suffix)
+        if file.suffix == picture.suffix:
+            return picture.with_name(f"{picture.stem}-labels{file.suffix}")
+        return picture.with_suffix(file.suffix)
+
+    return list(map(place, files))
 
 
 def write_dataset_files(writer: LabelWriter, records: Iterable[Any], folder: Path) -> None:

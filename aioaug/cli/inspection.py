@@ -12,7 +12,7 @@ from statistics import median
 import click
 
 from .. import _pictures
-from ..data.annotation import Annotation
+from ..data.annotation import VOID, Annotation
 from ..data.labels import NamedLabels, PictureLabels
 from . import console
 from .dataset_options import reading_options
@@ -91,7 +91,8 @@ class InspectTask:
         annotations: list[tuple[Annotation, str]] = []
         for each in found:
             labels: PictureLabels = each.labels.in_pixels(picture.pixels.shape)
-            annotations += [(one, _name(one, each.classes)) for one in labels.annotations]
+            things = [one for one in labels.annotations if VOID not in one.others]
+            annotations += [(one, _name(one, each.classes)) for one in things]
         names = [name for _, name in annotations]
         problems = [
             f"{name}: {why}" for each, name in annotations if (why := _problem(each, picture.size))

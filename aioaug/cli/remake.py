@@ -103,7 +103,8 @@ def _dataset_job(
     output = _output(entry, file)
     written = replace(job, output=output).files()
     if isinstance(job, DatasetJob):
-        written = [output, *(beside(output, each.suffix) for each in job.label_files)]
+        names = [file.relative_to(folder) for file in job.label_files]
+        written = [output, *beside(output, names)]
         job = replace(job, label_files=())
     for path in written:
         if real(path).is_relative_to(real(Path(request.source))):

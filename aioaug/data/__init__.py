@@ -16,6 +16,7 @@ from .references import FileReference
 from .run_lengths import RunLengths
 from .samples import MovableLabels, PictureDataset, Reference, Sample
 from .sidecars import Sidecar, Sidecars
+from .via import Via, ViaWriter
 from .voc import Voc, VocWriter
 from .yolo import Yolo, YoloWriter
 
@@ -45,6 +46,8 @@ __all__ = [
     "Sidecars",
     "Table",
     "Tar",
+    "Via",
+    "ViaWriter",
     "Voc",
     "VocWriter",
     "Yolo",

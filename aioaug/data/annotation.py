@@ -18,6 +18,9 @@ Box: TypeAlias = tuple[float, float, float, float]
 Outline: TypeAlias = tuple[float, ...]  # x, y, x, y, ... as COCO has them
 LabelledPoint: TypeAlias = tuple[float, float, int]
 
+# A key of `others`: the annotation is what nobody labelled, such as the borders of things.
+VOID = "<void>"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:

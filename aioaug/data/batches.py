@@ -33,6 +33,7 @@ class DatasetBatches(Sequence[ReferenceBatch]):
         *,
         epochs: int | None = 1,
         on_unreadable: Literal["raise", "skip"] = "raise",
+        decode: Literal["whole", "fit"] = "whole",
     ) -> None:
         self.epochs = whole_or_none("epochs", epochs, low=0)
         self.batch_size = order.batch_size
@@ -42,6 +43,9 @@ class DatasetBatches(Sequence[ReferenceBatch]):
         self._order = order
         self._fit = fit
         self._on_unreadable = one_of("on_unreadable", on_unreadable, ("raise", "skip"))
+        self._decode = one_of("decode", decode, ("whole", "fit"))
+        if decode == "fit" and fit != Fit():
+            raise ValueError('decode="fit": only without resize= and buckets=, which do so, too')
 
     def __repr__(self) -> str:
         return (
@@ -82,6 +86,7 @@ class DatasetBatches(Sequence[ReferenceBatch]):
             tuple(numbers.tolist()),
             self._fit if isinstance(self._fit, Fit) else self._fit.fit(numbers),
             self._on_unreadable,
+            self._decode,
         )
 
     def order(self, epoch: int) -> Array:

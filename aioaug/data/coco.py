@@ -6,6 +6,7 @@ run lengths, compressed or not, its `keypoints` x, y and visibility of each in t
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from .._base.arguments import one_of
 from .annotation import SOUND_RULES, Annotation, LabelRules
 from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
 from .labels import PictureLabels, next_id
+from .listing import open_folder
+from .references import Reference, is_url, open_file
 from .run_lengths import RunLengths
 from .samples import PictureDataset, Sample
 
@@ -29,10 +32,12 @@ _LISTS = ("images", "annotations", "categories")
 class Coco(PictureDataset):
     """The pictures of a COCO file, `annotations`, whose names are relative to the folder `images`.
 
-    `images` is the folder of the file unless given. With `missing="skip"`, pictures that are not
-    there are left out. `header` is all that the file says of no picture.
+    `images` is the folder of the file unless given. Both may be URLs that fsspec understands. With
+    `missing="skip"`, pictures that are not there are left out; at a URL nobody looks for them
+    before they are read. `header` is all that the file says of no picture.
 
-    Raises `UnreadableLabelsError` for a file that is not as COCO's are.
+    Raises `UnreadableLabelsError` for a file that is not as COCO's are, and `OSError` for a URL
+    that cannot be read.
     """
 
     def __init__(
@@ -43,30 +48,60 @@ class Coco(PictureDataset):
         rules: LabelRules = SOUND_RULES,
         missing: str = "error",
     ) -> None:
-        path = Path(annotations)
+        path = os.fspath(annotations)
         one_of("missing", missing, ("error", "skip"))
-        reader = _Reader(path, read_json(path), rules)
-        root = path.parent if images is None else Path(images)
+        reader = _Reader(path, _content(path), rules)
+        root = os.path.dirname(path) if images is None else os.fspath(images)
         samples = []
         for name, labels in reader.pictures():
-            if os.path.isfile(below(root, name, labels.where)):
-                samples.append(Sample(file_in(root, name), labels))
+            picture = _picture(root, name, labels.where)
+            if picture is not None:
+                samples.append(Sample(picture, labels))
             elif missing == "error":
-                raise broken(labels.where, f"there is no picture {root / name}")
+                raise broken(labels.where, f"there is no picture {os.path.join(root, name)}")
         super().__init__(samples, [str(each["name"]) for each in reader.categories])
         self.header = reader.header
+
+
+def _content(path: str) -> dict[str, Any]:
+    """What is in the file at a path or URL."""
+    if not is_url(path):
+        return read_json(Path(path))
+    with open_file(path) as file:
+        data = file.read()
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise broken(path, f"is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise broken(path, f"must hold a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _picture(root: str, name: str, where: str) -> Reference | None:
+    """The picture of this name below a folder or URL; `None` if it is known not to be there."""
+    if is_url(root):
+        try:
+            return open_folder(root).reference(name, where)
+        except ValueError as error:
+            raise broken(where, str(error).removeprefix(f"{where}: ")) from error
+    place = below(Path(root), name, where)
+    if not os.path.isfile(place):
+        return None
+    # Label Studio on Windows writes names with backslashes.
+    return file_in(Path(root), place.relative_to(root).as_posix())
 
 
 class _Reader:
     """What is in one file."""
 
-    def __init__(self, path: Path, content: dict[str, Any], rules: LabelRules) -> None:
+    def __init__(self, path: str, content: dict[str, Any], rules: LabelRules) -> None:
         self._path = path
         self._rules = rules
         for name in _LISTS:
             rows = content.get(name, [] if name == "annotations" else None)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise broken(str(path), f"{name} must be a list of objects")
+                raise broken(path, f"{name} must be a list of objects")
         self._images: list[dict[str, Any]] = content["images"]
         self._annotations: list[dict[str, Any]] = content.get("annotations", [])
         self.categories: list[dict[str, Any]] = content["categories"]
@@ -77,7 +112,7 @@ class _Reader:
                 for key in wanted[: 1 if name == "annotations" else 2]:
                     if not isinstance(row.get(key), (int, str)):
                         raise broken(f"{path}: {name}[{place}]", f"has no {key}")
-            unique([row["id"] for row in content.get(name, [])], str(path), f"the id in {name}")
+            unique([row["id"] for row in content.get(name, [])], path, f"the id in {name}")
         self._places = {row["id"]: place for place, row in enumerate(self.categories)}
         self._mirrored = [_mirrored(row.get("keypoints")) for row in self.categories]
 
@@ -234,13 +269,17 @@ class CocoWriter:
         return {}
 
     def record(self, name: str, labels: PictureLabels) -> dict[str, Any]:
-        """The rows of one picture, whose name is below `images/`, for `dataset_files`."""
+        """The rows of one picture, whose name is below `images/`, for `dataset_files`.
+
+        What has no class, which COCO asks for, is left out.
+        """
         if labels.relative or labels.size is None:
             raise ValueError(f"{labels.where or name}: the size of the picture is not known")
         width, height = labels.size
         row = {"id": labels.id, "file_name": name, "width": width, "height": height}
         image = {**_of_coco(labels.others), **row}
-        return {"image": image, "annotations": [self._row(each) for each in labels.annotations]}
+        known = (each for each in labels.annotations if each.category is not None)
+        return {"image": image, "annotations": list(map(self._row, known))}
 
     def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
         """`annotations.json` with the records of all pictures; what has no id gets one."""
@@ -259,8 +298,7 @@ class CocoWriter:
 
     def _row(self, each: Annotation) -> dict[str, Any]:
         row: dict[str, Any] = {**_of_coco(each.others), "id": each.id}
-        if each.category is not None:
-            row["category_id"] = self._categories[each.category]["id"]
+        row["category_id"] = self._categories[each.category or 0]["id"]
         box = each.bounds()
         if box is not None:
             x1, y1, x2, y2 = box

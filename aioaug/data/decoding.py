@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, Protocol, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 from .. import _pictures
 from .._pictures import Array
 from ..errors import UnreadablePictureError
+from .first_resize import first_size
 from .fitting import Fit
 from .references import Reference
 
@@ -60,9 +61,21 @@ class ReferenceBatch:
     indices: tuple[int, ...]
     fit: Fit
     on_unreadable: Literal["raise", "skip"] = "raise"
+    decode: Literal["whole", "fit"] = "whole"
+    enough: _pictures.Size | None = None  # JPEGs may come smaller, but not less high or wide
 
     def __len__(self) -> int:
         return len(self.references)
+
+    def __for_augmenter__(self, augmenter: Any) -> ReferenceBatch:
+        """The same for this augmenter, which may need less than the whole pictures."""
+        if self.decode == "whole":
+            return self
+        return replace(self, enough=first_size(augmenter))
+
+    def needed(self, size: _pictures.Size) -> _pictures.Size:
+        """What height and width of a picture of a height and width would do."""
+        return self.fit.needed(size) if self.enough is None else self.enough
 
     def __augment__(self, augment_batch: Callable[[Any], Any]) -> DataBatch:
         pictures = DecodedPictures(self)
@@ -122,6 +135,8 @@ class DecodedPictures:
                 shape = (*size, pixels.shape[2])
                 self._kept.append(place)
                 columns = label.columns(shape) if _moves(label) else {}
+                # Of a picture that came smaller for the augmenter, labels keep the whole size: its
+                # Resize brings each from the size that it has to the new one.
                 self.columns.append(
                     {name: batch.fit.item(item, shape) for name, item in columns.items()}
                 )
@@ -150,7 +165,7 @@ class DecodedPictures:
         reference = self._batch.references[place]
         which = f"picture {place + 1} of {len(self._batch)} in its batch"
         try:
-            return _pictures.decode_upright(reference.read(), self._batch.fit.needed)
+            return _pictures.decode_upright(reference.read(), self._batch.needed)
         except OSError as error:
             error.add_note(f"{which} is {reference.name}")
             raise

@@ -16,14 +16,14 @@ from typing import Any
 from .. import _pictures
 from .._pictures.reading import SUFFIXES
 from ..errors import UnreadablePictureError
-from .annotation import SOUND_RULES, Annotation, LabelRules, Outline, points_of
+from .annotation import SOUND_RULES, VOID, Annotation, LabelRules, Outline, points_of
 from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
+from .ellipses import ellipse_of_outline, outline_of_ellipse
 from .labels import PictureLabels
 from .run_lengths import RunLengths, box_of_pixels
 from .samples import PictureDataset, Sample
 
 _KNOWN = ("label", "points", "shape_type", "mask")
-_CIRCLE = 64  # points: the polygon is within 0.13 % of the radius
 _POINTS = {"rectangle": 2, "circle": 2, "line": 2, "point": 1, "mask": 2}
 
 
@@ -51,7 +51,7 @@ class Labelme(PictureDataset):
         ]
         if not contents:
             raise broken(str(top), "there are no files of labelme's")
-        names = sorted({_label(shape, file) for file, each in contents for shape in each["shapes"]})
+        names = _classes((shape, file) for file, each in contents for shape in each["shapes"])
         if classes is not None and (unknown := set(names) - set(classes)):
             raise broken(
                 str(top), f"there are shapes with the label {min(unknown)!r}, which is not given"
@@ -82,9 +82,14 @@ def read_labels(
 
 def read_alone(content: Mapping[str, Any], path: Path) -> tuple[PictureLabels, LabelmeWriter]:
     """The labels in the JSON of one file, and what writes them."""
-    names = sorted({_label(shape, path) for shape in content["shapes"]})
+    names = _classes((shape, path) for shape in content["shapes"])
     known = {name: place for place, name in enumerate(names)}
     return read_labels(content, str(path), known, SOUND_RULES), LabelmeWriter(names)
+
+
+def _classes(shapes: Iterable[tuple[Any, Path]]) -> list[str]:
+    """All labels but the empty one, which things without a class have."""
+    return sorted({_label(shape, file) for shape, file in shapes} - {""})
 
 
 def _label(shape: Any, file: Path) -> str:
@@ -125,7 +130,7 @@ def _annotation(
         raise broken(where, f"a {kind} must have {_POINTS[kind]} points, got {len(rows)}")
     others = {name: value for name, value in shape.items() if name not in _KNOWN}
     others["shape_type"] = kind
-    category = known[shape["label"]]
+    category = known.get(shape["label"])
     if kind == "rectangle":
         box = (min(flat[::2]), min(flat[1::2]), max(flat[::2]), max(flat[1::2]))
         return Annotation(category=category, box=box, others=others)
@@ -149,16 +154,8 @@ def _annotation(
 def _round(flat: Outline) -> Outline:
     """A circle as a polygon, which begins with the point that labelme has on it."""
     x, y, edge_x, edge_y = flat
-    turns = [2 * math.pi * step / _CIRCLE for step in range(_CIRCLE)]
     across, down = edge_x - x, edge_y - y
-    return tuple(
-        number
-        for turn in turns
-        for number in (
-            x + across * math.cos(turn) - down * math.sin(turn),
-            y + across * math.sin(turn) + down * math.cos(turn),
-        )
-    )
+    return outline_of_ellipse((x, y), (across, down), (-down, across))
 
 
 def _mask(text: Any, flat: Outline, size: tuple[int, int] | None, where: str) -> RunLengths:
@@ -199,6 +196,8 @@ class LabelmeWriter:
         group = max((each for each in taken if isinstance(each, int)), default=0)
         shapes = []
         for each in labels.annotations:
+            if VOID in each.others:
+                continue
             made = self._shapes(each)
             if len(made) > 1 and made[0].get("group_id") is None:
                 group += 1
@@ -220,7 +219,7 @@ class LabelmeWriter:
     def _shapes(self, each: Annotation) -> list[dict[str, Any]]:
         others = {name: value for name, value in each.others.items() if not name.startswith("<")}
         kind = others.pop("shape_type", None)
-        label = None if each.category is None else self.classes[each.category]
+        label = "" if each.category is None else self.classes[each.category]
         common = {"label": label, "group_id": None, "flags": {}, **others}
 
         def shape(of: str, flat: Sequence[float], **more: Any) -> dict[str, Any]:
@@ -244,10 +243,11 @@ class LabelmeWriter:
 
 def _circle(outline: Outline) -> Outline | None:
     """Middle and edge of a circle that `_round` made a polygon of, if it is one still."""
-    if len(outline) != 2 * _CIRCLE:
+    found = ellipse_of_outline(outline)
+    if found is None:
         return None
-    x, y = math.fsum(outline[::2]) / _CIRCLE, math.fsum(outline[1::2]) / _CIRCLE
-    radii = [math.hypot(px - x, py - y) for px, py in points_of(outline)]
+    (x, y), *axes = found
+    radii = [math.hypot(*axis) for axis in axes]
     if max(radii) - min(radii) > 0.01 + max(radii) / 500:
         return None
     return round(x, 3), round(y, 3), outline[0], outline[1]

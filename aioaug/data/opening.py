@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from .annotation import Annotation
 from .checks import broken, read_json
 from .class_folders import ClassFolders, is_of_classes
 from .coco import Coco, CocoWriter
@@ -14,11 +15,22 @@ from .labelme import Labelme, LabelmeWriter
 from .labels import PictureLabels
 from .masks import Masks, MasksWriter
 from .samples import PictureDataset
-from .voc import Voc, VocWriter
+from .via import Via, ViaWriter, is_via
+from .voc import MASK_FOLDERS, Voc, VocWriter
 from .yolo import Yolo, YoloWriter
 
-FORMATS = ("coco", "yolo", "voc", "labelme", "masks")
-_COCO_NAMES = ("annotations.json", "_annotations.coco.json", "instances*.json", "instances_*.json")
+FORMATS = ("coco", "yolo", "voc", "labelme", "via", "masks")
+# Those of COCO itself and of Roboflow, CVAT, Label Studio and VGG Image Annotator.
+_COCO_NAMES = (
+    "annotations.json",
+    "_annotations.coco.json",
+    "instances*.json",
+    "person_keypoints*.json",
+    "result.json",
+    "*_coco.json",
+)
+_YOLO_NAMES = ("data.yaml", "dataset.yaml", "obj.data")
+_VIA_NAMES = "*via*.json"
 _PARTS_OF_NAMES = ("images", "JPEGImages")
 
 
@@ -41,11 +53,16 @@ class LabelWriter(Protocol):
 def format_of(path: Path) -> str | None:
     """The format of a dataset, by the names of its files; `None` for plain pictures."""
     if path.is_file():
-        return {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}.get(path.suffix)
-    if (path / "data.yaml").is_file() or (
+        if path.suffix == ".json" and is_via(path):
+            return "via"
+        suffixes = {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".data": "yolo"}
+        return suffixes.get(path.suffix)
+    if any((path / name).is_file() for name in _YOLO_NAMES) or (
         (path / "classes.txt").is_file() and (path / "labels").is_dir()
     ):
         return "yolo"
+    if _via_files(path):
+        return "via"
     if _coco_file(path) is not None:
         return "coco"
     if (path / "Annotations").is_dir():
@@ -71,6 +88,8 @@ def open_dataset(path: Path, kind: str, split: str | None = None, **options: Any
         raise ValueError(f"{kind} has no splits, so there is no {split!r}")
     if kind == "coco":
         return _open_coco(path, **options)
+    if kind == "via":
+        return Via(_via_file(path), **options)
     if kind == "labelme":
         return Labelme(path, **options)
     return Masks(path / "images", path / "masks")
@@ -82,8 +101,9 @@ def writer_for(kind: str, dataset: PictureDataset) -> LabelWriter:
     writers: dict[str, Callable[[], LabelWriter]] = {
         "coco": lambda: CocoWriter(dataset.classes, header if isinstance(dataset, Coco) else None),
         "yolo": lambda: _yolo_writer(dataset),
-        "voc": lambda: VocWriter(dataset.classes, getattr(dataset, "first_pixel", 1)),
+        "voc": lambda: _voc_writer(dataset),
         "labelme": lambda: LabelmeWriter(dataset.classes),
+        "via": lambda: _via_writer(dataset),
         "masks": lambda: _masks_writer(dataset),
     }
     return writers[kind]()
@@ -101,6 +121,17 @@ def _coco_file(folder: Path) -> Path | None:
             if found := sorted(place.glob(name)):
                 return found[0]
     return None
+
+
+def _via_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob(_VIA_NAMES)) if path.is_file() and is_via(path)]
+
+
+def _via_file(path: Path) -> Path:
+    found = [path] if path.is_file() else _via_files(path)
+    if len(found) != 1:
+        raise broken(str(path), f"there must be a via_project.json, found {len(found)} of its kind")
+    return found[0]
 
 
 def _open_coco(path: Path, images: Path | None = None, **options: Any) -> Coco:
@@ -129,13 +160,36 @@ def _images_of(file: Path) -> Path:
 def _yolo_writer(dataset: PictureDataset) -> YoloWriter:
     if isinstance(dataset, Yolo):
         return YoloWriter(dataset.classes, dataset.task, dataset.header)
-    known = [sample.labels for sample in dataset if isinstance(sample.labels, PictureLabels)]
-    annotations = [each for labels in known for each in labels.annotations]
+    annotations = _annotations(dataset)
     keypoints = max((len(each.keypoints) for each in annotations if each.box), default=0)
     if keypoints:
         return YoloWriter(dataset.classes, "pose", keypoints=keypoints)
-    shapes = isinstance(dataset, Masks) or any(each.polygons or each.mask for each in annotations)
-    return YoloWriter(dataset.classes, "segment" if shapes else "detect")
+    return YoloWriter(dataset.classes, "segment" if _has_shapes(dataset) else "detect")
+
+
+def _voc_writer(dataset: PictureDataset) -> VocWriter:
+    if isinstance(dataset, Voc):
+        masks, colours = dataset.masks, dataset.colours
+        return VocWriter(dataset.classes, dataset.first_pixel, masks=masks, colours=colours)
+    return VocWriter(dataset.classes, masks=MASK_FOLDERS if _has_shapes(dataset) else ())
+
+
+def _annotations(dataset: PictureDataset) -> list[Annotation]:
+    known = (sample.labels for sample in dataset if isinstance(sample.labels, PictureLabels))
+    return [each for labels in known for each in labels.annotations]
+
+
+def _has_shapes(dataset: PictureDataset) -> bool:
+    """Whether there are polygons or masks."""
+    if isinstance(dataset, Masks) or (isinstance(dataset, Voc) and dataset.masks):
+        return True
+    return any(each.polygons or each.mask for each in _annotations(dataset))
+
+
+def _via_writer(dataset: PictureDataset) -> ViaWriter:
+    if isinstance(dataset, Via):
+        return ViaWriter(dataset.classes, dataset.header, dataset.attribute)
+    return ViaWriter(dataset.classes)
 
 
 def _masks_writer(dataset: PictureDataset) -> MasksWriter:

@@ -149,6 +149,7 @@ class PictureDataset(Sequence[Sample]):
         pad: int | tuple[int, int, int] | None = None,
         buckets: Buckets | None = None,
         on_unreadable: Literal["raise", "skip"] = "raise",
+        decode: Literal["whole", "fit"] = "whole",
     ) -> DatasetBatches:
         """Batches for `AsyncPool.imap_batches`, whose workers read and decode the pictures.
 
@@ -177,6 +178,11 @@ class PictureDataset(Sequence[Sample]):
             on_unreadable: `"skip"` leaves a picture that cannot be decoded out of its batch, and
                 logs a warning; otherwise the whole batch fails, see `on_error` of the pool. Files
                 that are missing fail in either case.
+            decode: with `"fit"`, JPEGs are decoded at a half, a quarter or an eighth where a
+                pipeline of imgaug's begins with a `Resize` to a fixed `(height, width)`, for which
+                that is enough. It takes less time, and gives other pixels than to resize the whole
+                picture; labels move alike. Only without `resize` and `buckets`, which do so by
+                themselves.
 
         Raises:
             ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -194,7 +200,9 @@ class PictureDataset(Sequence[Sample]):
             groups=None if bucketed is None else bucketed.groups,
         )
         fit = bucketed or checked_fit(resize, pad)
-        return DatasetBatches(self, order, fit, epochs=epochs, on_unreadable=on_unreadable)
+        return DatasetBatches(
+            self, order, fit, epochs=epochs, on_unreadable=on_unreadable, decode=decode
+        )
 
     def _spread(self, seed: int, stratify: bool | None) -> Array:
         """A random order, in which each class is spread evenly if that is wanted."""

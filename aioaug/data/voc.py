@@ -2,40 +2,66 @@
 
 VOC counts pixels from 1 and names the first and the last one inside of a box, so `xmin` is one more
 than the left edge. Tools that write fractions or 0 mean the edges themselves; which of both a
-dataset means is seen from its numbers.
+dataset means is seen from its numbers. Masks are in other folders, see `voc_maps`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from .._base.arguments import whole_or_none
+from .._base.arguments import one_of, whole_or_none
 from .._pictures.reading import SUFFIXES
 from .annotation import SOUND_RULES, Annotation, Box, LabelRules
 from .checks import below, broken, file_in, number_in, read_file, size_of, unique
 from .labels import PictureLabels
+from .references import FileReference
 from .samples import PictureDataset, Sample
+from .voc_maps import (
+    BACKGROUND,
+    CLASS_MAPS,
+    LABEL_MAP,
+    OBJECT_MAPS,
+    UNLISTED,
+    VOC_CLASSES,
+    Colour,
+    LabelMap,
+    VocLabels,
+    VocMaps,
+    encoded,
+    maps_of,
+    read_label_map,
+)
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_PICTURES, _LABELS, _SETS = "JPEGImages", "Annotations", "ImageSets/Main"
+_PICTURES, _LABELS = "JPEGImages", "Annotations"
+_SETS, _SETS_OF_MASKS = "ImageSets/Main", "ImageSets/Segmentation"
+MASK_FOLDERS = (CLASS_MAPS, OBJECT_MAPS)
 _SPLITS = ("train", "val", "trainval", "test")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 # Keys of `others`: the elements as text, which keep what is not understood here.
 _OBJECT, _PICTURE = "<object>", "<annotation>"
+_MASKED = "<masks>"  # another key: whether a picture of a dataset with masks has some
 
 
 class Voc(PictureDataset):
     """The pictures of a folder with VOC's XML in `Annotations/`, or anywhere in it.
 
-    `split` is the name of a list in `ImageSets/Main`. `classes` are the names in their order, those
-    that occur unless given. `first_pixel` is 1 if the numbers are VOC's own, 0 if they are edges;
-    unless given, it is 0 if any of them is less than 1 or has a fraction.
+    `split` is the name of a list in `ImageSets/Main`, or else `ImageSets/Segmentation`. `classes`
+    are the names in their order; unless given, those in `labelmap.txt`, and those that occur.
+    Where there are masks and no `labelmap.txt`, the numbers of classes are their places from 1 on;
+    if all that occur are VOC's, they are VOC's own. `first_pixel` is 1 if the numbers of boxes are
+    VOC's own, 0 if they are edges; unless given, it is 0 if any of them is less than 1 or has a
+    fraction. `masks` are the folders of masks that there are, and `colours` those of the classes.
+
+    Masks are read when a picture is. That of an object belongs to its box. What the XML does not
+    have are annotations of their own, and borders that nobody labelled are one without a class.
 
     Raises `UnreadableLabelsError` for files that are not as VOC's are.
     """
@@ -52,10 +78,15 @@ class Voc(PictureDataset):
         top = Path(root)
         whole_or_none("first_pixel", first_pixel, low=0, high=1)
         files = [_File(path) for path in _files(top, split)]
-        names = sorted({name for file in files for name in file.names})
-        if classes is not None and (unknown := set(names) - set(classes)):
+        self.masks = tuple(folder for folder in MASK_FOLDERS if (top / folder).is_dir())
+        names = {name for file in files for name in file.names}
+        if classes is not None and (unknown := names - set(classes)):
             raise broken(str(top), f"there is a name {min(unknown)!r}, which is no class")
-        known = list(names if classes is None else classes)
+        label_map = read_label_map(top / LABEL_MAP) if (top / LABEL_MAP).is_file() else None
+        known = _classes(names, label_map, self.masks) if classes is None else list(classes)
+        numbers = LabelMap.of(known) if label_map is None else label_map
+        self.colours = numbers.colours_of(known)
+        categories = tuple(known.index(name) if name in known else None for name in numbers.classes)
         if first_pixel is None:
             first_pixel = int(all(file.counts_from_one() for file in files))
         self.first_pixel = first_pixel
@@ -64,6 +95,9 @@ class Voc(PictureDataset):
         for file in files:
             name = _picture_of(file.tree, file.path, top, pictures)
             labels = file.labels(known, first_pixel, rules)
+            if self.masks:
+                maps = [_map_of(top, folder, file.path) for folder in MASK_FOLDERS]
+                labels = _with_maps(labels, VocMaps(numbers, categories, *maps))
             samples.append(Sample(file_in(top, name), labels))
         unique([sample.image.name for sample in samples], str(top), "the picture")
         super().__init__(samples, known)
@@ -113,10 +147,35 @@ class _File:
         )
 
 
+def _classes(names: set[str], label_map: LabelMap | None, masks: tuple[str, ...]) -> list[str]:
+    if label_map is not None:
+        listed = [name for name in label_map.classes if name != BACKGROUND]
+        return listed + sorted(names - set(listed))
+    return list(VOC_CLASSES) if masks and names <= set(VOC_CLASSES) else sorted(names)
+
+
+def _map_of(top: Path, folder: str, file: Path) -> FileReference | None:
+    """The map of the picture whose XML is `file`, if it has one."""
+    parts = file.relative_to(top).with_suffix(".png").parts
+    inner = parts[1:] if parts[0] == _LABELS else parts
+    name = "/".join((folder, *inner))
+    path = below(top, name, str(file))
+    return file_in(top, name) if os.path.isfile(path) else None
+
+
+def _with_maps(labels: PictureLabels, maps: VocMaps) -> PictureLabels:
+    if maps.classes is None and maps.objects is None:
+        return replace(labels, others={**labels.others, _MASKED: False})
+    known = {field.name: getattr(labels, field.name) for field in fields(labels)}
+    return VocLabels(**known, maps=maps)
+
+
 def _files(top: Path, split: str | None) -> list[Path]:
     folder = top / _LABELS if (top / _LABELS).is_dir() else top
     if split is not None:
         listed = below(top, f"{_SETS}/{split}.txt", str(top))
+        if not listed.is_file():
+            listed = below(top, f"{_SETS_OF_MASKS}/{split}.txt", str(top))
         names = [
             line.split()[0] for line in read_file(listed).decode().splitlines() if line.split()
         ]
@@ -198,19 +257,34 @@ def _picture_of(tree: Element, file: Path, top: Path, pictures: Mapping[str, str
 class VocWriter:
     """Writes pictures and labels as VOC's: `JPEGImages/`, `Annotations/` and `ImageSets/Main/`.
 
-    `first_pixel` is as for `Voc`; edges are written as whole pixels if it is 1.
+    `first_pixel` is as for `Voc`; edges are written as whole pixels if it is 1. `masks` are the
+    folders of masks to write, `SegmentationClass` and `SegmentationObject` or one of them, with
+    `ImageSets/Segmentation/`; `colours` are those of the classes there, VOC's unless given. Masks
+    that are not of VOC's own classes come with a `labelmap.txt`.
     """
 
-    def __init__(self, classes: Sequence[str], first_pixel: int = 1) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        first_pixel: int = 1,
+        *,
+        masks: Sequence[str] = (),
+        colours: Sequence[Colour] = (),
+    ) -> None:
         self.classes = tuple(classes)
         self._first_pixel = first_pixel
+        self._masks = tuple(one_of("masks", folder, MASK_FOLDERS) for folder in masks)
+        self._label_map = LabelMap.of(self.classes, colours)
 
     def place(self, name: str) -> str:
         """Where the picture of this name belongs."""
         return f"{_PICTURES}/{_inner(name)}"
 
     def label_files(self, name: str, labels: PictureLabels) -> dict[str, bytes]:
-        """The XML of one picture."""
+        """The XML of one picture, and its masks.
+
+        Raises `ValueError` for more than 254 masks in one picture.
+        """
         from xml.etree.ElementTree import fromstring, indent, tostring
 
         inner = _inner(name)
@@ -224,28 +298,56 @@ class VocWriter:
                 _set(tree, f"size/{side}", str(value))
             if tree.find("size/depth") is None:
                 _set(tree, "size/depth", "3")
-        for each in labels.annotations:
-            if each.has_area() or _OBJECT in each.others:
-                tree.append(self._object(each, each.bounds()))
+        listed = list(filter(_is_listed, labels.annotations))
+        for each in listed:
+            tree.append(self._object(each, each.bounds()))
+        if self._is_masked(labels) and tree.find("segmented") is None:
+            _set(tree, "segmented", "1")
         indent(tree)
         text = Path(inner).with_suffix(".xml").as_posix()
-        return {f"{_LABELS}/{text}": tostring(tree, "utf-8") + b"\n"}
-
-    def record(self, name: str, labels: PictureLabels) -> str:
-        """The name of a picture in the lists of splits, for `dataset_files`."""
-        return Path(_inner(name)).with_suffix("").as_posix()
-
-    def dataset_files(self, records: Iterable[str]) -> dict[str, bytes]:
-        """A list of all pictures for each split."""
-        splits: dict[str, list[str]] = {}
-        for parts in records:
-            first, _, rest = parts.partition("/")
-            is_split = rest and first in _SPLITS
-            splits.setdefault(first if is_split else "train", []).append(parts)
         return {
-            f"{_SETS}/{split}.txt": "".join(f"{name}\n" for name in names).encode()
-            for split, names in splits.items()
+            f"{_LABELS}/{text}": tostring(tree, "utf-8") + b"\n",
+            **self._maps(Path(inner).with_suffix(".png").as_posix(), listed, labels),
         }
+
+    def record(self, name: str, labels: PictureLabels) -> dict[str, Any]:
+        """The name of a picture in the lists of splits, and whether it has masks."""
+        stem = Path(_inner(name)).with_suffix("").as_posix()
+        return {"name": stem, "masks": self._is_masked(labels)}
+
+    def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
+        """A list of all pictures for each split, one of those with masks, and `labelmap.txt`."""
+        lists: dict[str, list[str]] = {}
+        for record in records:
+            first, _, rest = record["name"].partition("/")
+            split = first if rest and first in _SPLITS else "train"
+            for folder in (_SETS, _SETS_OF_MASKS) if record["masks"] else (_SETS,):
+                lists.setdefault(f"{folder}/{split}.txt", []).append(record["name"])
+        files = {
+            file: "".join(f"{name}\n" for name in names).encode() for file, names in lists.items()
+        }
+        if self._masks and self._label_map != LabelMap.of(VOC_CLASSES):
+            files[LABEL_MAP] = self._label_map.write()
+        return files
+
+    def _is_masked(self, labels: PictureLabels) -> bool:
+        return bool(self._masks) and bool(labels.others.get(_MASKED, True))
+
+    def _maps(
+        self, name: str, listed: Sequence[Annotation], labels: PictureLabels
+    ) -> dict[str, bytes]:
+        if not self._is_masked(labels):
+            return {}
+        if labels.size is None:
+            raise ValueError(f"{labels.where or name}: the size of the picture is not known")
+        width, height = labels.size
+        others = [each for each in labels.annotations if not _is_listed(each)]
+        classes, objects = maps_of(listed, others, (height, width), labels.where or name)
+        both = {
+            CLASS_MAPS: encoded(classes, self._label_map.colours),
+            OBJECT_MAPS: encoded(objects),
+        }
+        return {f"{folder}/{name}": both[folder] for folder in self._masks}
 
     def _object(self, each: Annotation, box: Box | None) -> Element:
         from xml.etree.ElementTree import fromstring
@@ -264,6 +366,13 @@ class VocWriter:
 
     def _written(self, value: float) -> str:
         return str(round(value)) if self._first_pixel else f"{round(value, 3):.12g}"
+
+
+def _is_listed(each: Annotation) -> bool:
+    """Whether the XML has an object for it."""
+    if UNLISTED in each.others:
+        return False
+    return (each.has_area() and each.category is not None) or _OBJECT in each.others
 
 
 def _inner(name: str) -> str:

@@ -2,12 +2,14 @@
 
 A line is a class and numbers that are fractions of the picture: the middle and size of a box, the
 points of a polygon or of an oriented box, or a box and keypoints. The text of
-`images/train/a.jpg` is `labels/train/a.txt`. As Ultralytics describes them.
+`images/train/a.jpg` is `labels/train/a.txt`. As Ultralytics describes them. Darknet's datasets, as
+CVAT writes them, have the same lines beside the pictures, and `obj.data` in place of `data.yaml`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,15 @@ from .yolo_lines import TASKS, YoloLines, task_of
 
 SPLITS = ("train", "val", "test")
 _NAMES = "classes.txt"
+_DARKNET = "obj.data"
+_DARKNET_FOLDER = re.compile(r"^obj_(train|valid|test)_data$")
 _MOST_KEYPOINTS = 10_000
 
 
 class Yolo(PictureDataset):
-    """The pictures of a `data.yaml`, of a folder with one, or with Label Studio's `classes.txt`.
+    """The pictures of a `data.yaml`, or of a folder with one.
+
+    In its place there may be Darknet's `obj.data`, or Label Studio's `classes.txt`.
 
     `split` is "train", "val" or "test"; all that there are unless given. `task` is "detect",
     "segment", "pose" or "obb" (oriented boxes); if it is not given, it follows from the file and
@@ -95,8 +101,9 @@ def _settings_file(path: Path) -> Path:
     found = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
     for name in ("data.yaml", "dataset.yaml"):
         found = [path / name] if path / name in found else found
-    if not found and (path / _NAMES).is_file():
-        return path / _NAMES
+    for name in () if found else (_DARKNET, _NAMES):
+        if (path / name).is_file():
+            return path / name
     if len(found) != 1:
         raise broken(str(path), f"there must be a data.yaml, found {len(found)} files of its kind")
     return found[0]
@@ -104,7 +111,9 @@ def _settings_file(path: Path) -> Path:
 
 def _content(path: Path) -> dict[str, Any]:
     if path.name == _NAMES:  # Label Studio's, which has a class a line
-        return {"names": read_text(path).strip().splitlines(), "train": "images"}
+        return {"names": _lines(path), "train": "images"}
+    if path.suffix == ".data":
+        return _darknet_content(path)
     yaml = need("yaml", extra="labels")
     try:
         content = yaml.safe_load(read_text(path))
@@ -113,6 +122,25 @@ def _content(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise broken(str(path), "must hold names and values")
     return content
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
+def _darknet_content(path: Path) -> dict[str, Any]:
+    """What `obj.data` says, line by line, as `data.yaml` would."""
+    said = {}
+    for place, line in enumerate(read_text(path).splitlines(), 1):
+        name, found, value = line.partition("=")
+        if line.strip() and not found:
+            raise broken(f"{path}: line {place}", "must be a name, = and a value")
+        said[name.strip()] = value.strip()
+    names = _place(path.parent, None, said.get("names") or "obj.names", f"{path}: names")
+    if names is None:
+        raise broken(f"{path}: names", f"there is no {said.get('names')!r} below {path.parent}")
+    splits = {"train": said.get("train"), "val": said.get("valid"), "test": said.get("test")}
+    return {"names": _lines(names), **{name: value for name, value in splits.items() if value}}
 
 
 def _names(content: Mapping[str, Any], path: Path) -> list[str]:
@@ -179,7 +207,8 @@ def _place(top: Path, base: Any, entry: str, where: str) -> Path | None:
     while inner.startswith("../"):  # Roboflow writes ../train/images for train/images
         inner = inner[3:]
     bases = [str(base)] if isinstance(base, str) and base not in (".", "") else []
-    for name in [*(f"{each}/{entry}" for each in bases), entry, inner]:
+    # Darknet's names are seen from its own folder, in which the dataset is called data.
+    for name in [*(f"{each}/{entry}" for each in bases), entry, inner, entry.removeprefix("data/")]:
         relative = os.path.relpath(name, top) if os.path.isabs(name) else name
         if os.path.normpath(relative).startswith("..") or not os.path.exists(top / relative):
             continue
@@ -221,6 +250,8 @@ def _pictures_in(top: Path, file: Path) -> Iterator[str]:
         if name.startswith("./"):
             name = (file.parent / name).relative_to(top).as_posix()
         path = below(top, name, where)
+        if not os.path.isfile(path) and name.startswith("data/"):
+            path = below(top, name.removeprefix("data/"), where)
         if not os.path.isfile(path):
             raise broken(where, f"there is no picture {path}")
         yield path.relative_to(top).as_posix()
@@ -287,7 +318,7 @@ class YoloWriter:
 
 def _split_of(name: str) -> tuple[str, str]:
     """The split of a picture, and its name in it."""
-    parts = [part for part in name.split("/") if part != "images"]
+    parts = [_DARKNET_FOLDER.sub(r"\1", part) for part in name.split("/") if part != "images"]
     if len(parts) > 1 and (parts[0] in SPLITS or parts[0] == "valid"):
         return parts[0].replace("valid", "val"), "/".join(parts[1:])
     return "train", "/".join(parts)

@@ -124,6 +124,24 @@ def test_yolo_with_its_splits(folder):
     assert (folder / "new.txt").read_bytes() == out["labels/train/a-0.txt"]
 
 
+def test_a_project_of_vgg_image_annotator(folder):
+    picture(folder / "in" / "a.png")
+    shape = {"name": "rect", "x": 10, "y": 20, "width": 30, "height": 15}
+    regions = [{"shape_attributes": shape, "region_attributes": {"kind": "cat"}}]
+    row = {"filename": "a.png", "size": 1, "file_attributes": {"by": "me"}, "regions": regions}
+    text = json.dumps({"_via_img_metadata": {"a.png1": row}, "_via_settings": {}})
+    (folder / "in" / "via_project.json").write_text(text)
+    assert augment("in", "out") == 0
+    new = json.loads((folder / "out" / "via_project.json").read_text())
+    (row,) = new["_via_img_metadata"].values()
+    assert row["regions"][0]["shape_attributes"] == shape | {"x": 56}
+    assert row["file_attributes"] == {"by": "me"}
+    assert augment("in/via_project.json", "yolo", "--to", "yolo") == 0
+    assert len(Yolo(folder / "yolo")[0].labels.annotations) == 1
+    assert main(["remake", "out", "0", "new.png"]) == 0
+    assert json.loads((folder / "new.json").read_text()) == row
+
+
 def test_masks(folder):
     picture(folder / "in" / "images" / "a.png")
     (folder / "in" / "masks").mkdir()

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import tarfile
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
-import imgaug.augmenters as iaa
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from aioaug import AsyncPool, data
+from aioaug import data
 from aioaug.errors import UnreadablePictureError
-from data_testing import contents, make_folder
+from data_testing import images, make_folder, served
 
 
 @pytest.fixture
 def root(tmp_path):
     return make_folder(tmp_path / "pictures")
-
-
-def collected(batches, engine="inline"):
-    async def collect():
-        async with AsyncPool(iaa.Identity(), 1, engine=engine) as pool:
-            return [contents(batch) for batch in [x async for x in pool.imap_batches(batches)]]
-
-    return asyncio.run(collect())
-
-
-def images(dataset, engine="inline"):
-    """The pixels and labels of all pictures of a dataset."""
-    [(pictures, labels, _, _)] = collected(dataset.batches(100), engine)
-    return pictures, labels
 
 
 def make_tar(path, members, mode="w"):
@@ -160,24 +141,11 @@ def test_pictures_in_memory(root):
         images(data.Files(["memory://bucket/cat/9.jpg"]))
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 def test_pictures_of_a_server(root):
     """Only the workers speak with it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=root))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}"
+    with served(root) as url:
         names = ["cat/0.jpg", "dog/3.jpg"]
         dataset = data.Frame({"file": names}, "file", root=url)
         assert images(dataset, "process") == images(data.Files(names, root=root))
         with pytest.raises(FileNotFoundError, match=r"cat/9.jpg"):
             images(data.Files([f"{url}/cat/9.jpg"]), "process")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

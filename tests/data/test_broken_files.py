@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from random import Random
 
 import pytest
 from aioaug.data import Coco, Labelme, Masks, Sidecars, Voc, Yolo, YoloWriter
 from aioaug.errors import UnreadableLabelsError
-from labels_testing import coco_file, picture, yolo_folder
+from labels_testing import coco_file, picture, with_junk, yolo_folder
 from PIL import Image
 
 NAMES = "names: [cat, dog]\ntrain: images/train\n"
@@ -216,31 +215,11 @@ def test_masks(tmp_path):
     refused("c.png: there is no such picture", Masks, tmp_path / "images", tmp_path / "masks")
 
 
-JUNK = [None, True, -1, 0, 3.7, 1e308, 10**400, "", "x", "../a", "/etc", "\0", "a" * 300, math.nan]
-JUNK += [[], [1], [[]], [[1, 2], [3]], {}, {"a": 1}, [None], ".", "..", [1e308] * 6, [[1e308] * 6]]
-
-
-def places(value, place=()):
-    """Where there is anything in JSON."""
-    if isinstance(value, (dict, list)):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield (*place, key)
-            yield from places(value[key], (*place, key))
-
-
 def test_whatever_stands_in_a_file_it_is_read_or_refused(tmp_path):
     path = coco_file(tmp_path)
-    text = path.read_text()
-    random = Random(5)
     messages = []
-    for _ in range(300):
-        content = json.loads(text)
-        *way, last = random.choice(list(places(content)))
-        part = content
-        for key in way:
-            part = part[key]
-        part[last] = random.choice(JUNK)
-        path.write_text(json.dumps(content))
+    for text in with_junk(path.read_text(), 300):
+        path.write_text(text)
         try:
             dataset = Coco(path, tmp_path / "images")
             for sample in dataset:

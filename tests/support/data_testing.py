@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
 from aioaug import AsyncPool, data
+from imgaug import augmenters as iaa
 from imgaug.augmentables import Keypoint, KeypointsOnImage
 from skimage import data as pictures
 
@@ -31,6 +37,44 @@ def contents(batch):
     """All of a batch, for comparisons."""
     images = [(image.shape, image.tobytes()) for image in batch.images]
     return images, list(batch.labels), batch.names, batch.indices.tolist()
+
+
+def collected(batches, engine="inline", **options):
+    async def collect():
+        async with AsyncPool(iaa.Identity(), 1, engine=engine, **options) as pool:
+            return [contents(batch) for batch in [x async for x in pool.imap_batches(batches)]]
+
+    return asyncio.run(collect())
+
+
+def images(dataset, engine="inline", **options):
+    """The pixels and labels of all pictures of a dataset."""
+    [(pictures, labels, _, _)] = collected(dataset.batches(100), engine, **options)
+    return pictures, labels
+
+
+def set_environment(**variables):
+    """Set variables where this is called."""
+    os.environ.update(variables)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def served(folder):
+    """The URL of a server that has this folder; pages of links list what is in it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @dataclass(frozen=True)

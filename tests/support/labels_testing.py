@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from aioaug import _pictures
@@ -120,3 +122,28 @@ def yolo_folder(folder, lines, header, name="images/train/a.png"):
     text.with_suffix(".txt").write_text("".join(f"{line}\n" for line in lines))
     (folder / "data.yaml").write_text(header)
     return Path(folder)
+
+
+JUNK = [None, True, -1, 0, 3.7, 1e308, 10**400, "", "x", "../a", "/etc", "\0", "a" * 300, math.nan]
+JUNK += [[], [1], [[]], [[1, 2], [3]], {}, {"a": 1}, [None], ".", "..", [1e308] * 6, [[1e308] * 6]]
+
+
+def with_junk(text, count):
+    """The JSON in a text, so many times with something else in one of its places."""
+    random = Random(5)
+    for _ in range(count):
+        content = json.loads(text)
+        *way, last = random.choice(list(_places(content)))
+        part = content
+        for key in way:
+            part = part[key]
+        part[last] = random.choice(JUNK)
+        yield json.dumps(content)
+
+
+def _places(value, place=()):
+    """Where there is anything in JSON."""
+    if isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield (*place, key)
+            yield from _places(value[key], (*place, key))
