@@ -7,6 +7,7 @@ from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
 from imgaug.augmenters.edges import IBinaryImageColorizer
 
 from . import (
+    affine,
     cells,
     colors,
     draws,
@@ -34,5 +35,5 @@ NODES: tuple[type, ...] = (
     blur._MotionBlurMatrixGenerator,
 )
 
-__all__ = ["NODES", "cells", "colors", "draws", "edges", "filters", "geometry", "kernels"]
-__all__ += ["masks", "meshes", "simplex", "tables"]
+__all__ = ["NODES", "affine", "cells", "colors", "draws", "edges", "filters", "geometry"]
+__all__ += ["kernels", "masks", "meshes", "simplex", "tables"]
