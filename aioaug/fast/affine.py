@@ -7,6 +7,7 @@ the same numbers are multiplied in the same order, by the same function of NumPy
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -75,9 +76,7 @@ class AffineMatrices(geometric._AffineSamplingResult):  # type: ignore[misc]
 
     def copy(self) -> AffineMatrices:
         """imgaug changes the copy."""
-        copied = AffineMatrices()
-        vars(copied).update(vars(self))
-        return copied
+        return copy.copy(self)
 
 
 def _matrix(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import imgaug.parameters as iap
-from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
+from imgaug.augmenters import blend, blur, contrast, convolutional, meta, segmentation
 from imgaug.augmenters.edges import IBinaryImageColorizer
 
 from . import (
     affine,
+    blurs,
     cells,
+    channels,
     colors,
     draws,
     edges,
@@ -33,7 +35,8 @@ NODES: tuple[type, ...] = (
     convolutional._EdgeDetectMatrixGenerator,
     convolutional._DirectedEdgeDetectMatrixGenerator,
     blur._MotionBlurMatrixGenerator,
+    contrast._IntensityChannelBasedApplier,
 )
 
-__all__ = ["NODES", "affine", "cells", "colors", "draws", "edges", "filters", "geometry"]
-__all__ += ["kernels", "masks", "meshes", "simplex", "tables"]
+__all__ = ["NODES", "affine", "blurs", "cells", "channels", "colors", "draws", "edges", "filters"]
+__all__ += ["geometry", "kernels", "masks", "meshes", "simplex", "tables"]
