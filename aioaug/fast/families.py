@@ -9,6 +9,7 @@ from imgaug.augmenters.edges import IBinaryImageColorizer
 from . import (
     affine,
     blurs,
+    calls,
     cells,
     channels,
     colors,
@@ -38,5 +39,18 @@ NODES: tuple[type, ...] = (
     contrast._IntensityChannelBasedApplier,
 )
 
-__all__ = ["NODES", "affine", "blurs", "cells", "channels", "colors", "draws", "edges", "filters"]
+__all__ = [
+    "NODES",
+    "affine",
+    "blurs",
+    "calls",
+    "cells",
+    "channels",
+    "colors",
+    "draws",
+    "edges",
+    "filters",
+]
 __all__ += ["geometry", "kernels", "masks", "meshes", "simplex", "tables"]
+
+calls.give_to_all()  # last, when all others are there
