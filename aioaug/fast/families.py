@@ -18,6 +18,7 @@ from . import (
     filters,
     geometry,
     kernels,
+    levels,
     masks,
     meshes,
     simplex,
@@ -51,6 +52,6 @@ __all__ = [
     "edges",
     "filters",
 ]
-__all__ += ["geometry", "kernels", "masks", "meshes", "simplex", "tables"]
+__all__ += ["geometry", "kernels", "levels", "masks", "meshes", "simplex", "tables"]
 
 calls.give_to_all()  # last, when all others are there
