@@ -23,6 +23,10 @@ from .tables import NOTHING, TIMES, table
 PLAIN, EXACT, CLOSE, ALBUMENTATIONS = WAYS = "imgaug", "aioaug", "close", "albumentations"
 
 
+# Packages that bring a module `albumentations`, of which only one can be in an environment.
+LIBRARIES = {"albumentations": "Albumentations", "albumentationsx": "AlbumentationsX"}
+
+
 class Kernel(NamedTuple):
     """An augmenter of imgaug's, and what is nearest to it in Albumentations."""
 
@@ -136,7 +140,7 @@ def as_document(
     return {
         "aioaug": __version__,
         "machine": this_machine(),
-        "albumentations": installed_version("albumentations"),
+        "albumentations": " ".join(_library()),
         "settings": {"rounds": rounds, "batch": batch, "side": side},
         "kernels": figures,
     }
@@ -145,7 +149,7 @@ def as_document(
 def as_table(figures: Mapping[str, Mapping[str, float | None]], markdown: bool = False) -> str:
     """One row for each kernel: ms a picture, and how many times faster than plain imgaug."""
     rows: list[Sequence[str]] = [
-        ("ms a picture", "imgaug", "aioaug", "faster", "close", "faster", "Albumentations")
+        ("ms a picture", "imgaug", "aioaug", "faster", "close", "faster", " ".join(_library()))
     ]
     for name, found in figures.items():
         plain, *ours, theirs = (found[way] for way in WAYS)
@@ -189,7 +193,7 @@ def _kinds(augmenter: Any) -> list[type]:
 
 def _transform(kernel: Kernel) -> Any:
     """Albumentations' transform, if it is there and of a release that knows these arguments."""
-    if kernel.transform is None or not installed_version("albumentations"):
+    if kernel.transform is None or not any(map(installed_version, LIBRARIES)):
         return None
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the network
     import albumentations
@@ -200,6 +204,15 @@ def _transform(kernel: Kernel) -> Any:
             return kernel.transform(albumentations)
         except Exception:
             return None
+
+
+def _library() -> tuple[str, ...]:
+    """The name and version of the library that is installed, if any."""
+    for package, name in LIBRARIES.items():
+        version = installed_version(package)
+        if version:
+            return name, version
+    return (LIBRARIES["albumentations"],)
 
 
 @contextmanager
