@@ -14,7 +14,7 @@ from ..augmenters import batch_forms
 from ..augmenters.arrays import contiguous
 from ..augmenters.kinds import adapted, is_imgaug
 from ..fast.profiling import AugmenterTimer
-from ..fast.trees import draws_from_its_own, is_of_imgaug, rewrite
+from ..fast.trees import check_release, draws_from_its_own, is_of_imgaug, rewrite
 
 Item = tuple[int, Any]
 
@@ -50,6 +50,8 @@ class Augmentation(Portable):
                 raise TypeError(
                     f"{name}: only for an augmenter of imgaug's, got {kind}; {_REMEDIES[name]}"
                 )
+        if accelerate:
+            check_release("leave it out")
         self.augmenter = adapted(augmenter)
         self.seed = seed
         # Whether nobody else uses this interpreter's global generators; an engine says so.

@@ -23,6 +23,10 @@ from .tables import NOTHING, TIMES, table
 PLAIN, EXACT, CLOSE, ALBUMENTATIONS = WAYS = "imgaug", "aioaug", "close", "albumentations"
 
 
+# Packages that bring a module `albumentations`, of which only one can be in an environment.
+LIBRARIES = {"albumentations": "Albumentations", "albumentationsx": "AlbumentationsX"}
+
+
 class Kernel(NamedTuple):
     """An augmenter of imgaug's, and what is nearest to it in Albumentations."""
 
@@ -36,9 +40,14 @@ KERNELS: Mapping[str, Kernel] = {
     "affine": Kernel(
         lambda iaa: iaa.Affine(rotate=(-25, 25)), lambda A: A.Affine(rotate=(-25, 25), p=1)
     ),
-    "crop and resize": Kernel(lambda iaa: iaa.Crop(percent=(0, 0.1))),
-    "resize to 128": Kernel(lambda iaa: iaa.Resize(128), lambda A: A.Resize(128, 128)),
-    "add": Kernel(lambda iaa: iaa.Add((-40, 40))),
+    "crop and resize": Kernel(
+        lambda iaa: iaa.Crop(percent=(0, 0.1)), lambda A: A.CropAndPad(percent=(-0.1, 0), p=1)
+    ),
+    "resize to 128": Kernel(lambda iaa: iaa.Resize(128), lambda A: A.Resize(128, 128, 2)),
+    "add": Kernel(
+        lambda iaa: iaa.Add((-40, 40)),
+        lambda A: A.RandomBrightnessContrast((-0.16, 0.16), (0, 0), p=1),
+    ),
     "multiply": Kernel(
         lambda iaa: iaa.Multiply((0.8, 1.2)), lambda A: A.MultiplicativeNoise((0.8, 1.2), p=1)
     ),
@@ -48,17 +57,18 @@ KERNELS: Mapping[str, Kernel] = {
     "gamma": Kernel(lambda iaa: iaa.GammaContrast((0.7, 1.5)), lambda A: A.RandomGamma(p=1)),
     "linear contrast": Kernel(
         lambda iaa: iaa.LinearContrast((0.6, 1.4)),
-        lambda A: A.RandomBrightnessContrast(0, 0.4, p=1),
+        lambda A: A.RandomBrightnessContrast((0, 0), (-0.4, 0.4), p=1),
     ),
     "equalize": Kernel(lambda iaa: iaa.pillike.Equalize(), lambda A: A.Equalize(p=1)),
     "clahe": Kernel(lambda iaa: iaa.CLAHE(), lambda A: A.CLAHE(p=1)),
     "grayscale": Kernel(lambda iaa: iaa.Grayscale(1), lambda A: A.ToGray(p=1)),
     "hue and saturation": Kernel(
         lambda iaa: iaa.AddToHueAndSaturation((-20, 20)),
-        lambda A: A.HueSaturationValue(20, 20, 0, p=1),
+        lambda A: A.HueSaturationValue((-20, 20), (-20, 20), (0, 0), p=1),
     ),
     "gaussian noise": Kernel(
-        lambda iaa: iaa.AdditiveGaussianNoise(scale=(0, 25)), lambda A: A.GaussNoise(p=1)
+        lambda iaa: iaa.AdditiveGaussianNoise(scale=(0, 25)),
+        lambda A: A.GaussNoise((0, 0.1), per_channel=False, p=1),
     ),
     "dropout": Kernel(lambda iaa: iaa.Dropout((0.0, 0.2)), lambda A: A.PixelDropout(0.1, p=1)),
     "coarse dropout": Kernel(
@@ -69,9 +79,10 @@ KERNELS: Mapping[str, Kernel] = {
         lambda iaa: iaa.SaltAndPepper(0.05), lambda A: A.SaltAndPepper((0.05, 0.05), p=1)
     ),
     "gaussian blur": Kernel(
-        lambda iaa: iaa.GaussianBlur((0.5, 2.0)), lambda A: A.GaussianBlur(p=1)
+        lambda iaa: iaa.GaussianBlur((0.5, 2.0)),
+        lambda A: A.GaussianBlur((0, 0), (0.5, 2.0), p=1),
     ),
-    "median blur": Kernel(lambda iaa: iaa.MedianBlur(5), lambda A: A.MedianBlur(5, p=1)),
+    "median blur": Kernel(lambda iaa: iaa.MedianBlur(5), lambda A: A.MedianBlur((5, 5), p=1)),
     "motion blur": Kernel(lambda iaa: iaa.MotionBlur(7), lambda A: A.MotionBlur((7, 7), p=1)),
     "sharpen": Kernel(lambda iaa: iaa.Sharpen((0.2, 0.5)), lambda A: A.Sharpen(p=1)),
     "emboss": Kernel(lambda iaa: iaa.Emboss((0.2, 0.5)), lambda A: A.Emboss(p=1)),
@@ -88,7 +99,10 @@ KERNELS: Mapping[str, Kernel] = {
     "elastic": Kernel(
         lambda iaa: iaa.ElasticTransformation(40, 5), lambda A: A.ElasticTransform(40, 5, p=1)
     ),
-    "piecewise affine": Kernel(lambda iaa: iaa.PiecewiseAffine((0.01, 0.03))),
+    "piecewise affine": Kernel(
+        lambda iaa: iaa.PiecewiseAffine((0.01, 0.03)),
+        lambda A: A.PiecewiseAffine((0.01, 0.03), p=1),
+    ),
 }
 
 
@@ -126,7 +140,7 @@ def as_document(
     return {
         "aioaug": __version__,
         "machine": this_machine(),
-        "albumentations": installed_version("albumentations"),
+        "albumentations": " ".join(_library()),
         "settings": {"rounds": rounds, "batch": batch, "side": side},
         "kernels": figures,
     }
@@ -135,7 +149,7 @@ def as_document(
 def as_table(figures: Mapping[str, Mapping[str, float | None]], markdown: bool = False) -> str:
     """One row for each kernel: ms a picture, and how many times faster than plain imgaug."""
     rows: list[Sequence[str]] = [
-        ("ms a picture", "imgaug", "aioaug", "faster", "close", "faster", "Albumentations")
+        ("ms a picture", "imgaug", "aioaug", "faster", "close", "faster", " ".join(_library()))
     ]
     for name, found in figures.items():
         plain, *ours, theirs = (found[way] for way in WAYS)
@@ -179,7 +193,7 @@ def _kinds(augmenter: Any) -> list[type]:
 
 def _transform(kernel: Kernel) -> Any:
     """Albumentations' transform, if it is there and of a release that knows these arguments."""
-    if kernel.transform is None or not installed_version("albumentations"):
+    if kernel.transform is None or not any(map(installed_version, LIBRARIES)):
         return None
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the network
     import albumentations
@@ -190,6 +204,15 @@ def _transform(kernel: Kernel) -> Any:
             return kernel.transform(albumentations)
         except Exception:
             return None
+
+
+def _library() -> tuple[str, ...]:
+    """The name and version of the library that is installed, if any."""
+    for package, name in LIBRARIES.items():
+        version = installed_version(package)
+        if version:
+            return name, version
+    return (LIBRARIES["albumentations"],)
 
 
 @contextmanager

@@ -72,7 +72,9 @@ async def _asynchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[s
     plan = TrialPlan(job)
     began = perf_counter()
     async with (
-        AsyncPool(augmenter(job.workload), job.workers, seed=1) as pool,
+        AsyncPool(
+            augmenter(job.workload), job.workers, seed=1, accelerate=job.what.accelerate
+        ) as pool,
         _results(pool, job, source) as stream,
     ):
         take = partial(_take, stream, job.unit)

@@ -47,6 +47,7 @@ class Workload:
     window: int = 0
     augmenter: str = IMGAUG  # the library of which `make` makes one
     files: bool = False
+    accelerate: bool = False  # aioaug runs the close forms
 
     @property
     def megabytes(self) -> float:
@@ -166,8 +167,18 @@ OF_FILES = {
     )
 }
 
+ACCELERATED = {
+    "tutorial-close": Workload(
+        "tutorial-close",
+        (16, 225, 225, 3),
+        presets.tutorial,
+        "piecewise affine, flip, crop, with aioaug's close forms",
+        accelerate=True,
+    )
+}
+
 GROUPS = {"buffers": BUFFERS, "requests": REQUESTS}
-WORKLOADS = STREAMS | BUFFERS | REQUESTS | OF_ALBUMENTATIONS | OF_FILES
+WORKLOADS = STREAMS | BUFFERS | REQUESTS | OF_ALBUMENTATIONS | OF_FILES | ACCELERATED
 
 
 def augmenter(name: str) -> Any:

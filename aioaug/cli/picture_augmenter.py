@@ -10,8 +10,10 @@ from .._imgaug import private_rng
 from .._pictures import Picture
 from .._worker.augmentation import Augmentation
 from ..augmenters import specs
+from ..augmenters.kinds import held
 from ..data.beside import LabelsBeside
 from ..errors import AugmenterSpecError
+from ..fast.trees import RELEASE, is_of_imgaug
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,9 +77,10 @@ class PictureAugmenter:
                 augmenter, self.seed, owns_interpreter=True, accelerate=self.accelerated
             )
         except TypeError as error:
+            known = is_of_imgaug(held(augmenter))
+            why = f"it is not of imgaug {RELEASE}" if known else "it is no augmenter of imgaug's"
             raise AugmenterSpecError(
-                f"{self.spec} cannot be made faster, for it is no augmenter of imgaug's; "
-                "leave out --fast"
+                f"{self.spec} cannot be made faster, for {why}; leave out --fast"
             ) from error
         return augmentation.clone()  # which has the faster forms
 

@@ -55,6 +55,13 @@ def blend_alpha(image_fg: Any, image_bg: Any, alpha: Any, eps: float = 0.01) -> 
 BLEND = View(blend, blend_alpha=blend_alpha)  # for what calls it as a module's function
 
 
+def blend_alpha_anew(image_fg: Any, image_bg: Any, alpha: Any, eps: float = 0.01) -> Any:
+    """For a foreground made for this: it need not be copied where nothing shines through."""
+    if alpha >= 1.0 - eps and image_fg.flags.owndata and image_fg is not image_bg:
+        return image_fg
+    return blend_alpha(image_fg, image_bg, alpha, eps)
+
+
 def _can_be_blended(image_fg: Any, image_bg: Any, alpha: Any) -> bool:
     shape = image_fg.shape
     if not image_fg.dtype == image_bg.dtype == np.uint8 or shape != image_bg.shape:
@@ -90,7 +97,7 @@ class ColorsChanged(Faster):
     _augment_batch_ = calling(
         iaa.ChangeColorspace._augment_batch_,
         change_colorspace_=change_colorspace_,
-        blend=BLEND,
+        blend=View(blend, blend_alpha=blend_alpha_anew),
     )
 
 
@@ -142,19 +149,3 @@ class SnowyByTable(Faster):
                 cv2.merge(channels), self.from_colorspace, color.CSPACE_HLS
             )
         return batch
-
-
-@replaces(iaa.AddToHueAndSaturation, iaa.AddToHue, iaa.AddToSaturation)
-class AddedToHueAndSaturation(Faster):
-    """imgaug's tables, for one channel after the other."""
-
-    @classmethod
-    def _transform_image_cv2(cls, image_hsv: Any, hue: Any, saturation: Any) -> Any:
-        imgaugs = iaa.AddToHueAndSaturation
-        if imgaugs._LUT_CACHE is None:
-            imgaugs._LUT_CACHE = imgaugs._generate_lut_table()
-        channels = list(cv2.split(image_hsv))
-        for channel, amount in enumerate((hue, saturation)):
-            table = imgaugs._LUT_CACHE[channel][255 + int(amount)]
-            cv2.LUT(channels[channel], table, dst=channels[channel])
-        return cv2.merge(channels)

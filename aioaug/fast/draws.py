@@ -14,12 +14,14 @@ import math
 from abc import abstractmethod
 from typing import Any
 
+import cv2
 import imgaug as ia
 import imgaug.parameters as iap
 import numpy as np
 from imgaug.random import RNG
 
-from .replacements import FASTER, Faster, replaces
+from .._imgaug.views import View
+from .replacements import FASTER, Faster, calling, replaces
 
 INT32 = 2**31  # constants beyond it are left to imgaug, which raises OverflowError
 MANY = 256  # below, it takes longer to look for rare values than to draw
@@ -83,7 +85,6 @@ KINDS = {int: np.int32, float: np.float32}  # of Python's numbers, in imgaug
     iap.ChiSquare,
     iap.Weibull,
     iap.Beta,
-    iap.FromLowerResolution,
     iap.Clip,
     iap.Discretize,
     iap.Multiply,
@@ -96,6 +97,36 @@ KINDS = {int: np.int32, float: np.float32}  # of Python's numbers, in imgaug
 )
 class DrawnAsBefore(Drawn):
     """All but the advance is imgaug's."""
+
+
+def resized(samples: Any, size: Any, interpolation: Any) -> Any:
+    """imgaug's `imresize_many_images`, for one array of numbers, without the checks around it."""
+    flag = INTERPOLATIONS.get(interpolation)
+    is_usual = samples.dtype in (np.int32, np.float32) and len(samples) == 1 and samples.size
+    if flag is None or not is_usual or 0 in size or samples.shape[3] > 4:
+        return ia.imresize_many_images(samples, size, interpolation)
+    if samples.dtype == np.int32 and flag != cv2.INTER_NEAREST:
+        return ia.imresize_many_images(samples, size, interpolation)
+    if samples.shape[1:3] == tuple(size):
+        return samples
+    height, width = size
+    enlarged = cv2.resize(samples[0], (width, height), interpolation=flag)
+    return enlarged.reshape(1, height, width, -1)
+
+
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
+
+
+@replaces(iap.FromLowerResolution)
+class EnlargedFromDrawn(Drawn):
+    _draw_samples = calling(
+        iap.FromLowerResolution._draw_samples, ia=View(ia, imresize_many_images=resized)
+    )
 
 
 class DrawnBetween(Drawn):

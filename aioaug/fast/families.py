@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import imgaug.parameters as iap
-from imgaug.augmenters import blend, blur, convolutional, meta, segmentation
+from imgaug.augmenters import blend, blur, contrast, convolutional, meta, segmentation
 from imgaug.augmenters.edges import IBinaryImageColorizer
 
 from . import (
+    affine,
+    blurs,
+    calls,
     cells,
+    channels,
     colors,
     draws,
     edges,
     filters,
     geometry,
     kernels,
+    levels,
     masks,
     meshes,
     simplex,
@@ -32,7 +37,21 @@ NODES: tuple[type, ...] = (
     convolutional._EdgeDetectMatrixGenerator,
     convolutional._DirectedEdgeDetectMatrixGenerator,
     blur._MotionBlurMatrixGenerator,
+    contrast._IntensityChannelBasedApplier,
 )
 
-__all__ = ["NODES", "cells", "colors", "draws", "edges", "filters", "geometry", "kernels"]
-__all__ += ["masks", "meshes", "simplex", "tables"]
+__all__ = [
+    "NODES",
+    "affine",
+    "blurs",
+    "calls",
+    "cells",
+    "channels",
+    "colors",
+    "draws",
+    "edges",
+    "filters",
+]
+__all__ += ["geometry", "kernels", "levels", "masks", "meshes", "simplex", "tables"]
+
+calls.give_to_all()  # last, when all others are there

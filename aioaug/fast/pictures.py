@@ -54,6 +54,14 @@ def plain(array: Any) -> Any:
     return array.reshape(-1).reshape(array.shape)
 
 
+def as_it_is(array: Any) -> Any:
+    """An array for OpenCV to read, where imgaug copies each that is a part of another one."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable:
+        return plain(array)
+    return ia.imgaug._normalize_cv2_input_arr_(array)
+
+
 def bounded(height: int, width: int, largest: int, least: int) -> tuple[int, int]:
     """The size in which noise is drawn, rounded as by imgaug.
 

@@ -37,7 +37,7 @@ LIKE_A_SCALAR = 4
 def look_up(image: Any, table: Any) -> None:
     """Replace each value of a picture by what the table (256,) or (256,C) has for it."""
     if table.ndim > 1:
-        image[...] = ia.apply_lut(image, table)
+        _look_up_channels(image, table)
         return
     rows = image.reshape(len(image), -1)  # for OpenCV, many channels are too many
     if translate is None:
@@ -45,6 +45,16 @@ def look_up(image: Any, table: Any) -> None:
     else:
         levels: Any = np.ascontiguousarray(table)
         translate(memoryview(rows), memoryview(levels), inplace=True)
+
+
+def _look_up_channels(image: Any, table: Any) -> None:
+    if image.dtype != np.uint8 or table.dtype != np.uint8 or not 1 < image.shape[2] <= 4:
+        image[...] = ia.apply_lut(image, table)
+        return
+    channels = cv2.split(image)
+    for channel, values in zip(channels, np.ascontiguousarray(table.T), strict=True):
+        look_up(channel, values)
+    image[...] = cv2.merge(channels)
 
 
 @replaces(iaa.Add)

@@ -38,7 +38,8 @@ def accelerate(augmenter: Any) -> Any:
     and what differs by more. All else is exact.
 
     Raises:
-        TypeError: `augmenter` is not one of imgaug's.
+        TypeError: `augmenter` is not one of imgaug's, or of another release than 0.4.0, such as
+            imaug.
 
     Example::
 
@@ -53,6 +54,8 @@ def _rewritten_copy(augmenter: Any, close: bool) -> Any:
 
     if not is_of_imgaug(augmenter):
         raise TypeError(f"augmenter must be one of imgaug's, got {type(augmenter).__name__}")
+    if close:
+        check_release("use aioaug.fast.exact, which copies other releases as they are")
     shared = get_global_rng().generator
     copied = copy.deepcopy(augmenter, {id(shared): shared})
     rewrite(copied, close=close)
@@ -69,9 +72,24 @@ def draws_from_its_own(augmenter: Any) -> bool:
     """Whether it draws only from generators of imgaug's, as all of it is imgaug's."""
     if not is_of_imgaug(augmenter):
         return False  # without an import of imgaug, as below
+    import imgaug
+
+    if imgaug.__version__ != RELEASE:
+        return False
     from . import parts
 
     return parts.draws_from_its_own(augmenter)
+
+
+def check_release(remedy: str) -> None:
+    """Raise `TypeError` where imgaug is a release or a fork without close forms."""
+    import imgaug
+
+    if imgaug.__version__ != RELEASE:
+        raise TypeError(
+            f"accelerate: there are close forms of imgaug {RELEASE} only, and this is "
+            f"{imgaug.__version__}; {remedy}"
+        )
 
 
 def rewrite(augmenter: Any, close: bool = False) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from aioaug._worker.augmentation import Augmentation
 from aioaug.fast import draws, tables
+from aioaug.fast.calls import AsInImgaug
 from aioaug.fast.replacements import FASTER
 from fast_testing import PICTURES, SHAPES, made, noise, outcome
 from golden import cases
@@ -53,7 +54,8 @@ def test_photographs_with_labels(module):
 
 
 def faster_cases():
-    return [name for name in cases.ALL if type(made(name)) in FASTER]
+    kinds = {name: type(made(name)) for name in cases.ALL}
+    return [name for name, kind in kinds.items() if not issubclass(FASTER[kind], AsInImgaug)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -142,6 +144,22 @@ def test_lists_of_mixed_pictures():
 OPTIONS = {
     "Mesh": lambda: iaa.PiecewiseAffine((0.01, 0.3), nb_rows=(2, 5), nb_cols=(2, 4)),
     "Turns of the same size": lambda: iaa.Rot90((-5, 5)),
+    "Affine in every way": lambda: iaa.Affine(
+        (0.5, 1.5),
+        {"x": (-9, 9), "y": (-5, 5)},
+        None,
+        (-180, 180),
+        {"x": (-20, 20)},
+        ia.ALL,
+        (0, 255),
+        ia.ALL,
+    ),
+    "Affine of whole numbers": lambda: iaa.Affine(2, None, [3, -4], [90, 180], [1, 0], mode="edge"),
+    "Affine to another size": lambda: iaa.Affine(rotate=(-30, 30), fit_output=True),
+    "Affine that does nothing": lambda: iaa.Affine(rotate=[0, 30]),
+    "Perspective": lambda: iaa.PerspectiveTransform((0.01, 0.2), keep_size=False),
+    "Hue and saturation as wide numbers": lambda: iaa.WithHueAndSaturation(iaa.Add((-300, 300))),
+    "Some channels": lambda: iaa.WithChannels([0], iaa.MultiplyElementwise((0.5, 1.5))),
     "Blend for each channel": lambda: iaa.BlendAlpha((0.0, 1.0), iaa.Invert(1), per_channel=True),
     "Blend by halves": lambda: iaa.BlendAlpha(0.5, iaa.Invert(1)),
     "Blend nothing": lambda: iaa.BlendAlpha([0.0, 1.0, 0.001], iaa.Invert(1)),
@@ -300,8 +318,15 @@ def test_nested_trees():
 def test_forks_of_imgaug_stay_as_they_are(monkeypatch):
     """They compute otherwise, so our forms would not give their bytes."""
     monkeypatch.setattr(ia, "__version__", "0.4.3")
-    for copied in (aioaug.fast.exact, aioaug.fast.accelerate):
-        assert type(copied(iaa.Multiply(2.0))) is iaa.Multiply
+    assert type(aioaug.fast.exact(iaa.Multiply(2.0))) is iaa.Multiply
+
+
+def test_forks_of_imgaug_cannot_be_accelerated(monkeypatch):
+    monkeypatch.setattr(ia, "__version__", "0.4.3")
+    with pytest.raises(TypeError, match=r"this is 0\.4\.3; leave it out"):
+        Augmentation(iaa.Multiply(2.0), 1, accelerate=True)
+    with pytest.raises(TypeError, match="use aioaug"):
+        aioaug.fast.accelerate(iaa.Multiply(2.0))
 
 
 def test_generators_are_taken_along():

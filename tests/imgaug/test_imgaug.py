@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import aioaug
+import aioaug.fast
 import imgaug
 import imgaug.augmenters as iaa
 import imgaug.parameters as iap
@@ -369,6 +370,15 @@ def test_piecewise_affine_with_degenerate_triangles():
         warped = warp(image=image)
         assert set(np.unique(warped)) <= set(range(10, 256))
         assert (warped == 255).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 3), (5, 1, 3), (1, 1, 3)])
+def test_elastic_transformation_of_a_single_row(shape):
+    """It hangs in OpenCV, where interpolation is cubic and edges are reflected."""
+    image = np.full(shape, 9, np.uint8)
+    augmenter = iaa.ElasticTransformation(alpha=200.0, sigma=3.0, order=3, mode="reflect", seed=1)
+    for each in [augmenter] if IS_IMAUG else [augmenter, aioaug.fast.accelerate(augmenter)]:
+        np.testing.assert_array_equal(each(images=[image])[0], image)
 
 
 def test_polar_warping_of_points():

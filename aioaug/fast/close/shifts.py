@@ -13,7 +13,7 @@ import cv2
 import imgaug as ia
 import imgaug.augmenters as iaa
 import numpy as np
-from imgaug.augmenters import blur
+from imgaug.augmenters import blur, geometric
 
 from ..pictures import LONGEST_SIDE
 from ..replacements import Faster, replaces
@@ -60,7 +60,7 @@ class Shifted(Faster):
         ys = np.arange(height, dtype=np.float32)[:, np.newaxis] - dy
         map1, map2 = cv2.convertMaps(xs, ys, cv2.CV_16SC2, nninterpolation=order == 0)
         pixels: Any = np.ascontiguousarray(image) if order < 2 else image.astype(np.float32)
-        looked_up = cv2.remap(
+        looked_up = geometric.cv2.remap(  # which does not hang where OpenCV's does
             pixels,
             map1,
             map2,
