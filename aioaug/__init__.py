@@ -6,7 +6,7 @@ The packages and modules, from the ground up; each imports only from those above
     processes   _transport  augmenters  fast  _worker
     pictures    _pictures
     asyncio     _aio  engines  _streaming
-    the pool    streams  pool  shortcuts
+    the pool    streams  pool  shortcuts  prefetching
     faces       loading  background  formats  batch  images  data  notebook
     doors       blocking  bench  cli
 """
@@ -34,6 +34,7 @@ from .errors import (
 from .loading import BackgroundAugmenter, BatchLoader, LoadedQueue
 from .notebook import PictureGrid, Progress, progress, show
 from .pool import AsyncPool
+from .prefetching import PrefetchedStream, prefetch
 from .shortcuts import augment_batches, augmenter_pool, run
 from .stats import Stats
 from .streams import BatchStream
@@ -53,6 +54,7 @@ __all__ = [
     "MissingExtra",
     "PictureGrid",
     "PoolBusy",
+    "PrefetchedStream",
     "Progress",
     "RemoteError",
     "RemoteTraceback",
@@ -66,6 +68,7 @@ __all__ = [
     "augmenter_pool",
     "chain",
     "per_image",
+    "prefetch",
     "progress",
     "register_form",
     "run",

@@ -101,7 +101,12 @@ class StreamMaker:
             chunksize=chunksize,
             together=call.together,
         )
-        return StreamCore(feeder, ordered=ordered, begin=life.claim)
+        return StreamCore(
+            feeder,
+            ordered=ordered,
+            begin=life.claim,
+            expect_blocked_loop=lambda: life.engine.small_calls.expect_blocked_loop(),
+        )
 
 
 def _common_shard(batches: Any, shard: tuple[int, int]) -> tuple[int, int]:
