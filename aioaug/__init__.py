@@ -6,7 +6,7 @@ The packages and modules, from the ground up; each imports only from those above
     processes   _transport  augmenters  fast  _worker
     pictures    _pictures
     asyncio     _aio  engines  _streaming
-    the pool    streams  pool  shortcuts  prefetching
+    the pool    streams  pool  shortcuts  prefetching  converting
     faces       loading  background  formats  batch  images  data  notebook
     doors       blocking  bench  cli
 """
@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from ._imgaug import install as _install_imgaug
 from ._worker.chain import chain
+from .augmenters.array_format import ArrayFormat
 from .augmenters.batch_forms import register_form
 from .augmenters.per_picture import per_image
 from .background import BackgroundProc, SharedArray, SharedMem, SharedQ
+from .converting import ConvertedStream, arrays
 from .engines import Engine
 from .errors import (
     AioaugError,
@@ -41,6 +43,7 @@ from .streams import BatchStream
 
 __all__ = [
     "AioaugError",
+    "ArrayFormat",
     "AsyncPool",
     "BackgroundAugmenter",
     "BackgroundProc",
@@ -48,6 +51,7 @@ __all__ = [
     "BatchStream",
     "BatchTimeout",
     "ClosedError",
+    "ConvertedStream",
     "Engine",
     "LimitError",
     "LoadedQueue",
@@ -64,6 +68,7 @@ __all__ = [
     "Stats",
     "TransportError",
     "WorkerDied",
+    "arrays",
     "augment_batches",
     "augmenter_pool",
     "chain",
