@@ -8,7 +8,7 @@ The packages and modules, from the ground up; each imports only from those above
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts  prefetching  converting
     faces       loading  background  formats  batch  images  data  notebook
-    doors       blocking  bench  cli
+    doors       blocking  torch  bench  cli
 """
 
 from __future__ import annotations

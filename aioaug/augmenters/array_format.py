@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._base.arguments import one_of
@@ -82,17 +82,7 @@ class ArrayFormat:
 
     def __call__(self, batch: Any) -> Any:
         """The batch with its images in this format."""
-        if _is_images(batch):
-            return self.images(batch)
-        if hasattr(batch, "images_aug"):
-            done = copy.copy(batch)
-            done.images_aug = self.images(batch.images_aug)
-            return done
-        path = compound.columns_of(batch).get("images") if compound.is_compound(batch) else None
-        if path is None:
-            raise TypeError(f"a batch must have images, got {type(batch).__name__}")
-        images = compound.part_at(batch, path)
-        return compound.with_parts(batch, {path: self.images(images)})
+        return with_images(batch, self.images)
 
     def images(self, images: Any) -> Any:
         """Images (N,H,W,C) or (N,H,W), or a list of such without N, in this format."""
@@ -192,6 +182,20 @@ class ArrayFormat:
                 raise ValueError(
                     f"{name} has {len(numbers)} numbers, but images have {channels} channels"
                 )
+
+
+def with_images(batch: Any, change: Callable[[Any], Any]) -> Any:
+    """A batch, in the same form, with what `change` makes of its images; else `TypeError`."""
+    if _is_images(batch):
+        return change(batch)
+    if hasattr(batch, "images_aug"):
+        done = copy.copy(batch)
+        done.images_aug = change(batch.images_aug)
+        return done
+    path = compound.columns_of(batch).get("images") if compound.is_compound(batch) else None
+    if path is None:
+        raise TypeError(f"a batch must have images, got {type(batch).__name__}")
+    return compound.with_parts(batch, {path: change(compound.part_at(batch, path))})
 
 
 def _is_images(batch: Any) -> bool:

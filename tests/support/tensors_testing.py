@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 def lies_in_shared_memory(tensor):
     """Whether the memory of a tensor is a segment's, as this process has it open."""
@@ -30,3 +32,19 @@ def as_tensor(array):
 def as_given(batch):
     """For batches that come back as they went."""
     return batch
+
+
+class Pictures:
+    """A data set of items `(image, label)`, as one of PyTorch: each image tells its number."""
+
+    def __init__(self, count, size=32):
+        self.count, self.size = count, size
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, number):
+        rng = np.random.default_rng(number)
+        image = rng.integers(0, 256, (self.size, self.size, 3), np.uint8)
+        image[0, 0] = number
+        return image, number
