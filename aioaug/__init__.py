@@ -6,18 +6,20 @@ The packages and modules, from the ground up; each imports only from those above
     processes   _transport  augmenters  fast  _worker
     pictures    _pictures
     asyncio     _aio  engines  _streaming
-    the pool    streams  pool  shortcuts
+    the pool    streams  pool  shortcuts  prefetching  converting
     faces       loading  background  formats  batch  data  images  notebook
-    doors       blocking  bench  cli
+    doors       blocking  torch  bench  cli
 """
 
 from __future__ import annotations
 
 from ._imgaug import install as _install_imgaug
 from ._worker.chain import chain
+from .augmenters.array_format import ArrayFormat
 from .augmenters.batch_forms import register_form
 from .augmenters.per_picture import per_image
 from .background import BackgroundProc, SharedArray, SharedMem, SharedQ
+from .converting import ConvertedStream, arrays
 from .engines import Engine
 from .errors import (
     AioaugError,
@@ -34,12 +36,14 @@ from .errors import (
 from .loading import BackgroundAugmenter, BatchLoader, LoadedQueue
 from .notebook import PictureGrid, Progress, progress, show
 from .pool import AsyncPool
+from .prefetching import PrefetchedStream, prefetch
 from .shortcuts import augment_batches, augmenter_pool, run
 from .stats import Stats
 from .streams import BatchStream
 
 __all__ = [
     "AioaugError",
+    "ArrayFormat",
     "AsyncPool",
     "BackgroundAugmenter",
     "BackgroundProc",
@@ -47,12 +51,14 @@ __all__ = [
     "BatchStream",
     "BatchTimeout",
     "ClosedError",
+    "ConvertedStream",
     "Engine",
     "LimitError",
     "LoadedQueue",
     "MissingExtra",
     "PictureGrid",
     "PoolBusy",
+    "PrefetchedStream",
     "Progress",
     "RemoteError",
     "RemoteTraceback",
@@ -62,10 +68,12 @@ __all__ = [
     "Stats",
     "TransportError",
     "WorkerDied",
+    "arrays",
     "augment_batches",
     "augmenter_pool",
     "chain",
     "per_image",
+    "prefetch",
     "progress",
     "register_form",
     "run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from ._aio.tasks import AsyncResource, notify
@@ -331,6 +331,12 @@ class AsyncPool(AsyncResource):
         core = self._streams.stream(batches, 1, output_buffer_size, ordered=ordered)
         self._mute()
         return BatchStream(core, self._life)
+
+    def planned_stream(
+        self, batches: Any, output_buffer_size: BufferSize, indices: Iterator[int]
+    ) -> BatchStream:
+        """Like `imap_batches`, for batches of which these are the indices."""
+        return BatchStream(self._streams.planned(batches, output_buffer_size, indices))
 
     async def close(self) -> None:
         """End in good order: streams end now, calls of `map_batches` are waited for.

@@ -65,6 +65,15 @@ class BatchStream(AsyncBatches):
         """
         return self._core.tracker.state()
 
+    def expect_blocked_loop(self) -> None:
+        """Have each worker given a second call at once: the loop stands still for long times.
+
+        It is the consumer who makes it do so; `prefetch` calls this where it notices that. It is
+        without effect with `timeout`, `maxtasksperchild` and `max_worker_memory`, which apply to
+        single calls, and on unordered streams.
+        """
+        self._core.expect_blocked_loop()
+
     async def __anext__(self) -> Any:
         try:
             return await self._core.next()

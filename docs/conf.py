@@ -15,6 +15,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 default_role = "literal"  # as in Markdown
+autodoc_mock_imports = ["torch"]  # the pages are built without it
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -31,5 +32,6 @@ nitpick_ignore_regex = [
         r"(aioaug\..*\.)?(T|State|Caller|EngineFactory|RunningProcess|Success|Failure)",
     ),
     (r"py:.*", r"np\.\w+|NDArray|Arrays?|DTypeLike|SeedSequence|Generator|_thread\.\w+"),
+    (r"py:.*", r"torch\..*|aioaug\.torch\.epochs\.Share"),
     (r"py:.*", r"aioaug\.batch\.\w+\.(RecordedAction|BatchData|Expression|Method|Work)"),
 ]

@@ -23,6 +23,9 @@ import pytest
 
 FOLDER = Path(__file__).parent.parent / "examples"
 ELSEWHERE = {
+    "train_torch": "tests/tensors/test_torch_examples.py",
+    "train_ddp": "there, too",
+    "train_lightning": "there, too",
     "demo": "has tests of its own",
     "web_stream": "is a server: below",
     "web_requests": "too",

@@ -11,11 +11,14 @@ import os
 import pickle
 import sys
 import weakref
+from collections import ChainMap
 from collections.abc import Callable
 from functools import lru_cache
 from multiprocessing import process
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
+
+from . import tensors
 
 # Under these names multiprocessing tells a new process which main program it has to import.
 MAIN_KEYS = BY_NAME, BY_PATH = ("init_main_from_name", "init_main_from_path")
@@ -37,7 +40,7 @@ def flatten(value: Any, small: int | None, room: int = 0) -> tuple[bytes, list[m
     """
     buffers: list[memoryview] = []
     try:
-        data = pickle.dumps(value, protocol=5, buffer_callback=_collector(buffers, small, room))
+        data = _pickled(value, _collector(buffers, small, room))
     except Exception:
         return _flatten_by_value(value, small, room)
     # A text with this name in it goes by value as well, which does no harm.
@@ -58,6 +61,17 @@ def main_program() -> dict[str, str]:
     path = os.path.normpath(os.path.join(process.ORIGINAL_DIR or "", path))  # type: ignore[attr-defined]
     # There is no such file for a program from standard input.
     return {BY_PATH: path} if os.path.exists(path) else {}
+
+
+def _pickled(value: Any, collect: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
+    reducers = tensors.reducers()
+    if reducers is None:  # which is quicker
+        return pickle.dumps(value, protocol=5, buffer_callback=collect)
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, protocol=5, buffer_callback=collect)
+    pickler.dispatch_table = reducers
+    pickler.dump(value)
+    return file.getvalue()
 
 
 def _collector(
@@ -97,6 +111,10 @@ def _pickler_class() -> Any:
     import cloudpickle  # most programs never need it
 
     class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        dispatch_table: ClassVar[Any] = ChainMap(
+            tensors.of_torch, *cloudpickle.Pickler.dispatch_table.maps
+        )
+
         def reducer_override(self, value: Any) -> Any:
             if isinstance(value, (type, FunctionType)) and _is_of_importable_main(value):
                 return NotImplemented  # else workers would have two classes of this name

@@ -76,6 +76,22 @@ class IndexAllocator:
             self.next = first
 
 
+class PlannedIndices(IndexAllocator):
+    """The indices that batches are to have, whatever a pool has augmented before."""
+
+    def __init__(self, indices: Iterator[int]) -> None:
+        self._indices = indices
+        super().__init__(next(indices))
+
+    def allocate(self, count: int = 1) -> int:
+        """Take the next one; `count` is 1, as indices need not be in a row."""
+        index, self.next = self.next, next(self._indices)
+        return index
+
+    def give_back(self, first: int, count: int = 1) -> None:
+        """The plan does not change."""
+
+
 @contextmanager
 def borrowed_generators(seeds: Seeds) -> Iterator[None]:
     """Seed the generators that all code of this interpreter shares, and restore them at the end.

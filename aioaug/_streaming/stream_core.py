@@ -40,7 +40,12 @@ class StreamCore:
     """
 
     def __init__(
-        self, feeder: Feeder, *, ordered: bool, begin: Callable[[], None] = lambda: None
+        self,
+        feeder: Feeder,
+        *,
+        ordered: bool,
+        begin: Callable[[], None] = lambda: None,
+        expect_blocked_loop: Callable[[], None] = lambda: None,
     ) -> None:
         self.tracker = feeder.tracker
         self.buffer_size = feeder.buffer_size
@@ -51,6 +56,7 @@ class StreamCore:
         self._results = ReorderBuffer(feeder.tracker, ordered=ordered)
         self._meter = feeder.meter
         self._begin = begin
+        self.expect_blocked_loop = expect_blocked_loop
         self._held = False
         self._handed = 0.0  # when the consumer got what it holds
         self._asking = False

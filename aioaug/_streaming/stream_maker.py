@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._base.arguments import shard_or_default, whole_or_none
-from .._base.seeding import IndexAllocator
+from .._base.seeding import IndexAllocator, PlannedIndices
 from ..engines.limits import CHUNKS_PER_WORKER
 from ..engines.scheduler import Caller
 from ..engines.small_calls import CALLS_AT_ONCE
@@ -67,6 +67,17 @@ class StreamMaker:
         self._life.streams.add(core)
         return core
 
+    def planned(
+        self, batches: Any, output_buffer_size: BufferSize, indices: Iterator[int]
+    ) -> StreamCore:
+        """A stream whose batches have these indices, whatever else the pool augments."""
+        self._life.check_open()
+        buffer = open_buffer(output_buffer_size, self._life.engine.workers, 1)
+        tracker = DeliveryTracker(PlannedIndices(indices), seed=self._options.seed)
+        core = self._make(open_source(batches), tracker, 1, buffer, ordered=True)
+        self._life.streams.add(core)
+        return core
+
     def of_list(self, batches: list[Any], chunksize: int) -> StreamCore:
         """A stream of a list; all its indices are taken now.
 
@@ -101,7 +112,12 @@ class StreamMaker:
             chunksize=chunksize,
             together=call.together,
         )
-        return StreamCore(feeder, ordered=ordered, begin=life.claim)
+        return StreamCore(
+            feeder,
+            ordered=ordered,
+            begin=life.claim,
+            expect_blocked_loop=lambda: life.engine.small_calls.expect_blocked_loop(),
+        )
 
 
 def _common_shard(batches: Any, shard: tuple[int, int]) -> tuple[int, int]:

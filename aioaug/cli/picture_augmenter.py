@@ -10,7 +10,6 @@ from .._imgaug import private_rng
 from .._pictures import Picture
 from .._worker.augmentation import Augmentation
 from ..augmenters import specs
-from ..augmenters.kinds import held
 from ..data.beside import LabelsBeside
 from ..errors import AugmenterSpecError
 from ..fast.trees import RELEASE, is_of_imgaug
@@ -77,7 +76,7 @@ class PictureAugmenter:
                 augmenter, self.seed, owns_interpreter=True, accelerate=self.accelerated
             )
         except TypeError as error:
-            known = is_of_imgaug(held(augmenter))
+            known = is_of_imgaug(augmenter)
             why = f"it is not of imgaug {RELEASE}" if known else "it is no augmenter of imgaug's"
             raise AugmenterSpecError(
                 f"{self.spec} cannot be made faster, for {why}; leave out --fast"

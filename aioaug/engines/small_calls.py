@@ -30,6 +30,7 @@ class SmallCallPolicy:
         self.pickles_on_loop = False  # else in a thread
         self.unpacks_on_loop = False
         self._small = False
+        self._loop_blocks = False
         self._workers = workers
         self._workers_stay = workers_stay
         self._quick_workers: set[object] = set()
@@ -50,15 +51,21 @@ class SmallCallPolicy:
         else:
             self._quick_workers.discard(worker)
 
+    def expect_blocked_loop(self) -> None:
+        """The loop will stand still for long: a worker that is done needs another call there."""
+        self._loop_blocks = True
+
     def most_calls(self, needed: int) -> int:
         """How many calls a worker may have together with one that needs so much shared memory."""
         if needed > LOOP_BYTES:
-            return 1
+            return _CALLS_IN_MEMORY if self._loop_blocks else 1
         return _CALLS_IN_MEMORY if needed else CALLS_AT_ONCE
 
     def calls_at_once(self, worker: object) -> int:
         """How many calls this worker may have been given, the one that it is busy with included."""
-        return CALLS_AT_ONCE if worker in self._quick_workers else 1
+        if worker in self._quick_workers:
+            return CALLS_AT_ONCE
+        return _CALLS_IN_MEMORY if self._loop_blocks and self._workers_stay else 1
 
     @property
     def quick(self) -> bool:

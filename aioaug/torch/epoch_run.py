@@ -1,0 +1,82 @@
+"""The pool and the stream of a loader, and what its workers do for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..augmenters.array_format import ArrayFormat
+from ..data.items import Outgoing
+from ..pool import AsyncPool
+from .epochs import Share
+from .tensor_stream import TensorStream, tensors
+
+
+class EpochRun:
+    """The pool and the stream of a loader, on one event loop."""
+
+    def __init__(self, augseq: Any, pool: dict[str, Any], buffer: Any, how: dict[str, Any]) -> None:
+        self._augseq = augseq
+        self._options = pool
+        self._buffer = buffer
+        self._how = how
+        self._pool: AsyncPool | None = None
+        self._stream: TensorStream | None = None
+        self._next = -1  # the position of what the stream gives next
+
+    def check(self) -> None:
+        """Raise what is wrong with the options."""
+        pool = AsyncPool(self._augseq, **self._options)
+        tensors(pool.imap_batches([], 1, self._buffer), **self._how)
+
+    async def batch(self, share: Share, position: int) -> Any:
+        """The batch at this position. The stream goes on, or begins there."""
+        if self._pool is None or self._pool.closed:
+            self._pool = AsyncPool(self._augseq, **self._options)
+            self._stream = None
+        if self._stream is None or self._next != position:
+            if self._stream is not None:
+                await self._stream.aclose()
+            stream = self._pool.planned_stream(
+                share.source(position), self._buffer, share.numbers(position)
+            )
+            self._stream, self._next = tensors(stream, **self._how), position
+        try:
+            batch = await anext(self._stream)
+        except Exception:
+            self._next = -1  # a loop that goes on begins with the batch that failed
+            raise
+        self._next += 1
+        return batch
+
+    async def aclose(self) -> None:
+        """End the stream and the pool."""
+        stream, self._stream = self._stream, None
+        pool, self._pool = self._pool, None
+        if stream is not None:
+            await stream.aclose()
+        if pool is not None:
+            await pool.terminate()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are workers."""
+        return self._pool is not None and not self._pool.closed
+
+    def drop(self) -> None:
+        """Begin to end, from the `__del__` of what it is part of."""
+        if self._pool is not None:
+            self._pool.stop()
+
+
+def in_workers(device: Any, dtype: Any, form: dict[str, Any]) -> tuple[Outgoing, dict[str, Any]]:
+    """What workers do about the format, and the rest of it, for `tensors`."""
+    on_cpu = device is None or torch.device(device).type == "cpu"
+    computes = dtype is not None or form["mean"] is not None or form["std"] is not None
+    if not (on_cpu and computes):
+        return Outgoing(None), {**form, "dtype": dtype}
+    names = {torch.float16: "float16", torch.float64: "float64"}
+    if dtype not in (None, torch.float32, *names):
+        return Outgoing(None), {**form, "dtype": dtype}  # NumPy has no bfloat16
+    return Outgoing(ArrayFormat(dtype=names.get(dtype, "float32"), **form)), {"layout": None}
