@@ -30,7 +30,6 @@ class DatasetBatches(Sequence[ReferenceBatch]):
         samples: Sequence[Any],
         order: EpochOrder,
         fit: Fit | BucketedSizes,
-        *,
         epochs: int | None = 1,
         on_unreadable: Literal["raise", "skip"] = "raise",
         decode: Literal["whole", "fit"] = "whole",

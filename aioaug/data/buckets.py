@@ -80,6 +80,17 @@ class BucketedSizes:
         return best
 
 
+def fit_or_buckets(
+    resize: object, pad: object, buckets: Buckets | None, sizes: Callable[[], Array]
+) -> Fit | BucketedSizes:
+    """What pictures are made to fit; `TypeError` or `ValueError` if the arguments are none."""
+    if buckets is None:
+        return checked_fit(resize, pad)
+    if resize is not None:
+        raise ValueError("buckets: not together with resize; shapes in buckets do the same")
+    return BucketedSizes(buckets, pad, sizes)
+
+
 def _proportions(sizes: Array) -> Array:
     """The logarithm of width / height."""
     return np.log(sizes[:, 1] / sizes[:, 0])

@@ -35,7 +35,6 @@ class EpochOrder:
         self,
         pictures: int,
         batch_size: int,
-        *,
         shuffle: bool,
         seed: int | None,
         drop_last: bool,

@@ -14,9 +14,9 @@ import numpy as np
 from .._base.arguments import whole
 from .._pictures import Array
 from .batches import DatasetBatches
-from .buckets import BucketedSizes, Buckets
+from .buckets import Buckets, fit_or_buckets
 from .decoding import MovableLabels
-from .fitting import checked_fit
+from .fitting import Fit
 from .orders import EpochOrder, shuffled
 from .references import Reference
 from .sizes import read_sizes
@@ -167,42 +167,28 @@ class PictureDataset(Sequence[Sample]):
             resize: `(height, width)` of all pictures, which come as an array then.
             pad: keep the proportions, with this value (or these three, for red, green and blue)
                 around the picture.
-            buckets: have pictures of similar proportions in a batch. Shapes `[(height, width),
-                ...]`: each picture gets the one that is most like it, by proportions and then by
-                size, and is made to fit as by `resize`. A number: so many steps of width / height
-                from 1/2 to 2, evenly on a scale of logarithms; 2 are upright pictures and others.
-                Then pictures keep their size, or, with `pad`, get what is missing to the largest
-                height and width in their batch. Batches of a bucket that are not full come once in
-                an epoch; buckets with too few pictures for that are joined to others. The first
-                batch waits for `sizes`.
+            buckets: have pictures of similar proportions in a batch; the first one waits for
+                `sizes`. Shapes `[(height, width), ...]`: each picture gets the one most like it, by
+                proportions and then by size, and is made to fit as by `resize`. A number: so many
+                steps of width / height from 1/2 to 2, evenly on a scale of logarithms; 2 are
+                upright pictures and others. Pictures keep their size then, or, with `pad`, get what
+                is missing to the largest in their batch. Each bucket may have one batch in an epoch
+                that is not full; one with too few pictures is joined to another.
             on_unreadable: `"skip"` leaves a picture that cannot be decoded out of its batch, and
                 logs a warning; otherwise the whole batch fails, see `on_error` of the pool. Files
                 that are missing fail in either case.
             decode: with `"fit"`, JPEGs are decoded at a half, a quarter or an eighth where a
-                pipeline of imgaug's begins with a `Resize` to a fixed `(height, width)`, for which
-                that is enough. It takes less time, and gives other pixels than to resize the whole
-                picture; labels move alike. Only without `resize` and `buckets`, which do so by
-                themselves.
+                pipeline of imgaug's begins with a `Resize` to a fixed `(height, width)`. It takes
+                less time, and gives other pixels than to resize the whole picture. Only without
+                `resize` and `buckets`, which do so by themselves.
 
         Raises:
             ValueError, TypeError: an argument is out of range or of the wrong type.
         """
-        if buckets is not None and resize is not None:
-            raise ValueError("buckets: not together with resize; shapes in buckets do the same")
-        bucketed = None if buckets is None else BucketedSizes(buckets, pad, self.sizes)
-        order = EpochOrder(
-            len(self),
-            batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            drop_last=drop_last,
-            shard=shard,
-            groups=None if bucketed is None else bucketed.groups,
-        )
-        fit = bucketed or checked_fit(resize, pad)
-        return DatasetBatches(
-            self, order, fit, epochs=epochs, on_unreadable=on_unreadable, decode=decode
-        )
+        fit = fit_or_buckets(resize, pad, buckets, self.sizes)
+        groups = None if isinstance(fit, Fit) else fit.groups
+        order = EpochOrder(len(self), batch_size, shuffle, seed, drop_last, shard, groups)
+        return DatasetBatches(self, order, fit, epochs, on_unreadable, decode)
 
     def _spread(self, seed: int, stratify: bool | None) -> Array:
         """A random order, in which each class is spread evenly if that is wanted."""
