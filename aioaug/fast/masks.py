@@ -49,14 +49,14 @@ def add_elementwise(image: Any, values: Any) -> Any:
 
 
 def replace_elementwise_(image: Any, mask: Any, replacements: Any) -> Any:
-    """Places are found once for all channels; imgaug's order is by rows, columns, channels."""
+    """imgaug's order of the replacements is by rows, columns, channels."""
     if not _is_common(image):
         return arithmetic.replace_elementwise_(image, mask, replacements)
     if replacements.dtype.kind == "f":
         replacements = np.round(replacements)
+    chosen = (mask > 0.5).view(np.uint8)
     levels = np.clip(replacements, 0, 255).astype(np.uint8)
-    width = image.shape[2] // mask.shape[2]
-    image.reshape(-1, width)[np.flatnonzero(mask > 0.5)] = levels.reshape(-1, width)
+    image[_for_each_channel(chosen, image).reshape(image.shape).view(bool)] = levels
     return image
 
 
