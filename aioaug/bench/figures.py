@@ -111,6 +111,7 @@ TARGETS = (
         for peer in ("torch-pillow", "torch-albumentations", "spdl-shared", "grain")
     ),
     Target("tutorial-close", "speedup", 40, POOL),
+    Target("train", "speedup", 1.3, "torch-train"),
     Target("tiny", "speedup", 2, POOL),
     Target("tiny-16", "speedup", 1, POOL),
     Target("large", "lag_p99_ms", 5),

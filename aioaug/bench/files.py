@@ -21,7 +21,7 @@ Read = Callable[[str], "Images"]
 FileWay = Callable[[TrialSpec], AbstractContextManager[Iterator[Any]]]
 
 _FILES, _HEIGHT, _WIDTH, _QUALITY = 2000, 375, 500, 90
-_ENDLESS = 1 << 40
+ENDLESS = 1 << 40
 
 
 def make_files(folder: str, count: int = _FILES) -> None:
@@ -38,11 +38,13 @@ def make_files(folder: str, count: int = _FILES) -> None:
         cv2.imwrite(os.path.join(folder, f"{number:04}.jpg"), crop, options)
 
 
-def our_batches(job: TrialSpec) -> DatasetBatches:
+def our_batches(job: TrialSpec, *, resize: tuple[int, int] | None = None) -> DatasetBatches:
     """The same for a pool: shuffled epochs without end."""
     from ..data import Files
 
-    return Files(job.folder).batches(job.what.shape[0], shuffle=True, seed=1, epochs=None)
+    return Files(job.folder).batches(
+        job.what.shape[0], shuffle=True, seed=1, epochs=None, resize=resize
+    )
 
 
 def with_pillow(path: str) -> Images:
@@ -101,7 +103,7 @@ class JpegFiles:
         self._read = read
 
     def __len__(self) -> int:
-        return _ENDLESS
+        return ENDLESS
 
     def __getitem__(self, number: Any) -> Images:
         return self._read(self.paths[int(number) % len(self.paths)])
@@ -129,7 +131,7 @@ def _loader(read: Callable[[], Read]) -> FileWay:
         loader = data.DataLoader(
             files,
             batch_size=job.what.shape[0],
-            sampler=range(_ENDLESS),
+            sampler=range(ENDLESS),
             num_workers=job.workers,
             prefetch_factor=max(1, job.lookahead // job.workers),
             worker_init_fn=one_native_thread,
@@ -149,7 +151,7 @@ def spdl_shared(job: TrialSpec) -> Iterator[Iterator[Any]]:
     size = job.what.shape[0]
     stage = (
         pipeline.PipelineBuilder()
-        .add_source(range(_ENDLESS))
+        .add_source(range(ENDLESS))
         .pipe(files.__getitem__, concurrency=job.workers)
         .aggregate(size)
         .pipe(np.stack)
@@ -175,7 +177,7 @@ def grain(job: TrialSpec) -> Iterator[Iterator[Any]]:
     )
     make = MakeBatch(JpegFiles(job.folder, with_opencv), job.what.shape[0])
     alone = lib.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-    dataset = lib.MapDataset.range(_ENDLESS).map(make).to_iter_dataset(alone)
+    dataset = lib.MapDataset.range(ENDLESS).map(make).to_iter_dataset(alone)
     results = iter(dataset.mp_prefetch(options, worker_init_fn=one_native_thread))
     yield results
     results.close()

@@ -27,7 +27,7 @@ class Peer:
     """One way to augment: `module` is what it needs, in the distribution `package`.
 
     It is for `streams` of batches, takes whole `lists`, is asked for single ones by many tasks, or
-    reads `files`.
+    reads `files`, or makes `tensors` of them.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Peer:
     requests: bool = False
     lists: bool = False
     files: bool = False
+    tensors: bool = False
     augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
 
     @property
@@ -57,7 +58,7 @@ class Peer:
         if workload.augmenter not in self.augmenters:
             return False
         if workload.files:
-            return self.files
+            return self.tensors if workload.tensors else self.files
         if workload.tasks:
             return self.requests
         if workload.listed:
@@ -87,6 +88,7 @@ PEERS = {
             requests=True,
             lists=True,
             files=True,
+            tensors=True,
             augmenters=_EVERY,
         ),
         Peer(SERIAL, "serial imgaug", "imgaug", "imgaug"),
@@ -107,6 +109,15 @@ PEERS = {
             "spdl-shared", "SPDL, shared memory", "spdl.pipeline", "spdl", chunks=False, files=True
         ),
         Peer("grain", "Grain", "grain", "grain", chunks=False, files=True),
+        Peer(
+            "torch-train",
+            "PyTorch DataLoader, Albumentations",
+            "torch.utils.data",
+            "torch",
+            _PYTORCH,
+            streams=False,
+            tensors=True,
+        ),
         _for_files("torch-pillow", "PyTorch DataLoader, Pillow", "torch.utils.data", "torch"),
         _for_files(
             "torch-albumentations",

@@ -24,6 +24,7 @@ from .files import FILE_WAYS, our_batches
 from .lag import Ticker
 from .peers import OURS, PEERS
 from .requests import measure_requests
+from .train import TRAIN_WAYS, our_tensors, pool_options
 from .trial_spec import ASYNCIO, TrialSpec
 from .ways import WAYS
 from .workloads import WorkloadSource, augmenter, touch
@@ -70,11 +71,10 @@ def main() -> None:
 
 async def _asynchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[str, Any]:
     plan = TrialPlan(job)
+    options = pool_options() if job.what.tensors else {"accelerate": job.what.accelerate}
     began = perf_counter()
     async with (
-        AsyncPool(
-            augmenter(job.workload), job.workers, seed=1, accelerate=job.what.accelerate
-        ) as pool,
+        AsyncPool(augmenter(job.workload), job.workers, seed=1, **options) as pool,
         _results(pool, job, source) as stream,
     ):
         take = partial(_take, stream, job.unit)
@@ -93,6 +93,8 @@ async def _asynchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[s
 
 
 def _results(pool: AsyncPool, job: TrialSpec, source: WorkloadSource | None) -> Any:
+    if job.what.tensors:
+        return our_tensors(pool, job)
     if source is None:
         return pool.imap_batches(our_batches(job), 1, job.lookahead)
     if job.what.listed:
@@ -109,7 +111,10 @@ async def _of_lists(pool: AsyncPool, lists: Iterator[list[Any]]) -> AsyncIterato
 def _synchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[str, Any]:
     plan = TrialPlan(job)
     began = perf_counter()
-    way = FILE_WAYS[job.way](job) if source is None else WAYS[job.way](job, source)
+    if source is None:
+        way = (TRAIN_WAYS if job.what.tensors else FILE_WAYS)[job.way](job)
+    else:
+        way = WAYS[job.way](job, source)
     with way as results:
         take = partial(_take_now, results, job.unit)
         _take_now(results, 1, Duration(0, 1))

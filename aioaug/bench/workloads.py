@@ -34,7 +34,8 @@ class Workload:
 
     With `tasks`, so many tasks ask for one batch after the other; with `listed`, lists of so many
     go through `map_batches`; otherwise batches stream. Then `window` is the number of batches that
-    may exist at once, if it is not the usual one. With `files`, pictures are read from JPEGs.
+    may exist at once, if it is not the usual one. With `files`, pictures are read from JPEGs, and
+    with `tensors` as well they become normalised floats (N,C,H,W).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Workload:
     augmenter: str = IMGAUG  # the library of which `make` makes one
     files: bool = False
     accelerate: bool = False  # aioaug runs the close forms
+    tensors: bool = False
 
     @property
     def megabytes(self) -> float:
@@ -96,6 +98,19 @@ def _crop_and_flip() -> Any:
 
     height, width = FILE_SHAPE[1:3]
     return iaa.Sequential([iaa.CropToFixedSize(width=width, height=height), iaa.Fliplr(0.5)])
+
+
+def _training() -> Any:
+    import imgaug.augmenters as iaa
+
+    return iaa.Sequential(
+        [
+            iaa.Fliplr(0.5),
+            iaa.Affine(rotate=(-20, 20), scale=(0.9, 1.1)),
+            iaa.Multiply((0.8, 1.2)),
+            iaa.LinearContrast((0.8, 1.2)),
+        ]
+    )
 
 
 def _typical_albumentations() -> Any:
@@ -164,7 +179,15 @@ OF_FILES = {
         _crop_and_flip,
         "decoded from JPEGs of 500x375, a random crop, half of them flipped",
         files=True,
-    )
+    ),
+    "train": Workload(
+        "train",
+        FILE_SHAPE,
+        _training,
+        "decoded from JPEGs of 500x375 and resized; flip, affine, brightness; normalised floats",
+        files=True,
+        tensors=True,
+    ),
 }
 
 ACCELERATED = {

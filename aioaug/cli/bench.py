@@ -78,7 +78,7 @@ def bench(
     """Measure aioaug beside other ways to augment the same batches: WORKLOADs, or the usual ones.
 
     "requests" stands for those where many tasks ask for one batch after the other, "buffers" for
-    streams with small buffers. "files" decodes JPEGs.
+    streams with small buffers. "files" decodes JPEGs, and "train" makes tensors of them.
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
     The workload `kernels` is another thing: single augmenters in this process, in ms a picture,

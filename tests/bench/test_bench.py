@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from aioaug.bench import charts, figures, files, kernels, peers, requests, tables, workloads
+from aioaug.bench import charts, figures, files, kernels, peers, requests, tables, train, workloads
 from aioaug.bench.measure import BenchSettings
 from aioaug.bench.trial_spec import TrialSpec
 from aioaug.cli import main
@@ -93,6 +93,14 @@ def test_files_are_read_alike(tmp_path):
     assert {peer for peer in peers.PEERS if peers.PEERS[peer].takes(job.what)} == {
         "aioaug",
         *files.FILE_WAYS,
+    }
+
+
+def test_who_makes_tensors():
+    job = TrialSpec("aioaug", "train")
+    assert {peer for peer in peers.PEERS if peers.PEERS[peer].takes(job.what)} == {
+        "aioaug",
+        *train.TRAIN_WAYS,
     }
 
 
