@@ -152,6 +152,7 @@ def test_json_has_every_figure(document):
     assert about == [f"{name}: speed, over imgaug.multicore.Pool" for name in ("tiny", "tiny-16")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", list(requests.ANSWERERS))
 def test_every_way_of_a_request_answers(way, tmp_path):
     if peers.PEERS[way].missing:

@@ -105,7 +105,9 @@ def test_any_output_can_be_made_again_whatever_made_it(folder):
     assert (folder / "again.json").read_bytes() == one["quokka-03.json"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_goes_on_where_it_was(folder, number):
     options = ("--pipeline", "pipe.py:pipeline", "--copies", 8)
     process = subprocess.Popen(

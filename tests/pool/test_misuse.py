@@ -83,7 +83,6 @@ def test_async_functions_for_workers(augmenter):
         lambda: BackgroundProc(augmenter),
         lambda: SharedQ().startproc([float], [(1,)], augmenter),
         lambda: BatchLoader([1], load=augmenter),
-        lambda: BackgroundAugmenter([1], aug.nothing, load=augmenter),
     ):
         with pytest.raises(TypeError, match=r"must not be async, got .* an ordinary function$"):
             build()
