@@ -31,6 +31,9 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 SEMAPHORES = f"mp-test-{os.getpid()}"
 multiprocessing.current_process()._config["semprefix"] = f"/{SEMAPHORES}"
 
+# The import of Albumentations would ask PyPI for news, and warn of a newer version.
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
 PATIENCE = 3.0  # seconds that things may take to disappear; only a leak waits that long
 
 

@@ -6,7 +6,6 @@ which other programs disturb little.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from time import thread_time
 from typing import Any, NamedTuple
 
 from .. import __version__
+from .._base.optional import need
 from .._base.versions import installed_version
 from ..fast import accelerate, exact
 from .measure import this_machine
@@ -195,13 +195,11 @@ def _transform(kernel: Kernel) -> Any:
     """Albumentations' transform, if it is there and of a release that knows these arguments."""
     if kernel.transform is None or not any(map(installed_version, LIBRARIES)):
         return None
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the network
-    import albumentations
-
+    library = need(ALBUMENTATIONS, extra=ALBUMENTATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it warns of arguments that it does not know
         try:
-            return kernel.transform(albumentations)
+            return kernel.transform(library)
         except Exception:
             return None
 

@@ -21,8 +21,7 @@ def job(tmp_path):
 
 
 @pytest.fixture
-def theirs(job, monkeypatch):
-    monkeypatch.setenv("NO_ALBUMENTATIONS_UPDATE", "1")
+def theirs(job):
     pytest.importorskip("albumentations")
     read = files.JpegFiles(job.folder, train.TrainingPicture())
     return torch.stack([read[number] for number in range(8)])
