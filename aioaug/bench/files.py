@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.optional import need
 from .trial_spec import TrialSpec
-from .ways import one_native_thread
+from .ways import by_data_loader, one_native_thread
 from .workloads import FILE_SHAPE, photographs
 
 if TYPE_CHECKING:
@@ -86,13 +86,16 @@ class WithAlbumentations:
     def __call__(self, path: str) -> Images:
         import cv2
 
-        if self._pipeline is None:
-            library = need("albumentations", extra="albumentations")
-            crop = library.RandomCrop(*FILE_SHAPE[1:3])
-            self._pipeline = library.Compose([crop, library.HorizontalFlip(p=0.5)])
+        if self._pipeline is None:  # made in the worker
+            self._pipeline = self._made()
         image = cv2.imread(path, cv2.IMREAD_COLOR_RGB)
         result: Images = self._pipeline(image=image)["image"]
         return result
+
+    def _made(self) -> Any:
+        library = need("albumentations", extra="albumentations")
+        crop = library.RandomCrop(*FILE_SHAPE[1:3])
+        return library.Compose([crop, library.HorizontalFlip(p=0.5)])
 
 
 class JpegFiles:
@@ -123,20 +126,12 @@ class MakeBatch:
         return np.stack([self._files[first + place] for place in range(self._size)])
 
 
-def _loader(read: Callable[[], Read]) -> FileWay:
+def data_loader(read: Callable[[], Read]) -> FileWay:
+    """PyTorch's `DataLoader` over pictures that are read in this way."""
+
     @contextmanager
     def way(job: TrialSpec) -> Iterator[Iterator[Any]]:
-        data = need("torch.utils.data", extra="bench")
-        files = JpegFiles(job.folder, read())
-        loader = data.DataLoader(
-            files,
-            batch_size=job.what.shape[0],
-            sampler=range(ENDLESS),
-            num_workers=job.workers,
-            prefetch_factor=max(1, job.lookahead // job.workers),
-            worker_init_fn=one_native_thread,
-        )
-        yield (tensor.numpy() for tensor in loader)
+        yield by_data_loader(job, JpegFiles(job.folder, read()), job.what.shape[0])
 
     return way
 
@@ -184,8 +179,8 @@ def grain(job: TrialSpec) -> Iterator[Iterator[Any]]:
 
 
 FILE_WAYS: dict[str, FileWay] = {
-    "torch-pillow": _loader(lambda: with_pillow),
-    "torch-albumentations": _loader(WithAlbumentations),
+    "torch-pillow": data_loader(lambda: with_pillow),
+    "torch-albumentations": data_loader(WithAlbumentations),
     "spdl-shared": spdl_shared,
     "grain": grain,
 }

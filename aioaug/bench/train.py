@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from .. import ArrayFormat, AsyncPool
 from .._base.optional import need
-from .files import ENDLESS, JpegFiles, our_batches
+from .files import WithAlbumentations, data_loader, our_batches
 from .trial_spec import TrialSpec
-from .ways import one_native_thread
 from .workloads import FILE_SHAPE
-
-TrainWay = Callable[[TrialSpec], AbstractContextManager[Iterator[Any]]]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -30,42 +25,21 @@ def our_tensors(pool: AsyncPool, job: TrialSpec) -> Any:
     return tensors(pool.imap_batches(batches, 1, job.lookahead), layout=None)
 
 
-class TrainingPicture:
+class TrainingPicture(WithAlbumentations):
     """A picture by OpenCV, resized, moved, changed and normalised by Albumentations: a tensor."""
 
-    def __init__(self) -> None:
-        self._pipeline: Any = None
-
-    def __call__(self, path: str) -> Any:
-        import cv2
-
-        if self._pipeline is None:
-            library = need("albumentations", extra="albumentations")
-            self._pipeline = library.Compose(
-                [
-                    library.Resize(*FILE_SHAPE[1:3]),
-                    library.HorizontalFlip(p=0.5),
-                    library.Affine(rotate=(-20, 20), scale=(0.9, 1.1), p=1),
-                    library.RandomBrightnessContrast(0.2, 0.2, p=1),
-                    library.Normalize(_MEAN, _STD),
-                    need("albumentations.pytorch", extra="albumentations").ToTensorV2(),
-                ]
-            )
-        return self._pipeline(image=cv2.imread(path, cv2.IMREAD_COLOR_RGB))["image"]
+    def _made(self) -> Any:
+        library = need("albumentations", extra="albumentations")
+        return library.Compose(
+            [
+                library.Resize(*FILE_SHAPE[1:3]),
+                library.HorizontalFlip(p=0.5),
+                library.Affine(rotate=(-20, 20), scale=(0.9, 1.1), p=1),
+                library.RandomBrightnessContrast(0.2, 0.2, p=1),
+                library.Normalize(_MEAN, _STD),
+                need("albumentations.pytorch", extra="albumentations").ToTensorV2(),
+            ]
+        )
 
 
-@contextmanager
-def data_loader(job: TrialSpec) -> Iterator[Iterator[Any]]:
-    """PyTorch's `DataLoader` over such pictures."""
-    loader = need("torch.utils.data", extra="bench").DataLoader(
-        JpegFiles(job.folder, TrainingPicture()),
-        batch_size=job.what.shape[0],
-        sampler=range(ENDLESS),
-        num_workers=job.workers,
-        prefetch_factor=max(1, job.lookahead // job.workers),
-        worker_init_fn=one_native_thread,
-    )
-    yield (tensor.numpy() for tensor in loader)
-
-
-TRAIN_WAYS: dict[str, TrainWay] = {"torch-train": data_loader}
+TRAIN_WAYS = {"torch-train": data_loader(TrainingPicture)}

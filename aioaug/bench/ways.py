@@ -62,18 +62,22 @@ def imgaug_pool(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any
 @contextmanager
 def torch(job: TrialSpec, source: WorkloadSource) -> Iterator[Iterator[Any]]:
     """A DataLoader whose workers make the batches themselves: nothing is sent to them."""
-    data = need("torch.utils.data", extra="bench")
     by_picture = job.what.augmenter == ALBUMENTATIONS
     pictures = AugmentedPictures(job.workload) if by_picture else AugmentedDataset(job.workload)
-    loader = data.DataLoader(
-        pictures,
-        batch_size=job.what.shape[0] if by_picture else None,
-        sampler=range(len(pictures)),
+    yield by_data_loader(job, pictures, job.what.shape[0] if by_picture else None)
+
+
+def by_data_loader(job: TrialSpec, items: Any, batch_size: int | None) -> Iterator[Any]:
+    """The batches of PyTorch's `DataLoader` over these items, in their order."""
+    loader = need("torch.utils.data", extra="bench").DataLoader(
+        items,
+        batch_size=batch_size,
+        sampler=range(len(items)),
         num_workers=job.workers,
         prefetch_factor=max(1, job.lookahead // job.workers),
         worker_init_fn=one_native_thread,
     )
-    yield (tensor.numpy() for tensor in loader)
+    return (tensor.numpy() for tensor in loader)
 
 
 @contextmanager
