@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._aio.tasks import AsyncBatches, ended, finish
+from ._base.arguments import check_async_iterator
+from ._base.results import Outcome
 from ._base.threads import DaemonExecutor
 from .augmenters.array_format import ArrayFormat
+from .streams import state_of
 
 
 def arrays(
@@ -45,29 +48,26 @@ class ConvertedStream(AsyncBatches):
     """What `arrays` returns: batches that are converted one by one, taken with `async for`."""
 
     def __init__(self, stream: Any, convert: Callable[[Any], Any], *, in_thread: bool) -> None:
-        if not isinstance(stream, AsyncIterator):
-            raise TypeError(
-                f"stream must be an async iterator, as imap_batches returns it, got {stream!r}"
-            )
+        check_async_iterator("stream", stream)
         self.source: Any = stream
         self._convert = convert
         self._threads = DaemonExecutor(1, "aioaug-convert") if in_thread else None
         self._converting: asyncio.Future[Any] | None = None
-        self._before: dict[str, Any] | None = None  # the state before the batch that is converted
+        self._before: Outcome[dict[str, Any]] | None = None  # the state before what is converted
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.source!r}>"
 
     def state(self) -> dict[str, Any]:
         """`BatchStream.state()`, where batches count as delivered when this has handed them out."""
-        state: dict[str, Any] = self.source.state() if self._before is None else self._before
-        return state
+        state = state_of(self.source) if self._before is None else self._before
+        return state.unwrap()
 
     async def __anext__(self) -> Any:
         if self._threads is None:
             return self._convert(await anext(self.source))
         if self._converting is None:
-            before = self._state_of_source()
+            before = state_of(self.source)
             batch = await anext(self.source)
             self._before = before
             self._converting = asyncio.wrap_future(self._threads.submit(self._convert, batch))
@@ -79,13 +79,6 @@ class ConvertedStream(AsyncBatches):
     async def aclose(self) -> None:
         """End this and the stream now. Idempotent; when cancelled it still ends them first."""
         await finish(self._close())
-
-    def _state_of_source(self) -> dict[str, Any] | None:
-        try:
-            state: dict[str, Any] = self.source.state()
-        except (AttributeError, RuntimeError):
-            return None
-        return state
 
     async def _close(self) -> None:
         if self._converting is not None:

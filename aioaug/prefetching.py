@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from ._aio.loops import LoopOwner
 from ._aio.tasks import AsyncBatches, drop_tasks, ended, finish, forget_cancellation
-from ._base.arguments import whole
+from ._base.arguments import check_async_iterator, whole
 from ._base.results import Failure, Outcome, Success
 from .errors import ClosedError
-from .streams import BatchStream
+from .streams import BatchStream, state_of
 
 # From the bytes that a worker sent to its next batch on the way there are so many turns of the
 # loop. They are given to it before a body that blocks it, so that workers have work meanwhile.
@@ -89,24 +89,14 @@ class _Fetcher:
             except Exception as error:
                 outcome = Failure(error)
                 self.over = isinstance(error, ClosedError)
-            self.ready.append(_Fetched(outcome, self.state()))
-
-    def state(self) -> Outcome[dict[str, Any]]:
-        """The state of the stream now."""
-        try:
-            return Success(self.stream.state())
-        except (AttributeError, RuntimeError) as error:
-            return Failure(error)
+            self.ready.append(_Fetched(outcome, state_of(self.stream)))
 
 
 class PrefetchedStream(AsyncBatches):
     """What `prefetch` returns: batches, to be taken with `async for`."""
 
     def __init__(self, stream: Any, n: int = 1) -> None:
-        if not isinstance(stream, AsyncIterator):
-            raise TypeError(
-                f"stream must be an async iterator, as imap_batches returns it, got {stream!r}"
-            )
+        check_async_iterator("stream", stream)
         self._fetcher = _Fetcher(stream, whole("n", n, low=1))
         self._home = LoopOwner(type(self).__name__)
         self._state: Outcome[dict[str, Any]] | None = None
@@ -122,7 +112,7 @@ class PrefetchedStream(AsyncBatches):
 
         So batches that were fetched, but not handed out, come again in a stream that goes on.
         """
-        state = self._fetcher.state() if self._state is None else self._state
+        state = state_of(self._fetcher.stream) if self._state is None else self._state
         return state.unwrap()
 
     async def __anext__(self) -> Any:
@@ -138,7 +128,7 @@ class PrefetchedStream(AsyncBatches):
             await ended([fetcher.task] if fetcher.task is not None else ())
             self._take_cancellation(fetcher)
         if self._state is None:
-            self._state = fetcher.state()
+            self._state = state_of(fetcher.stream)
         fetched = fetcher.ready.popleft()
         fetcher.go_on()
         if self._body_blocks:

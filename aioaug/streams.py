@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ._aio.tasks import AsyncBatches, warn_of_drop
+from ._base.results import Failure, Outcome, Success
 from ._streaming.stream_core import StreamCore, StreamPhase
 
 
@@ -103,3 +104,11 @@ class BatchStream(AsyncBatches):
         """Begin to end the stream, from the `__del__` of what it is part of, which warns."""
         self._core.drop()
         del self._core
+
+
+def state_of(stream: Any) -> Outcome[dict[str, Any]]:
+    """What `stream.state()` returns now, or the error that there is none."""
+    try:
+        return Success(stream.state())
+    except (AttributeError, RuntimeError) as error:
+        return Failure(error)

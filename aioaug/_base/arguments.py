@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,6 +24,14 @@ def whole(name: str, value: object, *, low: int | None = None, high: int | None 
     if high is not None and number > high:
         raise ValueError(f"{name} must be at most {high}, got {number}")
     return number
+
+
+def check_async_iterator(name: str, value: object) -> None:
+    """Raise `TypeError` unless `value` can be taken from with `anext`."""
+    if not isinstance(value, AsyncIterator):
+        raise TypeError(
+            f"{name} must be an async iterator, as imap_batches returns it, got {value!r}"
+        )
 
 
 def check_not_async(name: str, function: object) -> None:

@@ -10,7 +10,7 @@ from ..augmenters.array_format import ArrayFormat
 from ..data.items import Outgoing
 from ..pool import AsyncPool
 from .epochs import Share
-from .tensor_stream import TensorStream, tensors
+from .tensor_stream import DTYPES, TensorStream, tensors
 
 
 class EpochRun:
@@ -73,10 +73,8 @@ class EpochRun:
 def in_workers(device: Any, dtype: Any, form: dict[str, Any]) -> tuple[Outgoing, dict[str, Any]]:
     """What workers do about the format, and the rest of it, for `tensors`."""
     on_cpu = device is None or torch.device(device).type == "cpu"
-    computes = dtype is not None or form["mean"] is not None or form["std"] is not None
-    if not (on_cpu and computes):
-        return Outgoing(None), {**form, "dtype": dtype}
-    names = {torch.float16: "float16", torch.float64: "float64"}
-    if dtype not in (None, torch.float32, *names):
-        return Outgoing(None), {**form, "dtype": dtype}  # NumPy has no bfloat16
-    return Outgoing(ArrayFormat(dtype=names.get(dtype, "float32"), **form)), {"layout": None}
+    in_numpy = ArrayFormat(dtype=DTYPES.get(dtype), **form)
+    # NumPy has no bfloat16.
+    if on_cpu and in_numpy.computes and (dtype is None or dtype in DTYPES):
+        return Outgoing(in_numpy), {"layout": None}
+    return Outgoing(None), {**form, "dtype": dtype}

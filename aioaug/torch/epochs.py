@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
-from ..data.orders import shuffled
+from ..data.orders import EpochOrder
 
 
 class Numbered(Protocol):
@@ -29,21 +27,16 @@ class ItemBatches:
     def __init__(
         self, items: int, batch_size: int | None, *, shuffle: bool, seed: int, drop_last: bool
     ) -> None:
-        size = batch_size or 1
-        self.per_epoch = items // size if drop_last else -(-items // size)
-        self._items = items
-        self._size = size
+        self._order = EpochOrder(items, batch_size or 1, shuffle, seed, drop_last, None)
         self._alone = batch_size is None
-        self._shuffle = shuffle
-        self._seed = seed
-        self._order: tuple[int, Any] = (-1, None)
+
+    @property
+    def per_epoch(self) -> int:
+        """How many batches there are in an epoch."""
+        return self._order.per_epoch
 
     def __getitem__(self, number: int) -> Any:
-        epoch, batch = divmod(number, self.per_epoch)
-        if self._order[0] != epoch:
-            order = shuffled(self._items, self._seed, epoch) if self._shuffle else None
-            self._order = epoch, np.arange(self._items) if order is None else order
-        chosen = self._order[1][batch * self._size : (batch + 1) * self._size].tolist()
+        chosen = self._order.numbers(*divmod(number, self.per_epoch)).tolist()
         return chosen[0] if self._alone else chosen
 
 

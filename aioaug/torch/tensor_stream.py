@@ -16,7 +16,7 @@ from ..converting import ConvertedStream
 from ..prefetching import PrefetchedStream
 from .device_copies import DeviceCopier, streams_of
 
-_DTYPES = {torch.float16: "float16", torch.float32: "float32", torch.float64: "float64"}
+DTYPES = {torch.float16: "float16", torch.float32: "float32", torch.float64: "float64"}
 _NUMBERS = "biufc"
 
 
@@ -101,7 +101,7 @@ class TensorMaker:
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"dtype must be one of PyTorch's floats, or None, got {dtype!r}")
         # NumPy has no bfloat16: it is made of float32.
-        host = None if dtype is None else _DTYPES.get(dtype, "float32")
+        host = None if dtype is None else DTYPES.get(dtype, "float32")
         self._form = ArrayFormat(layout, host, mean, std)
         self._dtype = torch.float32 if dtype is None and self._form.computes else dtype
         self._copier = copier
@@ -142,7 +142,7 @@ class TensorMaker:
         return _Made(_with_tensors(taken, lambda tensor: made[id(tensor)]), copies, event)
 
     def _host(self, tensor: Any) -> Any:
-        if self._dtype is not None and self._dtype not in _DTYPES and tensor.dtype == torch.float32:
+        if self._dtype is not None and self._dtype not in DTYPES and tensor.dtype == torch.float32:
             tensor = tensor.to(self._dtype)
         return tensor.pin_memory() if self._pin else tensor
 
