@@ -14,7 +14,7 @@ from .._pictures import Array
 from .annotation import Annotation
 from .folders import ImageFolder
 from .labels import PictureLabels
-from .listing import is_picture
+from .listing import is_picture, open_folder
 from .samples import PictureDataset, Sample
 
 # The folders between that of a dataset and those of its classes, if they have such names.
@@ -80,7 +80,7 @@ def is_of_classes(root: Path) -> bool:
 
 
 def _has_classes(top: Path) -> bool:
-    folders = _folders_in(top)
+    folders = open_folder(top).folders()
     return (
         len(folders) > 1
         and not _pictures_in(top)
@@ -90,13 +90,8 @@ def _has_classes(top: Path) -> bool:
 
 def _splits_in(root: Path) -> list[str]:
     """The folders of splits, if there are no others."""
-    folders = _folders_in(root)
+    folders = open_folder(root).folders()
     return folders if all(name.lower() in SPLITS for name in folders) else []
-
-
-def _folders_in(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(one.name for one in entries if one.is_dir() and one.name[0] != ".")
 
 
 def _pictures_in(folder: Path) -> list[str]:

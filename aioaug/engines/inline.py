@@ -56,7 +56,7 @@ class InlineEngine(Engine):
         self._closed = True
         if hasattr(self._own, "end"):
             await finish(end_in_thread(self.abandon))
-        self._own = None
+        self.abandon()
 
     def abandon(self) -> None:
         self._closed = True

@@ -14,7 +14,7 @@ import numpy as np
 from imgaug.augmenters import color, contrast
 
 from .._imgaug.views import View
-from .pictures import are_bytes, as_it_is
+from .pictures import are_bytes, are_rgb_array, as_it_is
 from .replacements import Faster, calling, replaces
 
 LEVELS = np.arange(256, dtype=np.int16)
@@ -104,7 +104,7 @@ class AddedToHueAndSaturation(Faster):
 
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
         images = batch.images
-        is_array = isinstance(images, np.ndarray) and are_bytes(images) and images.shape[3] == 3
+        is_array = are_rgb_array(images)
         if not is_array or self.backend != "cv2":
             return self._as_imgaug(batch, random_state, parents, hooks)
         samples = self._draw_samples(images, random_state)
@@ -131,7 +131,7 @@ class AppliedToBrightness(Faster):
     """What `CLAHE` and `HistogramEqualization` have for their color spaces."""
 
     def apply(self, images: Any, random_state: Any, parents: Any, hooks: Any, func: Any) -> Any:
-        is_array = isinstance(images, np.ndarray) and are_bytes(images) and images.shape[3] == 3
+        is_array = are_rgb_array(images)
         function = _apply_in_place if is_array else contrast._IntensityChannelBasedApplier.apply
         return function(self, images, random_state, parents, hooks, func)
 

@@ -15,7 +15,7 @@ import numpy as np
 from imgaug.augmenters import color, pillike
 from PIL import Image
 
-from .pictures import are_bytes, plain
+from .pictures import are_rgb_array, can_be_changed, plain
 from .replacements import Faster, calling, replaces
 from .tables import LEVELS, LEVELS_FLOAT32, look_up
 
@@ -25,9 +25,8 @@ BY_PILLOW = 64 * 64  # smaller pictures of three channels are equalized by Pillo
 
 def _is_common(image: Any) -> bool:
     """Whether values can be looked up in the picture itself."""
-    flags = image.flags
     is_usual = image.dtype == np.uint8 and image.ndim == 3 and image.size > 0
-    return is_usual and image.shape[2] in (1, 3) and bool(flags.c_contiguous and flags.writeable)
+    return is_usual and image.shape[2] in (1, 3) and can_be_changed(image)
 
 
 def equalize_(image: Any) -> Any:
@@ -101,7 +100,7 @@ class ContrastedByTable(Enhanced):
 
 def change_color_temperatures_(images: Any, kelvins: Any, from_colorspaces: Any = "RGB") -> Any:
     """imgaug's function, by a table for each channel."""
-    is_array = isinstance(images, np.ndarray) and are_bytes(images) and images.shape[3] == 3
+    is_array = are_rgb_array(images)
     if not is_array or from_colorspaces != color.CSPACE_RGB or not 1000 <= kelvins[0] <= 40000:
         return color.change_color_temperatures_(images, kelvins, from_colorspaces)
     table = color._KelvinToRGBTableSingleton.get_instance()

@@ -14,7 +14,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import arithmetic
 
-from .pictures import plain
+from .pictures import can_be_changed, plain
 from .replacements import Faster, calling, replaces
 
 
@@ -62,9 +62,8 @@ def replace_elementwise_(image: Any, mask: Any, replacements: Any) -> Any:
 
 def _is_common(image: Any) -> bool:
     """Whether OpenCV can work in the picture itself."""
-    flags = image.flags
     is_bytes = image.dtype == np.uint8 and image.size > 0 and image.shape[2] <= 4
-    return is_bytes and bool(flags.c_contiguous and flags.writeable)
+    return is_bytes and can_be_changed(image)
 
 
 def _for_each_channel(values: Any, image: Any) -> Any:

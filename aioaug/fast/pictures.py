@@ -20,6 +20,11 @@ def are_bytes(images: Any) -> bool:
     return bool(images) and all(image.dtype == np.uint8 and image.size for image in images)
 
 
+def are_rgb_array(images: Any) -> bool:
+    """Whether there is an array of pictures of `uint8` with three channels, as in `are_bytes`."""
+    return isinstance(images, np.ndarray) and are_bytes(images) and images.shape[3] == 3
+
+
 def stay_in_place(images: Any) -> bool:
     """Whether pictures are such that imgaug's augmenters, working in place, leave what ours do.
 
@@ -54,10 +59,14 @@ def plain(array: Any) -> Any:
     return array.reshape(-1).reshape(array.shape)
 
 
+def can_be_changed(array: Any) -> bool:
+    """Whether OpenCV and tables can work in an array itself."""
+    return bool(array.flags.c_contiguous and array.flags.writeable)
+
+
 def as_it_is(array: Any) -> Any:
     """An array for OpenCV to read, where imgaug copies each that is a part of another one."""
-    flags = array.flags
-    if flags.c_contiguous and flags.writeable:
+    if can_be_changed(array):
         return plain(array)
     return ia.imgaug._normalize_cv2_input_arr_(array)
 
