@@ -8,7 +8,7 @@ The packages and modules, from the ground up; each imports only from those above
     asyncio     _aio  engines  _streaming
     the pool    streams  pool  shortcuts  prefetching  converting
     faces       loading  background  formats  batch  data  images  notebook
-    doors       blocking  torch  bench  cli
+    doors       blocking  torch  testing  web  bench  studio  cli
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@
     +-- ParallelError       some items of a batch failed (a RuntimeError, too)
     +-- UnreadablePictureError  a file cannot be read as a picture
     +-- UnreadableLabelsError   a file of labels is broken (a ValueError, too)
+    +-- ClusterLost         the scheduler of a cluster went away
+    +-- ClusterMismatch     workers of a cluster do not have what the program has
+    +-- ConformanceError    an engine does not keep what engines promise (an AssertionError, too)
     +-- AugmenterSpecError  a spec such as "module:name" cannot be loaded (a ValueError, too)
     MissingExtra            an optional dependency is not installed (an ImportError)
 
@@ -93,6 +96,25 @@ class PoolBusy(AioaugError):
 
     def __str__(self) -> str:
         return f"{self.waiting} requests wait for the pool's workers (max_waiting={self.most})"
+
+
+class ClusterLost(AioaugError):
+    """A cluster cannot be reached, or went away while calls were under way on it.
+
+    The message names the address and what to do. What was begun there has been given up; a new
+    pool, or a stream that goes on from `state()`, needs a cluster that answers.
+    """
+
+
+class ClusterMismatch(AioaugError):
+    """Workers of a cluster lack what the program uses, or have other versions of it.
+
+    The message names the worker and what differs. Nothing was sent to any worker yet.
+    """
+
+
+class ConformanceError(AioaugError, AssertionError):
+    """An engine does not keep what `aioaug.Engine` promises; the message says what it is."""
 
 
 class LimitError(AioaugError, RuntimeError):

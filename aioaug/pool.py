@@ -9,7 +9,6 @@ from typing import Any, Self
 from ._aio.tasks import AsyncResource, notify
 from ._base.arguments import seconds_or_none, whole, whole_or_none
 from ._base.seeding import IndexAllocator, check_seed
-from ._base.system import worker_count
 from ._streaming.options import OnError, PoolOptions, check_list, check_on_error
 from ._streaming.output_buffer import BufferSize
 from ._streaming.pool_life import PoolLife, PoolPhase
@@ -21,7 +20,7 @@ from ._worker.stages import WorkerFunctions, augmentation_of
 from .augmenters import batch_forms
 from .augmenters.kinds import check_augmenter, takes_forms
 from .augmenters.layout import LayoutCheck
-from .engines import Engine, EngineFactory, engine_class
+from .engines import Engine, EngineFactory, engine_class, workers_for
 from .engines.limits import CUTS_PER_WORKER
 from .stats import Stats
 from .streams import BatchStream
@@ -55,7 +54,8 @@ class AsyncPool(AsyncResource):
             (affinity and cgroup quota), a negative number that many fewer, at least one.
         maxtasksperchild: replace a worker process after so many chunks; `None` is never.
         seed: 0 to 2**31 - 1; `None` draws one, readable as `effective_seed`.
-        engine: `"process"`, `"thread"` or `"inline"`, or a callable that makes an `Engine`.
+        engine: `"process"`, `"thread"` or `"inline"`, or a callable that makes an `Engine`, such as
+            a `DaskEngine`; `"dask://host:8786"` is one for the scheduler of that address.
         start_method: `"forkserver"` or `"spawn"`; `None` takes the first that there is.
         retries: how often a batch is tried again after its worker died, or took too long.
         copy: have results in memory of their own instead of views of recycled shared memory.
@@ -120,7 +120,7 @@ class AsyncPool(AsyncResource):
         options = self._options = PoolOptions(
             max_tasks=whole_or_none("maxtasksperchild", maxtasksperchild, low=1),
             seed=check_seed(seed),
-            workers=worker_count(processes),
+            workers=workers_for(engine, processes),
             retries=whole("retries", retries, low=0),
             timeout=seconds_or_none("timeout", timeout),
             on_error=check_on_error(on_error),
@@ -140,7 +140,6 @@ class AsyncPool(AsyncResource):
         self.maxtasksperchild = options.max_tasks
         self.seed = seed
         self.effective_seed = options.seed
-        self.workers = options.workers
         self.retries = options.retries
         self.timeout = options.timeout
         self.on_error = on_error
@@ -162,6 +161,11 @@ class AsyncPool(AsyncResource):
         )
 
     @property
+    def workers(self) -> int:
+        """How many workers the engine has; on a cluster, how many it has at the time."""
+        return self._life.engine.workers
+
+    @property
     def closed(self) -> bool:
         """Whether the pool was closed or terminated, and all of it has ended."""
         return self._life.phase is PoolPhase.CLOSED
@@ -175,7 +179,7 @@ class AsyncPool(AsyncResource):
     def stats(self) -> Stats:
         """What the pool has done so far, and which stage holds it up; at any time, cheaply."""
         engine = self._life.engine
-        return engine.meter.stats(self.workers, engine.busy, *engine.segments)
+        return engine.meter.stats(engine.workers, engine.busy, *engine.segments)
 
     async def map_batches(self, batches: list[Any], chunksize: int | None = None) -> list[Any]:
         """Augment a list of batches; the results come in the same order.

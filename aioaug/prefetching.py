@@ -18,7 +18,7 @@ from .streams import BatchStream, state_of
 
 # From the bytes that a worker sent to its next batch on the way there are so many turns of the
 # loop. They are given to it before a body that blocks it, so that workers have work meanwhile.
-_TURNS = 8
+_TURNS = 4
 # A body that took longer than this, in seconds, and gave the loop no turn, blocks it.
 _BLOCKED = 0.001
 

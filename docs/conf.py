@@ -32,6 +32,7 @@ nitpick_ignore_regex = [
         r"(aioaug\..*\.)?(T|State|Caller|EngineFactory|RunningProcess|Success|Failure)",
     ),
     (r"py:.*", r"np\.\w+|NDArray|Arrays?|DTypeLike|SeedSequence|Generator|_thread\.\w+"),
+    (r"py:.*", r"starlette\..*|aioaug\.web\.\w+\.(FeedTask|DisconnectGuard)"),
     (r"py:.*", r"torch\..*|aioaug\.torch\.epochs\.Share"),
     (r"py:.*", r"aioaug\.batch\.\w+\.(RecordedAction|BatchData|Expression|Method|Work)"),
 ]

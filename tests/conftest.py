@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib
 import inspect
+import math
 import multiprocessing
 import os
 import re
@@ -22,6 +23,7 @@ import aioaug  # it mends imgaug, for tests that import that first
 import anyio
 import psutil
 import pytest
+from aioaug._base.system import affinity
 from blockbuster import blockbuster_ctx
 
 # What workers have to import by name lives here; they get the path from multiprocessing.
@@ -34,7 +36,7 @@ multiprocessing.current_process()._config["semprefix"] = f"/{SEMAPHORES}"
 # The import of Albumentations would ask PyPI for news, and warn of a newer version.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
-PATIENCE = 3.0  # seconds that things may take to disappear; only a leak waits that long
+PATIENCE = 15.0  # seconds that things may take to disappear; only a leak waits that long
 
 
 def pytest_asyncio_loop_factories(config, item):
@@ -46,6 +48,12 @@ def pytest_asyncio_loop_factories(config, item):
     else:
         factories["uvloop"] = uvloop.new_event_loop
     return factories
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Three for two CPUs: tests often wait for processes that start or end."""
+    return math.ceil(affinity() * 1.5)
 
 
 @pytest.hookimpl(tryfirst=True)

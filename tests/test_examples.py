@@ -29,6 +29,8 @@ ELSEWHERE = {
     "demo": "has tests of its own",
     "web_stream": "is a server: below",
     "web_requests": "too",
+    "fastapi_app": "tests/web/test_frameworks.py",
+    "litestar_app": "there, too",
     "test_with_pytest": "pytest runs it: below",
 }
 SMALL = {"BATCHES": "2", "EPOCHS": "3", "OPENBLAS_NUM_THREADS": "1"}
@@ -61,7 +63,7 @@ def run(example, expected="", **sizes):
 
 def assert_nobody_left(process):
     # The fork server and the resource tracker end by themselves when they see their parent gone.
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 20
     while (left := list(members(process.pid))) and time.monotonic() < deadline:
         time.sleep(0.02)
     for one in left:
@@ -83,6 +85,7 @@ def test_every_example_is_tested():
     assert {path.stem for path in FOLDER.glob("*.py")} <= tested | set(ELSEWHERE)
 
 
+@pytest.mark.slow
 def test_tutorial_augment_batches():
     out = run("tutorial_augment_batches")
     assert re.findall(r"(\w+ cores?): (\d+) batches of (\d+) images", out) == [
@@ -94,6 +97,7 @@ def test_tutorial_augment_batches():
     assert one.startswith("(225, 225, 3)")
 
 
+@pytest.mark.slow
 def test_tutorial_keypoints():
     out = run("tutorial_keypoints")
     assert out.startswith("2 batches;")
@@ -103,6 +107,7 @@ def test_tutorial_keypoints():
     assert all(move[:2] != move[2:] for move in moves)
 
 
+@pytest.mark.slow
 def test_tutorial_pool():
     out = run("tutorial_pool")
     assert re.findall(r"(.*) gives? the same: (\w+)", out) == [
@@ -112,12 +117,14 @@ def test_tutorial_pool():
     ]
 
 
+@pytest.mark.slow
 def test_tutorial_generators():
     out = run("tutorial_generators", BATCHES="6")
     assert "one is enough: (16, 129, 192, 3) uint8\n" in out
     assert "in order: 6 batches; as they come: 6 batches\n" in out
 
 
+@pytest.mark.slow
 def test_tutorial_rate_limit():
     out = run("tutorial_rate_limit", BATCHES="12")
     requested = loaded = furthest = 0
@@ -174,6 +181,10 @@ def test_batch_pipeline():
 
 
 ACCURACY = r"([\d.]+)% right as they are, ([\d.]+)% moved about"
+
+
+def test_own_engine():
+    assert run("own_engine") == "8 batches out of an engine of our own\n"
 
 
 def test_resume():
@@ -241,6 +252,7 @@ def accuracies(out):
     return [tuple(map(float, re.search(f"{name}: {ACCURACY}", out).groups())) for name in names]
 
 
+@pytest.mark.slow
 def test_train_keras_style():
     out = run("train_keras_style")
     assert all(accuracy > 40 for pair in accuracies(out) for accuracy in pair)
@@ -290,7 +302,7 @@ def parts(response, count):
     received = b""
     for data in response.iter_raw():
         received += data
-        *whole, _ = received.split(b"--picture\r\n")
+        *whole, _ = received.split(b"--frame\r\n")
         if len(whole) > count:
             break
     for part in whole[1:]:
@@ -305,7 +317,7 @@ def test_web_stream_stops_when_the_client_leaves():
     with server(FPS="200") as (_, address):
         assert status(address) == {"open": 0, "pulled": 0}
         with httpx.stream("GET", address) as response:
-            kind = "multipart/x-mixed-replace; boundary=picture"
+            kind = "multipart/x-mixed-replace; boundary=frame"
             assert response.headers["content-type"] == kind
             pictures = list(parts(response, 6))
         assert [picture.shape for picture in pictures[:6]] == [(300, 451, 3)] * 6
@@ -339,7 +351,14 @@ def test_web_stream_waits_for_a_slow_client():
         assert status(address) == {"open": 1, "pulled": pulled[-1]}
         # It stays connected while the server is told to stop, which it does all the same.
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=5)
+        process.wait(timeout=20)
+
+
+@pytest.mark.slow  # it starts two servers
+def test_remote_feed():
+    out = run("remote_feed", EPOCHS="2")
+    told = re.findall(r"epoch \d, batch (\d+): \((\d), 96, 96, 3\)", out)
+    assert [int(index) for index, _ in told] == [0, 1, 2, 3, 4, 5] * 2
 
 
 def test_web_requests():
@@ -354,7 +373,7 @@ def test_web_requests():
         first, second, again = (answer.content for answer in answers)
         assert first == again != second
         assert cv2.imdecode(np.frombuffer(first, np.uint8), 1).shape == image.shape
-        assert client.post("/", content=b"no picture").status_code == 400
+        assert client.post("/", content=b"no picture").status_code == 415
         with ThreadPoolExecutor(16) as threads:
             calls = threads.map(lambda _: client.post("/", content=jpeg), range(200))
             codes = Counter(call.status_code for call in calls)

@@ -101,6 +101,9 @@ def test_wheel_holds_the_package_and_nothing_else(built):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "aioaug").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "aioaug/studio/page").iterdir()}
+    assert "aioaug/studio/page/index.html" in page
+    assert page <= set(names)
 
 
 @pytest.mark.slow

@@ -217,11 +217,12 @@ async def together(work: Iterable[Coroutine[Any, Any, Any] | asyncio.Task[Any]])
         except (Exception, asyncio.CancelledError):
             for task in tasks:
                 task.cancel()
-            await finish(_settled(tasks))
+            await finish(settled(tasks))
             raise
 
 
-async def _settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+async def settled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until tasks have ended, and take what they raised, of which asyncio would tell else."""
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

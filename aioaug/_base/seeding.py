@@ -14,7 +14,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .arguments import whole
@@ -108,6 +108,14 @@ def borrowed_generators(seeds: Seeds) -> Iterator[None]:
         finally:
             random.setstate(before)
             np.random.set_state(before_numpy)
+
+
+def seeded_generators(seeds: Seeds, *, owned: bool) -> AbstractContextManager[None]:
+    """Seed these generators for a body: `borrowed_generators`, unless all of them are its own."""
+    if not owned:
+        return borrowed_generators(seeds)
+    seed_generators(seeds)
+    return nullcontext()
 
 
 def seed_generators(seeds: Seeds) -> None:

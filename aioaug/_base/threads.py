@@ -16,6 +16,7 @@ from .results import Outcome, attempt
 from .system_limits import named
 
 T = TypeVar("T")
+_of_this_thread = threading.local()
 _Call = tuple[Future[Any], Callable[[], Any]]
 
 
@@ -25,6 +26,21 @@ def start_thread(fn: Callable[..., object], *args: Any, name: str) -> threading.
     with named("a thread"):
         thread.start()
     return thread
+
+
+def set_end(end: Future[None]) -> None:
+    """Say that what this thread does is wanted by nobody once this future is done."""
+    _of_this_thread.end = end
+
+
+def end_of_interest() -> Future[None]:
+    """A future that is done when nobody wants what this thread does any more.
+
+    Who waits for long in a thread of somebody else's waits for this, too. Where nobody has said
+    when that is, it is never done.
+    """
+    end: Future[None] | None = getattr(_of_this_thread, "end", None)
+    return Future() if end is None else end
 
 
 class DaemonExecutor(Executor):

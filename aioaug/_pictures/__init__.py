@@ -1,11 +1,11 @@
 """Picture files to pixels and back: the one place where they are decoded and encoded."""
 
+from .jpegs import Array, Region, Scratch, Size
 from .reading import (
-    Array,
     Picture,
-    Size,
     decode,
     decode_map,
+    decode_part,
     decode_pixels,
     decode_upright,
     load,
@@ -18,9 +18,12 @@ from .writing import encode, encode_map, written_suffix
 __all__ = [
     "Array",
     "Picture",
+    "Region",
+    "Scratch",
     "Size",
     "decode",
     "decode_map",
+    "decode_part",
     "decode_pixels",
     "decode_upright",
     "encode",

@@ -13,21 +13,19 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .._worker.main import is_worker
 from ..errors import UnreadablePictureError
+from . import jpegs
+from .jpegs import JPEG, Array, JpegFrame, Region, Scratch, Size
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
     from PIL.ImageFile import ImageFile
 
-Array: TypeAlias = "np.ndarray[Any, Any]"
-Size = tuple[int, int]  # height and width
 Needed = Callable[[Size], Size]
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
@@ -41,9 +39,6 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L")
 _WHITE_16 = 65535
-_JPEG = b"\xff\xd8\xff"
-# OpenCV's flags for a picture in colour, by how much smaller it is made in decoding.
-_REDUCED = {1: 1, 2: 17, 4: 33, 8: 65}
 # Tags of TIFF, and some of their values.
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
 _SEPARATE, _SIGNED = 2, 2
@@ -107,7 +102,7 @@ def size_of(head: bytes) -> Size | None:
     """
     from PIL import Image
 
-    frame = _jpeg_frame(head) if head.startswith(_JPEG) else None
+    frame = jpegs.frame_of(head) if head.startswith(JPEG) else None
     if frame is not None and not frame.has_exif:
         return frame.size
     try:
@@ -128,13 +123,32 @@ def decode_upright(data: bytes, needed: Needed | None = None) -> tuple[Array, Si
     come as a half, a quarter or an eighth, if that is enough: it takes less time.
     """
     with _errors_of_decoders():
-        if data.startswith(_JPEG) and (frame := _jpeg_frame(data)) is not None:
+        if data.startswith(JPEG) and (frame := jpegs.frame_of(data)) is not None:
             reduction = _reduction(frame, needed) if needed is not None else 1
-            pixels = _colour_jpeg(data, frame, upright=True, reduction=reduction)
+            pixels = jpegs.in_colour(data, frame, upright=True, reduction=reduction)
             if pixels is not None:
                 return pixels, frame.size if reduction > 1 else _size_of(pixels)
         pixels = decode(data).pixels
         return pixels, _size_of(pixels)
+
+
+def decode_part(
+    data: bytes, part: Callable[[Size], Region], scratch: Scratch
+) -> tuple[Array, Size]:
+    """A part of what `decode_upright` gives, and the height and width of the whole picture.
+
+    `part` says which, for a picture of a height and width. What is not wanted of a JPEG need not be
+    decoded. `scratch` is used for nothing else meanwhile.
+    """
+    with _errors_of_decoders():
+        frame = jpegs.frame_of(data) if data.startswith(JPEG) else None
+        if frame is not None:
+            pixels = jpegs.part_in_colour(data, frame, part(frame.size), scratch)
+            if pixels is not None:
+                return pixels, frame.size
+    pixels, size = decode_upright(data)
+    region = part(size)
+    return pixels if region.size == size else region.of(pixels).copy(), size
 
 
 def decode_pixels(
@@ -157,9 +171,9 @@ def decode_pixels(
     """
     with _errors_of_decoders():
         pixels = None
-        if color_mode == "rgb" and data.startswith(_JPEG):
-            frame = _jpeg_frame(data)
-            pixels = _colour_jpeg(data, frame, upright) if frame is not None else None
+        if color_mode == "rgb" and data.startswith(JPEG):
+            frame = jpegs.frame_of(data)
+            pixels = jpegs.in_colour(data, frame, upright) if frame is not None else None
         if pixels is not None and size in (None, pixels.shape[:2]):
             return pixels
         import numpy as np
@@ -315,47 +329,6 @@ def _image_of(data: bytes, color_mode: str, upright: bool) -> Image.Image:
         return image if image.mode == mode else image.convert(mode)
 
 
-def _colour_jpeg(data: bytes, frame: JpegFrame, upright: bool, reduction: int = 1) -> Array | None:
-    """A JPEG in colour, decoded by simplejpeg or OpenCV; `None` leaves it to Pillow.
-
-    All use libjpeg-turbo and give the same pixels. Pictures of other kinds of channels, and
-    damaged ones, which OpenCV fills with grey without a word, are Pillow's. So are those that are
-    too large to be honest, which OpenCV would take gigabytes for, and Pillow refuses.
-    """
-    import cv2
-    import numpy as np
-    from PIL import Image
-
-    most = Image.MAX_IMAGE_PIXELS
-    if frame.components != 3 or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return None
-    if most is not None and frame.height * frame.width > most:
-        return None
-    simplejpeg = _simplejpeg()
-    if simplejpeg is not None and not (upright and frame.has_exif):
-        with suppress(ValueError):  # it has doubts about the file, which OpenCV may not have
-            decoded: Array = simplejpeg.decode_jpeg(
-                data,
-                min_height=-(-frame.height // reduction),
-                min_width=-(-frame.width // reduction),
-                min_factor=reduction,
-            )
-            return decoded
-    flags = _REDUCED[reduction] | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-@cache
-def _simplejpeg() -> Any:
-    """The fastest decoder, if it is installed."""
-    try:
-        import simplejpeg
-    except ImportError:
-        return None
-    return simplejpeg
-
-
 def _reduction(frame: JpegFrame, needed: Needed) -> int:
     """The largest of 1, 2, 4 and 8 by which this may be made smaller in decoding."""
     if frame.has_exif:  # it may be turned, and we do not know how
@@ -369,30 +342,3 @@ def _reduction(frame: JpegFrame, needed: Needed) -> int:
 
 def _size_of(pixels: Array) -> Size:
     return pixels.shape[0], pixels.shape[1]
-
-
-class JpegFrame(NamedTuple):
-    """What the head of a JPEG says; the orientation, if any, is in its EXIF."""
-
-    height: int
-    width: int
-    components: int
-    has_exif: bool
-
-    @property
-    def size(self) -> Size:
-        """Height and width."""
-        return self.height, self.width
-
-
-def _jpeg_frame(data: bytes) -> JpegFrame | None:
-    """The frame header of a JPEG (ITU-T T.81, B.2.2), if there is one."""
-    place, has_exif = 2, False
-    while place + 9 < len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        has_exif = has_exif or (marker == 0xE1 and data[place + 4 : place + 8] == b"Exif")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at : at + 2]) for at in (place + 5, place + 7))
-            return JpegFrame(height, width, data[place + 9], has_exif)
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return None

@@ -25,9 +25,10 @@ class Feeder:
     """Numbers the batches of a source, gives chunks of them to `call`, and delivers the results.
 
     `buffer` has permits for the batches that may exist from here to the consumer, who gives back
-    those that exist no more. This is the only gate for memory. `at_once` is
-    the number of chunks given to `call` at once; while they are all under way, chunks that come
-    after them become one, of no more than `together()` batches.
+    those that exist no more. This is the only gate for memory. `at_once`
+    says how many chunks are given to `call` at once, which changes where workers come and go; while
+    they are all under way, chunks that come after them become one, of no more than `together()`
+    batches.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Feeder:
         meter: Meter,
         *,
         buffer: OutputBuffer,
-        at_once: int,
+        at_once: Callable[[], int],
         chunksize: int = 1,
         together: Callable[[], int] = lambda: 1,
     ) -> None:
@@ -52,7 +53,7 @@ class Feeder:
         self._source = source
         self._deliver: Deliver
         self._chunksize = chunksize
-        self._slots = at_once
+        self._at_once = at_once
         self._together = together
         self._permits = buffer
         self._granted = 0  # permits of batches that the source may fetch, and has not returned
@@ -145,8 +146,7 @@ class Feeder:
     def _launch(self) -> None:
         """Send the chunk off if it is long enough, and there is a slot for it."""
         enough = 1 if self._short else self._chunksize
-        if self._slots and len(self._chunk) >= enough:
-            self._slots -= 1
+        if len(self._tasks) < self._at_once() and len(self._chunk) >= enough:
             task = asyncio.create_task(self._run(self._chunk))
             self._chunk = []
             self._tasks.add(task)
@@ -182,7 +182,6 @@ class Feeder:
         self._tasks.discard(task)
         if task.cancelled():
             forget_cancellation(task)
-        self._slots += 1
         self._launch()
         self._landing.set()
         self._tell()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
 from .._aio.tasks import ended, finish
+from .._base.joining import Joined, Joining
 from .._base.results import BatchResult, Failure, Skipped, unwrap
 from .._worker.augmentation import Item
 from ..augmenters.batch_forms import known_bytes
@@ -20,6 +22,11 @@ from .options import PoolOptions
 from .pool_life import PoolLife
 from .retries import RetryingCaller
 
+# A call that requests share should take a worker no longer, in seconds, and its message should have
+# no more bytes: others wait meanwhile, and one request may turn out to be slow.
+_TOGETHER_SECONDS = 0.012
+_TOGETHER_BYTES = 1 << 17
+_SHORTEST = 1e-6
 # A request may be sent to a quick worker that is busy with another one, so that it is there when
 # that is done; but not behind more of them, for one may turn out to be slow.
 _AHEAD = 2
@@ -40,7 +47,10 @@ class RequestRunner:
         self._options = options
         self._look = look
         self._caller = RetryingCaller(life, options, ahead=_AHEAD, in_line=None, look=look)
-        self._shared: SharedCall | None = None  # the last one, which others may join
+        # The last ones of each kind of batch, which others may join; `None` is the kind of all
+        # batches that are none of `Joining`.
+        self._shared: dict[str | None, SharedCall] = {}
+        self._taken: dict[str, float] = {}
 
     def check_room(self) -> None:
         """Raise `PoolBusy` if so many requests wait that another one would be too many."""
@@ -129,6 +139,7 @@ class RequestRunner:
                 await self._life.start()
             first = None if limit is not None else self._share(item, request)
             result = await self._caller.alone(item, first=first, limit=limit, begun=request.run)
+            self._note_taken(item[1], result)
             if isinstance(result, Failure):
                 result = await self._caller.resolve(item, result)
             return result
@@ -137,31 +148,53 @@ class RequestRunner:
 
     def _share(self, item: Item, request: RequestCount) -> Awaitable[Sequence[BatchResult]] | None:
         """What a call brings that others join, or have joined; `None` if this one goes alone."""
-        engine = self._life.engine
-        if self._options.timeout is not None or not engine.small_calls.quick or engine.idle:
+        engine, batch = self._life.engine, item[1]
+        if engine.idle:
             return None
-        size = known_bytes(item[1])
-        if size is None or size >= SMALL_BYTES // 2:
+        if isinstance(batch, Joining):
+            kind, size, most_bytes = batch.kind, batch.message_bytes, _TOGETHER_BYTES
+            # Of a kind that nothing is known of each batch goes alone.
+            most = int(_TOGETHER_SECONDS / self._taken.get(kind, math.inf))
+        else:
+            if self._options.timeout is not None or not engine.small_calls.quick:
+                return None
+            kind, size, most_bytes = None, known_bytes(batch), SMALL_BYTES
+            most = BATCHES_TOGETHER
+        if size is None or size >= most_bytes // 2 or most < 2:
             return None
-        shared = self._shared
+        shared = self._shared.get(kind)
         if shared is None or not shared.takes(size, engine):
-            shared = self._shared = SharedCall(engine, self._caller)
+            room = min(most, BATCHES_TOGETHER), most_bytes
+            shared = self._shared[kind] = SharedCall(
+                engine, self._caller, room, self._options.timeout
+            )
             shared.task = self._life.helper(shared.run())
         return shared.result(item, size, request.run)
+
+    def _note_taken(self, batch: Any, result: BatchResult) -> None:
+        if isinstance(batch, Joining) and isinstance(result, Joined):
+            # Not the last one alone: other programs may have held it up.
+            before = self._taken.get(batch.kind, result.taken)
+            self._taken[batch.kind] = max((3 * before + result.taken) / 4, _SHORTEST)
 
 
 class SharedCall:
     """One call for the small batches of several tasks, which join while it waits for a worker.
 
     A task that is cancelled takes its batch out of it, or drops the result. If the call fails as a
-    whole, each task is told to try alone.
+    whole, each task is told to try alone. `room` is for how many batches and bytes it has room, and
+    `limit` how many seconds a worker may take for all of them.
     """
 
     task: asyncio.Task[None]
 
-    def __init__(self, engine: Engine, caller: RetryingCaller) -> None:
+    def __init__(
+        self, engine: Engine, caller: RetryingCaller, room: tuple[int, int], limit: float | None
+    ) -> None:
         self._engine = engine
         self._caller = caller
+        self._most, self._most_bytes = room
+        self._limit = limit
         self._members: dict[
             asyncio.Future[Sequence[BatchResult]], tuple[Item, Callable[[], object]]
         ] = {}
@@ -171,7 +204,7 @@ class SharedCall:
 
     def takes(self, size: int, engine: Engine) -> bool:
         """Whether a batch of this size may join."""
-        room = len(self._members) < BATCHES_TOGETHER and self._bytes + size < SMALL_BYTES
+        room = len(self._members) < self._most and self._bytes + size < self._most_bytes
         return self._open and room and engine is self._engine
 
     async def result(
@@ -195,7 +228,9 @@ class SharedCall:
     async def run(self) -> None:
         """Make the call, and give each member what it brought."""
         try:
-            results = await self._caller.submit(self._items, begun=self._begin, late=True)
+            results = await self._caller.submit(
+                self._items, limit=self._limit, begun=self._begin, late=True
+            )
         except (WorkerDied, BatchTimeout, TransportError) as error:
             if len(self._members) == 1:
                 self._fail(error)

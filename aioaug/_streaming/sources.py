@@ -21,6 +21,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from itertools import count, islice
 from typing import Any, NoReturn, Protocol
@@ -29,7 +30,7 @@ from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from .._aio.tasks import end_in_thread
-from .._base.threads import DaemonExecutor
+from .._base.threads import DaemonExecutor, set_end
 from .queues import QueueIterator, UntilNone
 
 # How long the end of a stream waits for a loader that is in the middle of a batch, in seconds.
@@ -236,6 +237,7 @@ class _ThreadSource(BatchSource):
         self._fetching = False
         self._begun = False
         self._over: BaseException | None = None
+        self._end: Future[None] = Future()
         self._hungry = False
         self._news = asyncio.Event()
 
@@ -260,7 +262,7 @@ class _ThreadSource(BatchSource):
         return batches
 
     async def aclose(self) -> None:
-        self._over = StopAsyncIteration()  # one that was raised refers to the stream
+        self._give_up()
         if not self._begun:
             return  # there is neither a generator to close nor a thread to do it
         if isinstance(self._batches, QueueIterator):
@@ -279,7 +281,7 @@ class _ThreadSource(BatchSource):
         )
 
     def abandon(self) -> None:
-        self._over = StopAsyncIteration()  # one that was raised refers to the stream
+        self._give_up()
         if self._begun:
             if isinstance(self._batches, QueueIterator):
                 self._batches.stop()
@@ -287,7 +289,13 @@ class _ThreadSource(BatchSource):
                 self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
 
+    def _give_up(self) -> None:
+        self._over = StopAsyncIteration()  # one that was raised refers to the stream
+        with suppress(InvalidStateError):  # it was closed before
+            self._end.set_result(None)
+
     def _fetch(self, loop: asyncio.AbstractEventLoop) -> None:
+        set_end(self._end)
         while self._may_fetch():
             try:
                 if self._iterator is None:

@@ -108,7 +108,7 @@ class StreamMaker:
             tracker,
             life.engine.meter,
             buffer=buffer,
-            at_once=CHUNKS_PER_WORKER * life.engine.workers,
+            at_once=lambda: CHUNKS_PER_WORKER * life.engine.workers,
             chunksize=chunksize,
             together=call.together,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +76,42 @@ def copied(array: Any) -> Any:
     return copy
 
 
-def stacked(arrays: Sequence[Any]) -> Any:
-    """Arrays of one shape and dtype as the rows of one, made there."""
-    rows = empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
-    for place, array in enumerate(arrays):
-        rows[place] = array
-    return rows
+class Rows:
+    """Makes one array of arrays that come one after the other, at most `count` of them.
+
+    Each is copied to its place when it comes, while it is in the processor's cache, and its own
+    memory is free for the next one. Copied at the end, all of them would come from main memory.
+    `make` makes the array, of a shape and a dtype.
+    """
+
+    def __init__(self, count: int, make: Callable[[tuple[int, ...], Any], Any] = empty) -> None:
+        self._count = count
+        self._make = make
+        self._filled = 0
+        self._rows: Any = None
+        self._apart: list[Any] | None = None  # they do not fit into one array
+
+    def add(self, array: Any) -> None:
+        """Take the next one."""
+        import numpy as np
+
+        array = np.asarray(array)
+        if self._rows is None and self._apart is None:
+            self._rows = self._make((self._count, *array.shape), array.dtype)
+        if self._apart is None and not self._fits(array):
+            self._apart = [row.copy() for row in self._rows[: self._filled]]
+            self._rows = None
+        if self._apart is not None:
+            self._apart.append(array)
+            return
+        self._rows[self._filled] = array
+        self._filled += 1
+
+    def done(self) -> Any:
+        """The array (N,...), or a list where they are of several shapes or dtypes, or none."""
+        if self._apart is not None:
+            return self._apart
+        return [] if self._rows is None else self._rows[: self._filled]
+
+    def _fits(self, array: Any) -> bool:
+        return bool(array.shape == self._rows.shape[1:] and array.dtype == self._rows.dtype)

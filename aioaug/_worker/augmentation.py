@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._base.results import BatchResult, value_or_failure
-from .._base.seeding import Seeds, batch_seeds, borrowed_generators, seed_generators
+from .._base.seeding import Seeds, batch_seeds, seed_generators, seeded_generators
 from .._base.signatures import parameters_of
 from .._imgaug import Portable, seed_augmenter
 from ..augmenters import batch_forms
@@ -94,12 +94,11 @@ class Augmentation(Portable):
             batch = copy.deepcopy(batch)
         if self._takes_rng:
             return self._run_with_rng(batch, seeds)
-        with self.private_rng(seeds.library):
-            if self.owns_interpreter:
-                seed_generators(seeds)
-                return self.augmenter(batch)
-            with borrowed_generators(seeds):
-                return self.augmenter(batch)
+        with (
+            self.private_rng(seeds.library),
+            seeded_generators(seeds, owned=self.owns_interpreter),
+        ):
+            return self.augmenter(batch)
 
     def _run_imgaug(self, batch: Any, seeds: Seeds, in_place: bool) -> Any:
         if self.owns_interpreter and not self._draws_from_its_own:

@@ -11,18 +11,11 @@ from typing import Any
 
 from .._base.seeding import Seeds, seed_generators
 from . import albumentations_columns
+from .albumentations_seeding import PipelineSeeding
+from .albumentations_steps import PictureSteps, steps_of
 from .per_picture import PicturePipeline
 
-_CLASSES = frozenset(("BaseCompose", "BasicTransform"))
 _PROCESSORS = {"bounding_boxes": "bboxes", "keypoints": "keypoints"}
-
-
-def is_albumentations(augmenter: Any) -> bool:
-    """Whether `augmenter` is a transform or a pipeline of Albumentations."""
-    return any(
-        base.__name__ in _CLASSES and base.__module__.startswith("albumentations")
-        for base in type(augmenter).__mro__
-    )
 
 
 class AlbumentationsPipeline(PicturePipeline):
@@ -38,6 +31,8 @@ class AlbumentationsPipeline(PicturePipeline):
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self._has_generators = hasattr(pipeline, "set_random_seed")  # version 1.4.19 has none
+        self._seeding = PipelineSeeding(pipeline)
+        self._steps: PictureSteps | None = steps_of(pipeline)
 
     def __repr__(self) -> str:
         return f"the pipeline {type(self.pipeline).__name__}"
@@ -81,8 +76,10 @@ class AlbumentationsPipeline(PicturePipeline):
 
     def _run(self, given: dict[str, Any], seed: int) -> dict[str, Any]:
         if self._has_generators:
-            self.pipeline.set_random_seed(seed)
+            self._seeding.seed(seed)
         else:
             seed_generators(Seeds(seed, seed))
+        if self._steps is not None and len(given) == 1:
+            return {"image": self._steps(given["image"])}
         got: dict[str, Any] = self.pipeline(**given)
         return got

@@ -327,6 +327,8 @@ def _knows_how(value: Any) -> bool:
 
 
 def _is_imgaugs(value: Any) -> bool:
+    if isinstance(value, (tuple, list, dict)) or hasattr(value, "dtype"):
+        return False  # without the import, which takes longer for each batch
     from imgaug.augmentables.batches import Batch, UnnormalizedBatch
 
     return isinstance(value, (Batch, UnnormalizedBatch))

@@ -102,6 +102,8 @@ def _parts(batch: Any, *, outermost: bool) -> Iterator[tuple[Any, str | None, An
 def kind_of(value: Any) -> str | None:
     """The column that an `...OnImage` of imgaug, or a list of them, belongs to."""
     item = value[0] if isinstance(value, (list, tuple)) and value else value
+    if hasattr(item, "dtype") or type(item) in _SCALARS:  # as labels are; the search takes longer
+        return None
     names = (COLUMNS.get(base.__name__) for base in type(item).__mro__)
     return next(filter(None, names), None)
 
@@ -130,4 +132,4 @@ def _refers_to_nothing(value: Any) -> bool:
 
 
 def _is_dataclass(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return hasattr(type(value), "__dataclass_fields__")  # `is_dataclass` takes longer

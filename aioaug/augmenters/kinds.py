@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .._base.arguments import check_not_async
-from .albumentations import AlbumentationsPipeline, is_albumentations
+from .albumentations import AlbumentationsPipeline
+from .albumentations_releases import is_albumentations
 from .per_picture import PerPicture
 from .torch_modules import TorchModule, is_torch
 

@@ -77,9 +77,11 @@ class PerImage(PerPicture):
     def _augment_batch(self, batch: Any, rng: Any) -> Any:
         images = self._images(batch)
         seeds = seeds_of_pictures(rng, len(images))
-        done = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
+        done = in_form_of(images)
+        for image, seed in zip(images, seeds, strict=True):
+            done.add(self._one(image, seed))
         batch_forms.pass_through(batch)
-        batch.images_aug = in_form_of(images, done)
+        batch.images_aug = done.done()
         return batch
 
     def _one(self, image: Any, seed: int) -> Any:
@@ -111,17 +113,19 @@ class PicturePipeline(PerPicture):
 
     def _augment_batch(self, batch: Any, rng: Any) -> Any:
         self._images(batch)
-        is_loose = hasattr(batch, "to_normalized_batch")
+        # Not `to_normalized_batch`, which imgaug's `Batch` has, too, and returns itself by.
+        is_loose = hasattr(batch, "fill_from_augmented_normalized_batch_")
         rows = batch.to_normalized_batch() if is_loose else batch
         columns = self._columns(rows)
         seeds = seeds_of_pictures(rng, len(columns["images"]))
-        done = [
-            self._picture({name: column[place] for name, column in columns.items()}, seed)
-            for place, seed in enumerate(seeds)
-        ]
-        for name, column in columns.items():
-            items = [row[name] for row in done]
-            setattr(rows, f"{name}_aug", in_form_of(column, items) if name == "images" else items)
+        done: dict[str, Any] = {name: AsTheyAre() for name in columns}
+        done["images"] = in_form_of(columns["images"])
+        for place, seed in enumerate(seeds):
+            row = self._picture({name: column[place] for name, column in columns.items()}, seed)
+            for name, items in done.items():
+                items.add(row[name])
+        for name, items in done.items():
+            setattr(rows, f"{name}_aug", items.done())
         return batch.fill_from_augmented_normalized_batch_(rows) if is_loose else rows
 
     def _columns(self, rows: Any) -> dict[str, Any]:
@@ -151,13 +155,23 @@ def moved_boxes(boxes: Any, corners: Any, numbers: Any, shape: tuple[int, ...]) 
     return BoundingBoxesOnImage(moved, shape)
 
 
-def in_form_of(images: Any, augmented: list[Any]) -> Any:
-    """Augmented images as an array, where the images were one and theirs have one shape."""
+class AsTheyAre:
+    """Collects items in a list."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+
+    def add(self, item: Any) -> None:
+        """Take the next one."""
+        self._items.append(item)
+
+    def done(self) -> list[Any]:
+        """All of them."""
+        return self._items
+
+
+def in_form_of(images: Any) -> AsTheyAre | room.Rows:
+    """What collects augmented images: in an array, where the images are one and theirs fit in."""
     import numpy as np
 
-    if not isinstance(images, np.ndarray) or not augmented:
-        return augmented
-    rows = [np.asarray(image) for image in augmented]
-    if len({(image.shape, image.dtype) for image in rows}) > 1:
-        return augmented
-    return room.stacked(rows)
+    return room.Rows(len(images)) if isinstance(images, np.ndarray) else AsTheyAre()

@@ -49,12 +49,18 @@ def load(spec: str, fingerprint: str = "") -> Any:
 
     A file that is not the one with this fingerprint is not run: that is a `AugmenterSpecError`.
     """
+    return load_and_tell(spec, fingerprint)[0]
+
+
+def load_and_tell(spec: str, fingerprint: str = "") -> tuple[Any, bool]:
+    """The same, and whether the name stands for a function that was called for it."""
     place, _, name = spec.rpartition(":")
     try:
         if place == "preset":
-            return PRESETS[name]()
+            return PRESETS[name](), True
         thing: Any = functools.reduce(getattr, name.split("."), _module(place, fingerprint))
-        if _makes_one(thing):
+        called = _makes_one(thing)
+        if called:
             thing = thing()
         check_augmenter(thing)
     except (Exception, SystemExit) as error:
@@ -62,7 +68,7 @@ def load(spec: str, fingerprint: str = "") -> Any:
         raise AugmenterSpecError(
             f"{spec} cannot be loaded: {type(error).__name__}: {why}"
         ) from error
-    return thing
+    return thing, called
 
 
 def _digest(source: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from .._aio.loops import LoopResource
 from .._aio.tasks import drop_tasks, ended, finish, in_thread
 from .._base.arguments import check_not_async, whole
-from .._base.seeding import IndexAllocator, batch_seeds, check_seed, seed_generators
+from .._base.seeding import IndexAllocator, batch_seeds, check_seed, seeded_generators
 from .._imgaug import Portable
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
-from ..engines import ProcessEngine
+from ..engines import Engine, ProcessEngine, engine_class, is_ours
 from ..errors import ClosedError, ResultTimeout
 from .array_spec import ArraySpec
 from .shared_array import SharedMem
@@ -66,6 +67,9 @@ class BackgroundProc(SharedMem, LoopResource):
         seed: 0 to 2**31 - 1; `None` draws one, readable as `effective_seed`. With a seed the n-th
             result begun, counted from 0, has the random numbers of batch n of an `AsyncPool`.
         start_method: `"forkserver"` or `"spawn"`; `None` takes the first that there is.
+        engine: where it is called, as in `AsyncPool`; `None` is "process". With others, each worker
+            has a copy of the arguments, `procs` is empty, and `n_proc` is how many results are kept
+            ahead, also on a cluster, which has the workers that it has.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -89,6 +93,7 @@ class BackgroundProc(SharedMem, LoopResource):
         *,
         seed: int | None = None,
         start_method: str | None = None,
+        engine: str | Callable[..., Engine] | None = None,
     ) -> None:
         worker_main.refuse_nested_pool()
         if callable(shapes) and not callable(target):
@@ -101,6 +106,12 @@ class BackgroundProc(SharedMem, LoopResource):
         self.effective_seed = check_seed(seed)
         self._spec = ArraySpec.checked(dtypes, shapes)
         self._call = target, tuple(target_args), dict(target_kwargs or {})
+        if start_method is not None and not is_ours(engine):
+            raise ValueError(
+                f"start_method={start_method!r} is for processes of this program; leave it out "
+                f"with engine={engine!r}"
+            )
+        self._make_engine = engine_class(engine or "process")
         self._start_method = start_method
         self._timings = TimingLog("BackgroundProc", wanted=profile)
         self._indices = IndexAllocator()
@@ -113,7 +124,7 @@ class BackgroundProc(SharedMem, LoopResource):
         # Calls that have ended, in order of completion; None behind the last.
         self._ended: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue()
         self._shared: SharedPickle | None = None
-        self._engine: ProcessEngine | None = None
+        self._engine: Engine | None = None
         self._starting = asyncio.Lock()
 
     @property
@@ -130,7 +141,9 @@ class BackgroundProc(SharedMem, LoopResource):
     def procs(self) -> list[RunningProcess]:
         """The processes that run now; one that died is replaced for the next call."""
         engine = self._engine
-        return [] if engine is None else [RunningProcess(pid, engine) for pid in engine.pids]
+        if not isinstance(engine, ProcessEngine):
+            return []
+        return [RunningProcess(pid, engine) for pid in engine.pids]
 
     async def start(self) -> None:
         """Start the processes, and in each the first call. Idempotent."""
@@ -226,16 +239,18 @@ class BackgroundProc(SharedMem, LoopResource):
             result = await in_thread(lambda: target(*args, **kwargs))
             self._spec = self._spec.completed(result)
         call = RepeatedCall(*self._call, self._spec, self.effective_seed)
-        self._shared = await in_thread(SharedPickle, call)
-        engine = ProcessEngine(
-            self._shared,
-            descriptors=self._shared.descriptors,
-            workers=self.n_proc,
-            start_method=self._start_method,
-            room=self._spec.nbytes,
-        )
-        self._engine = engine
-        await engine.start()
+        if self._make_engine is ProcessEngine:
+            self._shared = await in_thread(SharedPickle, call)
+            self._engine = ProcessEngine(
+                self._shared,
+                descriptors=self._shared.descriptors,
+                workers=self.n_proc,
+                start_method=self._start_method,
+                room=self._spec.nbytes,
+            )
+        else:
+            self._engine = self._make_engine(call, workers=self.n_proc)
+        await self._engine.start()
         for _ in range(self.n_proc):
             self._begin()
 
@@ -273,7 +288,9 @@ class BackgroundProc(SharedMem, LoopResource):
 
 
 class RepeatedCall(Portable):
-    """What a process holds: the call, and what its result must look like."""
+    """What a worker holds: the call, and what its result must look like."""
+
+    owns_interpreter = True  # an engine says so where it is not
 
     def __init__(
         self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], spec: ArraySpec, seed: int
@@ -282,13 +299,19 @@ class RepeatedCall(Portable):
         self.spec = spec
         self.seed = seed
 
+    def clone(self) -> RepeatedCall:
+        """A copy for one more worker in this interpreter."""
+        return copy.deepcopy(self)
+
     def run(self, index: int) -> tuple[Arrays, float]:
         """The arrays of result number `index`, and the seconds that it took."""
         begun = perf_counter()
         seeds = batch_seeds(self.seed, index)
         target, args, kwargs = self.call
-        with self.private_rng(seeds.library):
-            seed_generators(seeds)
+        with (
+            self.private_rng(seeds.library),
+            seeded_generators(seeds, owned=self.owns_interpreter),
+        ):
             arrays = self.spec.apply(target(*args, **kwargs))
         return arrays, since(begun)
 

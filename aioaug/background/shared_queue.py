@@ -17,7 +17,7 @@ from .._base.arguments import check_not_async, whole
 from .._base.system import available
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
-from ..engines import ProcessEngine
+from ..engines import ProcessEngine, is_ours
 from ..errors import ClosedError
 from .array_spec import ArraySpec
 from .shared_array import SharedMem
@@ -42,6 +42,7 @@ class SharedQ(SharedMem, LoopResource):
         n_proc: how many pieces of work should always be under way; `get` warns if there were
             fewer left. It is also the number of worker processes, by default (0) one for each CPU.
         profile: write timings to standard output.
+        engine: `None` or "process". Results lie in memory of this machine, so there is no other.
 
     Raises:
         ValueError, TypeError: an argument is out of range or of the wrong type.
@@ -57,8 +58,13 @@ class SharedQ(SharedMem, LoopResource):
             (image,) = await queue.get()
     """
 
-    def __init__(self, n_proc: int = 0, profile: bool = False) -> None:
+    def __init__(self, n_proc: int = 0, profile: bool = False, *, engine: Any = None) -> None:
         worker_main.refuse_nested_pool()
+        if not is_ours(engine):
+            raise ValueError(
+                f"engine={engine!r}: a SharedQ has its results in memory that processes of this "
+                "machine share; leave engine out, or use BackgroundProc, or AsyncPool"
+            )
         self.n_proc = whole("n_proc", n_proc, low=0)
         self.profile = profile
         self._timings = TimingLog("SharedQ", wanted=profile)

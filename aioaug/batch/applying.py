@@ -17,6 +17,7 @@ from .._aio.tasks import finish, in_thread
 from .._base.arguments import one_of, seconds_or_none, whole_or_none
 from .._base.results import MISLEADING, plainly
 from .._base.signatures import accepts
+from ..engines import engine_class
 from ..engines.shared import shared_engine
 from ..errors import ParallelError
 from .calls import BatchRandom, Call, Task, Work, run, run_async
@@ -130,11 +131,13 @@ def apply_steps(
     on_error: str = "raise",
     n_workers: int | None = None,
     timeout: float | None = None,
+    engine: Any = None,
     **kwargs: Any,
 ) -> Steps:
     """The steps of `Batch.apply_parallel`, which see for the arguments."""
     skips = one_of("on_error", on_error, ("raise", "skip")) == "skip"
-    how = call_options(target or batch.apply_defaults.get("target", "for"), n_workers, timeout)
+    target = target or batch.apply_defaults.get("target", "for")
+    how = call_options(target, n_workers, timeout, engine)
     how["labels"] = batch.indices
     init = batch.apply_defaults.get("init") if init is None else init
     init = None if isinstance(init, str) and init == "data" else init
@@ -187,10 +190,12 @@ def inbatch_steps(
     debug: bool | None = None,
     n_workers: Any = None,
     timeout: Any = None,
+    engine: Any = None,
     **kwargs: Any,
 ) -> Steps:
     """The steps of a method with `inbatch_parallel`; `given` are the decorator's arguments."""
-    how = call_options(given["target"] if target is None else target, n_workers, timeout)
+    target = given["target"] if target is None else target
+    how = call_options(target, n_workers, timeout, engine)
     how["debug"] = given["debug"] if debug is None else debug
     args, kwargs = evaluate((args, kwargs), batch)
     passed = given["extra"] | kwargs
@@ -207,11 +212,21 @@ def inbatch_steps(
     return batch
 
 
-def call_options(target: Any, n_workers: Any = None, timeout: Any = None) -> dict[str, Any]:
+def call_options(
+    target: Any, n_workers: Any = None, timeout: Any = None, engine: Any = None
+) -> dict[str, Any]:
     """How calls are to be made, by name, the target by its letter."""
     letter = str(one_of("target", target, _TARGETS))[0]
+    if engine is not None and letter != "m":
+        raise ValueError(f"engine={engine!r} needs target='mpc', got {target!r}")
+    if engine is not None and getattr(engine_class(engine), "has_a_loop", False):
+        raise ValueError(
+            f"engine={engine!r}: its client is on an event loop of yours, and batches have workers "
+            "on another one; give it the scheduler's address in place of the client"
+        )
     workers = whole_or_none("n_workers", n_workers, low=1)
-    return {"place": letter, "n_workers": workers, "timeout": seconds_or_none("timeout", timeout)}
+    limit = seconds_or_none("timeout", timeout)
+    return {"place": letter, "n_workers": workers, "timeout": limit, "engine": engine}
 
 
 def raise_failures(results: Sequence[Any], message: str) -> None:

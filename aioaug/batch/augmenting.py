@@ -30,6 +30,7 @@ def augment(
     target: str | None = None,
     n_workers: int | None = None,
     timeout: float | None = None,
+    engine: Any = None,
     **columns: str,
 ) -> Steps:
     """Augment images, masks, keypoints and more, each item's alike.
@@ -40,8 +41,8 @@ def augment(
     `line_strings`; all of them also as objects of imgaug's `...OnImage`. Other names are given as
     `augment(augseq, photos="images")`, or in the class's `augmented_as`.
 
-    What comes out depends on `random_seed`, and on neither `target` nor `n_workers`. It blocks;
-    from a coroutine await `augment_async`, which when cancelled abandons what runs.
+    What comes out depends on `random_seed`, and not on where that is done. It blocks; from a
+    coroutine await `augment_async`, which when cancelled abandons what runs.
 
     Raises `TypeError` if `augseq` is no augmenter of imgaug, `ValueError` if there is nothing to
     augment, and `ParallelError` if the augmenter fails.
@@ -53,7 +54,7 @@ def augment(
     state = Augmentation(augseq, int(batch.random.integers(2**31 - 1)), owns_interpreter=False)
     starts = range(0, len(batch), _TOGETHER)
     parts = enumerate(_columns(batch, wanted, slice(n, n + _TOGETHER)) for n in starts)
-    limits: dict[str, Any] = {"target": target, "n_workers": n_workers, "timeout": timeout}
+    limits = {"target": target, "n_workers": n_workers, "timeout": timeout, "engine": engine}
     function = partial(_part, state)
     results = yield from apply_steps(batch, function, parts, lambda found, **_: found, **limits)
     raise_failures(results, "Could not augment the batch")

@@ -79,6 +79,8 @@ class Batch(BatchData):
             on_error: with "skip" items for which `func` fails leave the batch, with a warning,
                 unless it fails for all. Not with `init` and `post`.
             n_workers: at most how many calls run at once.
+            engine: with "mpc", the workers in the place of processes, as in `AsyncPool`: "thread",
+                "dask", "ray" and more. They are kept for the next call, until `batch.shutdown`.
             timeout: how many seconds all of them may take together.
             args, kwargs: for `func`; the values of a `P` are spread over the items.
 

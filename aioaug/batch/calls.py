@@ -26,7 +26,7 @@ from anyio.lowlevel import checkpoint
 from .._aio.tasks import in_thread
 from .._base import system
 from .._base.results import Failure, Outcome, Success, plainly
-from .._base.seeding import batch_seeds, make_rng, seed_generators, seed_sequence
+from .._base.seeding import batch_seeds, make_rng, seed_sequence, seeded_generators
 from .._base.threads import attempt_each
 from ..engines.shared import SharedEngine, shared_engine, shared_workers
 from ..errors import TransportError
@@ -123,6 +123,7 @@ class Task:
     kwargs: dict[str, Any]
     root: Key
     path: tuple[int, ...]
+    owns_interpreter: bool = True  # where it runs alone
 
     @property
     def is_async(self) -> bool:
@@ -138,10 +139,14 @@ class Task:
         return self.function(*call.args, **kwargs)
 
     def perform_alone(self, call: Call) -> Any:
-        """`begin` where nothing else runs: `random` and `numpy.random` are the item's, too."""
-        seed_generators(batch_seeds(self._seed, call.position))
+        """`begin` in a worker of an engine: `random` and `numpy.random` are the item's, too."""
+        seeds = batch_seeds(self._seed, call.position)
         try:
-            return self.begin(call)
+            with seeded_generators(seeds, owned=self.owns_interpreter):
+                if self.owns_interpreter:
+                    return self.begin(call)
+                # Not in the context of whoever is served here, as of a thread that goes on.
+                return contextvars.copy_context().run(self.begin, call)
         except DataNotSent:
             return DataNotSent
 
@@ -170,6 +175,7 @@ class Work:
     place: str
     n_workers: int | None
     timeout: float | None
+    engine: Any = None  # of workers, as `AsyncPool` takes it
     debug: bool = False
     labels: Any = ()  # of the items, one for each call and result, if these are for the items
 
@@ -202,7 +208,7 @@ def run(work: Work) -> Found:
     if work.place == "t":
         return _in_threads(work, deque(enumerate(work.calls)))
     if work.place == "m":
-        with shared_workers() as shared:
+        with shared_workers(work.engine) as shared:
             return shared.bridge.call(shared.run, _in_workers, shared, work)
     return shared_engine().bridge.call(partial(_on_loop, work, shared=True))
 
@@ -221,7 +227,7 @@ async def run_async(work: Work) -> Found:
         finally:
             left.clear()  # cancelled, it leaves to the threads what they have begun
     if work.place == "m":
-        with shared_workers() as shared:
+        with shared_workers(work.engine) as shared:
             return await shared.bridge.call_async(shared.run, _in_workers, shared, work)
     return await _on_loop(work, shared=False)
 
@@ -275,10 +281,11 @@ async def _on_loop(work: Work, *, shared: bool) -> Found:
 
 
 async def _in_workers(shared: SharedEngine, work: Work) -> Found:
-    """Calls in worker processes; of methods, those that lack data once more, with it."""
+    """Calls in workers of an engine; of methods, those that lack data once more, with it."""
     found: Found = {}
     calls = dict(enumerate(work.calls))
-    light, *whole = work.task.for_workers()
+    task = replace(work.task, owns_interpreter=shared.owns_interpreter)
+    light, *whole = task.for_workers()
     try:
         async with asyncio.timeout(work.timeout):
             await shared.attempt_each(light, calls, found, workers=work.n_workers)

@@ -83,7 +83,7 @@ def inbatch_parallel(
     as in `Batch.apply_parallel`. `post` is the name of a method, or a callable; `None` returns the
     batch, and raises if a call failed. Coroutine functions are async on every `target`. With
     `debug` and "for" the first exception comes as it is. `extra` are further arguments for `init`
-    and `post`. A call may bring `target`, `debug`, `n_workers` and `timeout` of its own.
+    and `post`. A call may bring `target`, `debug`, `n_workers`, `timeout` and `engine` of its own.
 
     Raises `ValueError` if there is no such target, or `debug` is not for it.
     """

@@ -268,7 +268,9 @@ class Pipeline:
                     await each.leave(number + 1)
 
         tracker, buffer = DeliveryTracker(IndexAllocator()), OutputBuffer(at_once)
-        feeder = Feeder(call, open_source(source), tracker, Meter(), buffer=buffer, at_once=at_once)
+        feeder = Feeder(
+            call, open_source(source), tracker, Meter(), buffer=buffer, at_once=lambda: at_once
+        )
         return BatchStream(StreamCore(feeder, ordered=True))
 
     def next_batch(self, batch_size: int, *args: Any, **kwargs: Any) -> Any:

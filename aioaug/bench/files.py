@@ -38,13 +38,11 @@ def make_files(folder: str, count: int = _FILES) -> None:
         cv2.imwrite(os.path.join(folder, f"{number:04}.jpg"), crop, options)
 
 
-def our_batches(job: TrialSpec, *, resize: tuple[int, int] | None = None) -> DatasetBatches:
+def our_batches(job: TrialSpec, **fit: Any) -> DatasetBatches:
     """The same for a pool: shuffled epochs without end."""
     from ..data import Files
 
-    return Files(job.folder).batches(
-        job.what.shape[0], shuffle=True, seed=1, epochs=None, resize=resize
-    )
+    return Files(job.folder).batches(job.what.shape[0], shuffle=True, seed=1, epochs=None, **fit)
 
 
 def with_pillow(path: str) -> Images:
@@ -88,7 +86,9 @@ class WithAlbumentations:
 
         if self._pipeline is None:  # made in the worker
             self._pipeline = self._made()
-        image = cv2.imread(path, cv2.IMREAD_COLOR_RGB)
+        return self._augmented(cv2.imread(path, cv2.IMREAD_COLOR_RGB))
+
+    def _augmented(self, image: Any) -> Images:
         result: Images = self._pipeline(image=image)["image"]
         return result
 

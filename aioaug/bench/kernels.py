@@ -1,7 +1,9 @@
 """How long single augmenters take for a picture: plain imgaug, faster forms, Albumentations.
 
 All run in this thread, on the same photograph, in turns. What is measured is the processor's time,
-which other programs disturb little.
+which other programs disturb little. Augmenters may change the batch itself, as in the workers of a
+pool; it is made anew before each run, outside of what is measured. Albumentations leaves a list of
+pictures, or writes each into a batch, as a data loader needs it.
 """
 
 from __future__ import annotations
@@ -20,11 +22,19 @@ from ..fast import accelerate, exact
 from .measure import this_machine
 from .tables import NOTHING, TIMES, table
 
-PLAIN, EXACT, CLOSE, ALBUMENTATIONS = WAYS = "imgaug", "aioaug", "close", "albumentations"
+PLAIN, EXACT, CLOSE, ALBUMENTATIONS, BATCHED = WAYS = (
+    "imgaug",
+    "aioaug",
+    "close",
+    "albumentations",
+    "albumentations, batches",
+)
+Work = Callable[[Any], object]  # with a batch of pictures, which it may change
 
 
 # Packages that bring a module `albumentations`, of which only one can be in an environment.
-LIBRARIES = {"albumentations": "Albumentations", "albumentationsx": "AlbumentationsX"}
+ALBUMENTATIONS_X = "AlbumentationsX"
+LIBRARIES = {"albumentationsx": ALBUMENTATIONS_X, "albumentations": "Albumentations"}
 
 
 class Kernel(NamedTuple):
@@ -120,13 +130,16 @@ def measure_kernels(
     pictures = np.stack([imgaug.quokka_square((side, side))] * batch)
     for name in names:
         with _alone():
-            ways = _ways(KERNELS[name], pictures)
+            ways = _ways(KERNELS[name])
+            given = pictures.copy()
             times: dict[str, list[float]] = {way: [] for way in ways}
-            for _ in range(rounds):
+            for turn in range(rounds + 1):  # the first makes what is made once
                 for way, work in ways.items():
+                    np.copyto(given, pictures)
                     begun = thread_time()
-                    work()
-                    times[way].append(thread_time() - begun)
+                    work(given)
+                    if turn:
+                        times[way].append(thread_time() - begun)
         yield (
             name,
             {way: median(times[way]) / batch * 1000 if way in times else None for way in WAYS},
@@ -146,17 +159,24 @@ def as_document(
     }
 
 
+def mark() -> str:
+    """What stands before the table on a page, which has one for each of the libraries."""
+    beside = f", {ALBUMENTATIONS_X}" if ALBUMENTATIONS_X in _library() else ""
+    return f"<!-- aioaug bench kernels{beside} -->"
+
+
 def as_table(figures: Mapping[str, Mapping[str, float | None]], markdown: bool = False) -> str:
     """One row for each kernel: ms a picture, and how many times faster than plain imgaug."""
+    library = " ".join(_library())
     rows: list[Sequence[str]] = [
-        ("ms a picture", "imgaug", "aioaug", "faster", "close", "faster", " ".join(_library()))
+        ("ms a picture", PLAIN, EXACT, "faster", CLOSE, "faster", library, "in a batch")
     ]
     for name, found in figures.items():
-        plain, *ours, theirs = (found[way] for way in WAYS)
+        plain, *ours = (found[way] for way in (PLAIN, EXACT, CLOSE))
         row = [name, _figure(plain)]
         for time in ours:
             row += [_figure(time), f"{plain / time:.2f}{TIMES}" if plain and time else NOTHING]
-        rows.append((*row, _figure(theirs)))
+        rows.append((*row, _figure(found[ALBUMENTATIONS]), _figure(found[BATCHED])))
     return table(rows, markdown)
 
 
@@ -164,25 +184,40 @@ def _figure(time: float | None) -> str:
     return NOTHING if time is None else f"{time:.3f}"
 
 
-def _ways(kernel: Kernel, pictures: Any) -> dict[str, Callable[[], object]]:
-    """What runs a kernel once over all pictures, each run once already."""
+def _ways(kernel: Kernel) -> dict[str, Work]:
+    """What runs a kernel once over all pictures of a batch."""
     import imgaug.augmenters as iaa
 
     plain = kernel.augmenter(iaa)
     plain.seed_(1)
     faster, close = exact(plain), accelerate(plain)
-    ways: dict[str, Callable[[], object]] = {
-        PLAIN: lambda: plain.augment_images(pictures),
-        EXACT: lambda: faster.augment_images(pictures),
-    }
+    ways: dict[str, Work] = {PLAIN: _in_place(plain), EXACT: _in_place(faster)}
     if _kinds(close) != _kinds(faster):
-        ways[CLOSE] = lambda: close.augment_images(pictures)
+        ways[CLOSE] = _in_place(close)
     transform = _transform(kernel)
     if transform is not None:
-        ways[ALBUMENTATIONS] = lambda: [transform(image=picture) for picture in pictures]
-    for work in ways.values():
-        work()
+        ways[ALBUMENTATIONS] = lambda given: [transform(image=picture) for picture in given]
+        ways[BATCHED] = lambda given: _batched(transform, given)
     return ways
+
+
+def _in_place(augmenter: Any) -> Work:
+    from imgaug.augmentables.batches import _BatchInAugmentation
+
+    return lambda given: augmenter.augment_batch_(_BatchInAugmentation(images=given))
+
+
+def _batched(transform: Any, given: Any) -> Any:
+    """What Albumentations makes of pictures, all of one size, in an array."""
+    import numpy as np
+
+    done: Any = None
+    for place, picture in enumerate(given):
+        result = transform(image=picture)["image"]
+        if done is None:
+            done = np.empty((len(given), *result.shape), result.dtype)
+        done[place] = result
+    return done
 
 
 def _kinds(augmenter: Any) -> list[type]:

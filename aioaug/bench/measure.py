@@ -43,6 +43,7 @@ class BenchSettings:
     seconds: float = 2.0
     batches: int | None = None
     loop: str = UVLOOP
+    engine: str | None = None  # the cluster whose peers these are
 
     def jobs(self, workload: str) -> list[TrialSpec]:
         """The trials of one round with one workload."""

@@ -41,6 +41,7 @@ class Peer:
     lists: bool = False
     files: bool = False
     tensors: bool = False
+    engine: str = ""  # the cluster that it runs on, and is measured on only if it is asked for
     augmenters: tuple[str, ...] = (IMGAUG,)  # the libraries whose augmenters it runs
 
     @property
@@ -75,6 +76,11 @@ def _for_files(name: str, title: str, module: str, package: str) -> Peer:
 
 def _for_requests(name: str, title: str, module: str, package: str) -> Peer:
     return Peer(name, title, module, package, streams=False, requests=True)
+
+
+def _on_cluster(name: str, title: str, engine: str, module: str) -> Peer:
+    install = f"pip install 'aioaug[{engine}]'"
+    return Peer(name, title, module, module, install, engine=engine)
 
 
 PEERS = {
@@ -118,6 +124,15 @@ PEERS = {
             streams=False,
             tensors=True,
         ),
+        Peer(
+            "torchvision-train",
+            "PyTorch DataLoader, torchvision",
+            "torchvision.transforms.v2",
+            "torchvision",
+            _PYTORCH,
+            streams=False,
+            tensors=True,
+        ),
         _for_files("torch-pillow", "PyTorch DataLoader, Pillow", "torch.utils.data", "torch"),
         _for_files(
             "torch-albumentations",
@@ -132,5 +147,16 @@ PEERS = {
         _for_requests(
             "aiomultiprocess", "aiomultiprocess.Pool", "aiomultiprocess", "aiomultiprocess"
         ),
+        _on_cluster("dask", "aioaug, DaskEngine", "dask", "distributed"),
+        _on_cluster("dask-map", "Dask, client.map", "dask", "distributed"),
+        _on_cluster("ray", "aioaug, RayEngine", "ray", "ray"),
+        _on_cluster("ray-tasks", "Ray, remote function", "ray", "ray"),
     )
 }
+
+
+def usual_peers(engine: str | None = None) -> tuple[str, ...]:
+    """Those that are measured if nobody says which; with an engine, it and what is beside it."""
+    if engine is not None:
+        return (OURS, *(name for name, peer in PEERS.items() if peer.engine == engine))
+    return tuple(name for name, peer in PEERS.items() if not peer.engine)

@@ -15,9 +15,9 @@ from time import perf_counter
 from typing import Any
 
 from .. import AsyncPool
+from .._aio.lag import LagNotes
 from .._base.optional import need
 from . import memory
-from .lag import Ticker
 from .trial_spec import TrialSpec
 from .ways import one_native_thread
 from .workloads import augmenter, pictures, touch
@@ -37,7 +37,7 @@ async def measure_requests(job: TrialSpec) -> dict[str, Any]:
         begun = perf_counter()
         latencies = await _ask_for(ask, batches, job.what.tasks, job.seconds, job.batches or 0)
         seconds = perf_counter() - begun
-        ticker = Ticker()
+        ticker = LagNotes()
         await _ask_for(ask, batches, job.what.tasks, job.seconds / 2)
         late = ticker.stop()
         held = memory.held()

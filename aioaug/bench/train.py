@@ -21,7 +21,8 @@ def pool_options() -> dict[str, Any]:
 def our_tensors(pool: AsyncPool, job: TrialSpec) -> Any:
     """Batches of tensors, in the memory that the workers wrote into."""
     tensors = need("aioaug.torch", extra="torch").tensors
-    batches = our_batches(job, resize=FILE_SHAPE[1:3])
+    # As Albumentations' Resize does.
+    batches = our_batches(job, resize=FILE_SHAPE[1:3], interpolation="linear")
     return tensors(pool.imap_batches(batches, 1, job.lookahead), layout=None)
 
 
@@ -42,4 +43,32 @@ class TrainingPicture(WithAlbumentations):
         )
 
 
-TRAIN_WAYS = {"torch-train": data_loader(TrainingPicture)}
+class TorchvisionPicture(WithAlbumentations):
+    """The same with torchvision's transforms in the place of Albumentations'."""
+
+    def _augmented(self, image: Any) -> Any:
+        return self._pipeline(image)
+
+    def _made(self) -> Any:
+        torch = need("torch", extra="torch")
+        library = need("torchvision.transforms.v2", extra="torchvision")
+        nearest = library.InterpolationMode.NEAREST
+        return library.Compose(
+            [
+                library.ToImage(),
+                library.Resize(FILE_SHAPE[1:3], interpolation=nearest, antialias=False),
+                library.RandomHorizontalFlip(0.5),
+                library.RandomAffine(
+                    20, scale=(0.9, 1.1), interpolation=library.InterpolationMode.BILINEAR
+                ),
+                library.ColorJitter(brightness=0.2, contrast=0.2),
+                library.ToDtype(torch.float32, scale=True),
+                library.Normalize(_MEAN, _STD),
+            ]
+        )
+
+
+TRAIN_WAYS = {
+    "torch-train": data_loader(TrainingPicture),
+    "torchvision-train": data_loader(TorchvisionPicture),
+}

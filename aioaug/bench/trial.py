@@ -12,16 +12,17 @@ import json
 import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from .. import AsyncPool, run
+from .._aio.lag import LagNotes
 from .._base.optional import need
 from . import memory
+from .clusters import CLUSTER_WAYS, Opened
 from .files import FILE_WAYS, our_batches
-from .lag import Ticker
 from .peers import OURS, PEERS
 from .requests import measure_requests
 from .train import TRAIN_WAYS, our_tensors, pool_options
@@ -63,26 +64,34 @@ def main() -> None:
     if job.what.tasks:
         figures = start(measure_requests(job))
     elif job.way == OURS:
-        figures = start(_asynchronous(job, source))
+        figures = start(_asynchronous(job, _ours(job, source)))
+    elif source is not None and job.way in CLUSTER_WAYS:
+        figures = start(_asynchronous(job, CLUSTER_WAYS[job.way](job, source)))
     else:
         figures = _synchronous(job, source)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-async def _asynchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[str, Any]:
-    plan = TrialPlan(job)
+@asynccontextmanager
+async def _ours(job: TrialSpec, source: WorkloadSource | None) -> AsyncIterator[Any]:
     options = pool_options() if job.what.tensors else {"accelerate": job.what.accelerate}
-    began = perf_counter()
     async with (
         AsyncPool(augmenter(job.workload), job.workers, seed=1, **options) as pool,
         _results(pool, job, source) as stream,
     ):
+        yield stream
+
+
+async def _asynchronous(job: TrialSpec, opened: Opened) -> dict[str, Any]:
+    plan = TrialPlan(job)
+    began = perf_counter()
+    async with opened as stream:
         take = partial(_take, stream, job.unit)
         await _take(stream, 1, Duration(0, 1))
         first = perf_counter() - began
         await take(plan.warm)
         clock = await take(plan.timed)
-        ticker = Ticker()
+        ticker = LagNotes()
         await take(plan.lag)
         late = ticker.stop()
         looks = []
@@ -131,7 +140,7 @@ def _synchronous(job: TrialSpec, source: WorkloadSource | None) -> dict[str, Any
 
 async def _beside(take: partial[Any]) -> list[float]:
     """The lag of a loop while a thread beside it takes results, as the loop itself cannot."""
-    ticker = Ticker()
+    ticker = LagNotes()
     await asyncio.to_thread(take)
     return ticker.stop()
 

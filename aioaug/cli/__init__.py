@@ -1,4 +1,4 @@
-"""The command line: `aioaug augment | remake | preview | inspect | bench | doctor`."""
+"""The command line: `aioaug augment | remake | preview | serve | inspect | bench | doctor`."""
 
 from __future__ import annotations
 

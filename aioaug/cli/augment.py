@@ -25,8 +25,9 @@ from .dataset_task import DatasetTask, write_dataset_files
 from .exits import Interrupted
 from .interrupts import run_interruptibly
 from .manifest import Manifest, ManifestEntry, relative
-from .options import PATH, POSITIVE, chosen_spec, pipeline_options, workers_option
+from .options import PATH, POSITIVE, chosen_spec, pipeline_options, source, workers_option
 from .picture_augmenter import PictureAugmenter
+from .picture_files import Source, seen_from
 from .runner import AugmentTask, JobResult, JobRunner, RunOptions, WrittenFile
 
 QUALITY = click.IntRange(1, 100)
@@ -34,7 +35,7 @@ _SUFFIXES = ("bmp", "jpg", "png", "tiff", "webp")
 
 
 @click.command(short_help="Augment pictures into a folder.")
-@click.argument("src", nargs=-1, required=True, type=PATH)
+@click.argument("src", nargs=-1, required=True, type=source)
 @click.argument("dst", type=PATH)
 @click.option("--copies", type=POSITIVE, default=1, show_default=True, help="Outputs a picture.")
 @pipeline_options
@@ -47,7 +48,7 @@ _SUFFIXES = ("bmp", "jpg", "png", "tiff", "webp")
 @click.option("--quality", type=QUALITY, default=95, show_default=True, help="Of JPEG and WebP.")
 @click.option("--fast", is_flag=True, help="Faster, and the pictures may differ by a grey level.")
 def augment(
-    src: tuple[Path, ...],
+    src: tuple[Source, ...],
     dst: Path,
     copies: int,
     pipeline: str | None,
@@ -63,7 +64,7 @@ def augment(
 ) -> int:
     """Augment the pictures in SRC (files, or folders with all their subfolders) into DST.
 
-    SRC may be a dataset, such as in COCO's, YOLO's or VOC's format; DST is one, too.
+    SRC may be a dataset, such as in COCO's, YOLO's or VOC's format, also at a URL; DST is one, too.
     DST gets the pictures and a manifest.jsonl. Interrupted, the same command does the rest.
     Labels beside NAME.jpg are augmented along: NAME.json (ours or labelme's), NAME.xml (VOC's),
     NAME.txt (YOLO's).
@@ -86,7 +87,7 @@ def augment(
     task: Callable[..., WrittenFile] = AugmentTask(augmenter, quality)
     if writer is not None:
         task = DatasetTask(augmenter, quality, writer)
-    pictures = dict.fromkeys(job.source for job in jobs)
+    pictures = dict.fromkeys(job.source for job in jobs if isinstance(job.source, Path))
     if of_dataset["kind"] == "auto" and (request is None or request.kind == "folder"):
         tell_of_labels_elsewhere(pictures)
     if writer is not None and request is not None and request.kind == "folder":
@@ -172,7 +173,7 @@ class _Run:
         folder = self._manifest.path.parent
         notes = None if written.annotations is None else relative(written.annotations, folder)
         return ManifestEntry(
-            source=relative(job.source, folder),
+            source=seen_from(folder, job.source),
             output=relative(job.output, folder),
             copy=job.copy,
             index=job.index,

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import click
 
 from .._base import atomic, system
 from .._base.optional import need
-from ..bench import kernels, tables
+from ..bench import kernels, tables, web
 from ..bench.measure import BenchSettings, measure
-from ..bench.peers import OURS, PEERS, POOL, SERIAL
+from ..bench.peers import OURS, PEERS, POOL, SERIAL, usual_peers
 from ..bench.trial_spec import LOOPS, UVLOOP, TrialSpec
 from ..bench.workloads import ALBUMENTATIONS, GROUPS, IMGAUG, STREAMS, WORKLOADS
 from .console import say, showable, tell
@@ -25,9 +26,16 @@ from .interrupts import run_interruptibly
 from .options import PATH, POSITIVE
 
 _QUICK = BenchSettings(("identity", "tiny"), (SERIAL, POOL), rounds=1, seconds=0.2)
-_USUAL = BenchSettings(tuple(STREAMS), tuple(PEERS))
+_USUAL = BenchSettings(tuple(STREAMS), usual_peers())
+_ON_CLUSTERS = ("typical",)
 
 _KERNELS = "kernels"
+_WEB = "web"
+_NOT_WITH = {
+    _KERNELS: ("peers", "engine", "seconds", "batches", "plot", "load"),
+    _WEB: ("peers", "engine", "batches", "plot", "load", "into", "json_file"),
+}
+_CLIENTS = 50  # of servers, each with one request at a time
 _END = "<!-- end -->"  # what --into renews is between `_mark` and this
 
 
@@ -42,9 +50,11 @@ def _split_peers(
 
 
 @click.command(short_help="Measure how fast it is, beside others.")
-@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS, _KERNELS)))
+@click.argument("workload", nargs=-1, type=click.Choice((*GROUPS, *WORKLOADS, _KERNELS, _WEB)))
 @click.option("--peers", callback=_split_peers, metavar="A,B",
               help=f"Of {', '.join(PEERS)}.  [default: all that are installed]")  # fmt: skip
+@click.option("--engine", type=click.Choice(("dask", "ray")),
+              help="Measure it on a cluster of this machine, beside processes.")  # fmt: skip
 @click.option("--augmenter", type=click.Choice((IMGAUG, ALBUMENTATIONS)), default=IMGAUG,
               show_default=True, help="The library whose augmenters do the work.")  # fmt: skip
 @click.option("--rounds", type=POSITIVE, help="Of each way.  [default: 5]")
@@ -62,6 +72,7 @@ def _split_peers(
 def bench(
     workload: tuple[str, ...],
     peers: tuple[str, ...],
+    engine: str | None,
     augmenter: str,
     rounds: int | None,
     workers: int,
@@ -82,20 +93,20 @@ def bench(
 
     Rounds are interleaved, each in a process of its own. Whatever the figures, the exit code is 0.
     The workload `kernels` is another thing: single augmenters in this process, in ms a picture,
-    with --rounds, --json, --markdown, --into and --quick.
+    with --rounds, --json, --markdown, --into and --quick. So is `web`: 50 clients send pictures to
+    an app of aioaug.web and to one on an executor, with --rounds, --seconds, --markdown, --quick.
     """
-    if workload == (_KERNELS,):
-        if peers or seconds or batches or plot or load:
-            raise click.UsageError(
-                "kernels goes with --rounds, --json, --markdown, --into, --quick"
-            )
+    alone = next((name for name in (_KERNELS, _WEB) if name in workload), "")
+    if alone:
+        _check_alone(alone, workload)
+    if alone == _WEB:
+        return _measure_web(rounds, seconds, markdown, quick)
+    if alone == _KERNELS:
         return _measure_kernels(rounds or (1 if quick else 7), json_file, markdown, into, quick)
-    if _KERNELS in workload:
-        raise click.UsageError("kernels cannot be measured together with workloads")
     if load is not None:
         document = _read(load)
     else:
-        default = _QUICK if quick else _USUAL
+        default = _default(engine, quick)
         settings = BenchSettings(
             _workloads(workload, default.workloads, augmenter),
             _installed(peers or default.peers),
@@ -104,6 +115,7 @@ def bench(
             seconds or default.seconds,
             batches,
             loop,
+            engine,
         )
         document = _run(settings, markdown, json_file)
     if load is not None or markdown:
@@ -116,6 +128,24 @@ def bench(
     if plot is not None:
         _plot(document, plot)
     return Exit.FINE
+
+
+def _default(engine: str | None, quick: bool) -> BenchSettings:
+    """What is measured if nobody says more."""
+    default = _QUICK if quick else _USUAL
+    if engine is None:
+        return default
+    return replace(default, workloads=_ON_CLUSTERS, peers=usual_peers(engine))
+
+
+def _check_alone(name: str, workload: tuple[str, ...]) -> None:
+    """Refuse options and workloads that do not go with this one, which is measured by itself."""
+    if len(workload) > 1:
+        raise click.UsageError(f"{name} cannot be measured together with workloads")
+    given = click.get_current_context().params
+    for option in _NOT_WITH[name]:
+        if given[option]:
+            raise click.UsageError(f"{name} goes without --{option.removesuffix('_file')}")
 
 
 def _named(workloads: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +194,17 @@ def _measure_kernels(
     tell(*kernels.as_table(figures, markdown).split("\n"))
     if into is not None:
         table = kernels.as_table(figures, markdown=True)
-        _write(into, _renewed(into, f"<!-- aioaug bench {_KERNELS} -->", table))
+        _write(into, _renewed(into, kernels.mark(), table))
+    return Exit.FINE
+
+
+def _measure_web(rounds: int | None, seconds: float | None, markdown: bool, quick: bool) -> int:
+    figures: dict[str, list[web.WebFigures]] = {way: [] for way in web.WAYS}
+    rounds, seconds = rounds or (1 if quick else 3), seconds or (0.5 if quick else 5)
+    for way, found in web.measure_web(rounds, seconds, _CLIENTS):
+        figures[way].append(found)
+        say(f"web, {way}: {found.per_second:.0f} requests/s")
+    tell(*web.as_web_table(figures, markdown).split("\n"))
     return Exit.FINE
 
 
@@ -215,6 +255,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _mark(document: dict[str, Any]) -> str:
     """What stands in a page before the tables of such workloads."""
+    if engine := document["settings"].get("engine"):
+        return f"<!-- aioaug bench --engine {engine} -->"
     groups = [name for name in GROUPS if set(document["workloads"]) <= set(GROUPS[name])]
     return f"<!-- aioaug bench{''.join(f' {name}' for name in groups[:1])} -->"
 

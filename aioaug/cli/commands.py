@@ -19,6 +19,7 @@ from .exits import EPILOG, CommandError, Exit, Interrupted, one_line
 from .inspection import inspect
 from .preview import preview
 from .remake import remake
+from .serve import serve
 
 TRACEBACK = "AIOAUG_TRACEBACK"
 
@@ -34,7 +35,7 @@ def aioaug(context: click.Context) -> int:
     return Exit.FINE
 
 
-for _command in (augment, remake, preview, inspect, bench, doctor):
+for _command in (augment, remake, preview, serve, inspect, bench, doctor):
     _command.epilog = EPILOG
     aioaug.add_command(_command)
 

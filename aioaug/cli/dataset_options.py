@@ -13,7 +13,8 @@ from ..data.opening import FORMATS
 from . import console
 from .dataset_plan import DatasetRequest, chosen_kind
 from .exits import CommandError
-from .options import PATH, POSITIVE
+from .options import POSITIVE, source
+from .picture_files import Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -24,7 +25,8 @@ def reading_options(command: Command) -> Command:
         (
             click.option("--format", "kind", type=click.Choice(("auto", *FORMATS, "folder")),
                          default="auto", show_default=True, help="Of the labels in SRC."),
-            click.option("--images", type=PATH, help="The folder of COCO and VIA names."),
+            click.option("--images", type=source, metavar="PATH",
+                         help="The folder of COCO and VIA names."),
             click.option("--split", help="Only this one, such as train."),
         )
     ):  # fmt: skip
@@ -52,11 +54,11 @@ def dataset_options(command: Command) -> Command:
 
 
 def dataset_request(
-    sources: Sequence[Path],
+    sources: Sequence[Source],
     suffix: str,
     kind: str,
     to: str | None,
-    images: Path | None,
+    images: Source | None,
     split: str | None,
     count: int | None,
     per_class: bool,
@@ -102,5 +104,5 @@ def tell_of_labels_beside(pictures: Iterable[Path]) -> None:
             return
 
 
-def _shown(sources: Sequence[Path]) -> str:
+def _shown(sources: Sequence[Source]) -> str:
     return str(sources[0]) if len(sources) == 1 else f"{len(sources)} arguments"

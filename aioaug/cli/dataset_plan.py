@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from ..data.beside import files_beside
 from ..data.class_folders import is_of_classes
 from ..data.labels import NamedLabels, PictureLabels, next_id
 from ..data.opening import LabelWriter, format_of, open_dataset, plain_name, writer_for
-from ..data.references import FileReference
+from ..data.references import File, UrlReference, is_url
 from ..data.samples import PictureDataset, Sample
 from .exits import CommandError
 from .manifest import relative
-from .picture_files import PictureFile, find, real
+from .picture_files import PictureFile, Source, find, real
 from .plan import ORIGINAL, OutputJob, name_of_copy, refuse_collisions
 
 _NOTHING = PictureLabels(size=(1, 1))
@@ -40,7 +41,7 @@ class DatasetRequest:
     def as_json(self, folder: Path) -> dict[str, Any]:
         """The same with paths as seen from the manifest's folder."""
         seen = {
-            name: path and relative(Path(path), folder)
+            name: path if path is None or is_url(path) else relative(Path(path), folder)
             for name, path in (("source", self.source), ("images", self.images))
         }
         return {**asdict(self), **seen}
@@ -67,37 +68,45 @@ class DatasetPlan:
     writer: LabelWriter | None
 
 
-def chosen_kind(sources: Sequence[Path], kind: str) -> str | None:
+def chosen_kind(sources: Sequence[Source], kind: str) -> str | None:
     """The format of the dataset in the arguments; `None` for plain pictures."""
     if len(sources) != 1:
         if kind in ("auto", "folder"):
             return None
         raise CommandError(f"--format {kind} takes one dataset, got {len(sources)} arguments")
-    if not os.path.exists(sources[0]):
+    if not is_url(sources[0]) and not os.path.exists(sources[0]):
         raise CommandError(f"there is no file or folder {sources[0]}")
-    return format_of(sources[0]) if kind == "auto" else kind
+    with _errors_of_datasets():
+        return format_of(sources[0]) if kind == "auto" else kind
 
 
-def opened(source: Path, kind: str, images: Path | None, split: str | None) -> PictureDataset:
-    """The dataset at `source`; `CommandError` if it cannot be used."""
-    if images is not None and kind not in ("coco", "via"):
-        raise CommandError("--images is for --format coco and via only")
-    options = {} if images is None else {"images": images}
+@contextmanager
+def _errors_of_datasets() -> Iterator[None]:
+    """Raise as a `CommandError` why a dataset cannot be used."""
     try:
-        dataset = open_dataset(source, kind, split, **options)
+        yield
     except ValueError as error:  # UnreadableLabelsError, too
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def opened(source: Source, kind: str, images: Source | None, split: str | None) -> PictureDataset:
+    """The dataset at `source`; `CommandError` if it cannot be used."""
+    if images is not None and kind not in ("coco", "via"):
+        raise CommandError("--images is for --format coco and via only")
+    options = {} if images is None else {"images": images}
+    with _errors_of_datasets():
+        dataset = open_dataset(source, kind, split, **options)
     if not len(dataset):
         raise CommandError(f"there are no pictures in {source}")
     return dataset
 
 
 def labelled_sources(
-    sources: Sequence[Path],
+    sources: Sequence[Source],
     kind: str,
-    images: Path | None,
+    images: Source | None,
     split: str | None,
     but: frozenset[Path] = frozenset(),
 ) -> list[tuple[PictureFile, NamedLabels | None]]:
@@ -116,14 +125,13 @@ def labelled_sources(
             NamedLabels(sample.labels, dataset.classes),
         )
         for sample in dataset
-        if real(path := _path(sample)) not in but
+        if not isinstance(path := _source(sample), Path) or real(path) not in but
     ]
 
 
 def make_plan(request: DatasetRequest, destination: Path, copies: int) -> DatasetPlan:
     """What to make of a dataset in the folder `destination`."""
-    images = None if request.images is None else Path(request.images)
-    dataset = opened(Path(request.source), request.kind, images, request.split)
+    dataset = opened(request.source, request.kind, request.images, request.split)
     _refuse_inside(request, dataset, destination)
     writer = None if request.to == "folder" else writer_for(request.to, dataset)
     jobs = list(_jobs(request, dataset, writer, destination, copies))
@@ -159,7 +167,7 @@ def _jobs(
                 # Numbers that follow from the plan alone, whatever becomes of other pictures.
                 own = own.as_copy(picture_id + index, first_id)
                 first_id += len(own.annotations)
-        source = _path(sample)
+        source = _source(sample)
         if writer is None:
             yield OutputJob(index, copy, source, _beside(sample, "folder"), destination / name)
         else:
@@ -198,23 +206,26 @@ def _shares_for_classes(request: DatasetRequest, dataset: PictureDataset) -> lis
     return shares
 
 
-def _path(sample: Sample) -> Path:
-    if not isinstance(sample.image, FileReference):
-        raise CommandError(f"{sample.image.name} is no file of this machine")
-    return Path(sample.image.root, sample.image.name)
+def _source(sample: Sample) -> Source:
+    """The path or URL of a picture."""
+    image = cast("File", sample.image)
+    return image.place if isinstance(image, UrlReference) else Path(image.place)
 
 
 def _beside(sample: Sample, kind: str) -> tuple[Path, ...]:
     """The files beside a picture that may have labels, where these are not in the dataset."""
-    return files_beside(_path(sample)) if kind == "folder" else ()
+    source = _source(sample)
+    return files_beside(source) if kind == "folder" and isinstance(source, Path) else ()
 
 
 def _refuse_inside(request: DatasetRequest, dataset: PictureDataset, destination: Path) -> None:
     """Refuse a destination whose files would be taken for the dataset's, or replace them."""
     target = real(destination)
-    source = Path(request.source)
-    roots = {real(source if source.is_dir() else source.parent)}
-    roots |= {real(_path(sample).parent) for sample in dataset}
+    pictures = (_source(sample) for sample in dataset)
+    roots = {real(path.parent) for path in pictures if isinstance(path, Path)}
+    if not is_url(request.source):
+        source = Path(request.source)
+        roots.add(real(source if source.is_dir() else source.parent))
     for root in roots:
         if target.is_relative_to(root) or root.is_relative_to(target):
             raise CommandError(f"{destination} and the dataset {root} must be apart")

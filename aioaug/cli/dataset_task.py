@@ -16,6 +16,7 @@ from ..data.opening import LabelWriter
 from .dataset_plan import DatasetJob
 from .exits import CommandError, Exit
 from .picture_augmenter import PictureAugmenter
+from .picture_files import load, read_picture
 from .plan import ORIGINAL
 from .runner import WrittenFile, writing
 
@@ -40,11 +41,11 @@ class DatasetTask:
         self._beside = beside
 
     def __call__(self, job: DatasetJob) -> WrittenFile:
-        picture = _pictures.read(job.source)
+        picture = read_picture(job.source)
         labels: Any = job.labels
         if job.copy == ORIGINAL:
             labels = labels.in_pixels(picture.pixels.shape)
-            data = _pictures.load(job.source)
+            data = load(job.source)
         else:
             picture, labels = self._augmenter(job.index, picture, labels)
             data = _pictures.encode(picture, job.output.suffix, self._quality)

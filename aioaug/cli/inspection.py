@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import click
 
-from .. import _pictures
 from ..data.annotation import VOID, Annotation
 from ..data.labels import NamedLabels, PictureLabels
 from . import console
@@ -19,8 +17,8 @@ from .dataset_options import reading_options
 from .dataset_plan import labelled_sources
 from .exits import Exit
 from .interrupts import run_interruptibly
-from .options import PATH, workers_option
-from .picture_files import PictureFile
+from .options import source, workers_option
+from .picture_files import PictureFile, Source, load
 from .runner import JobResult, JobRunner, RunOptions, read_source
 
 _BATCH = 8
@@ -43,6 +41,16 @@ class Inspection:
 
     pictures: dict[str, InspectedPicture] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    twice: set[str] = field(default_factory=set)
+
+    def add(self, name: str, result: JobResult) -> None:
+        """Note what was found out about the picture of this name."""
+        if name in self.pictures or name in self.unreadable:
+            self.twice.add(name)
+        elif result.problem:
+            self.unreadable[name] = result.problem
+        else:
+            self.pictures[name] = result.value
 
     def report(self) -> list[str]:
         """What is in the dataset: numbers of pictures, things and sizes."""
@@ -74,6 +82,7 @@ class Inspection:
         for name, each in self.pictures.items():
             same[each.sha256].append(name)
         lines = [f"{name}: {why}" for name, why in self.unreadable.items()]
+        lines += [f"{name}: is listed more than once" for name in self.twice]
         lines += [f"{name}: {why}" for name, each in self.pictures.items() for why in each.problems]
         lines += [f"{', '.join(names)}: the same picture" for names in same.values() if names[1:]]
         return sorted(lines)
@@ -85,7 +94,7 @@ class InspectTask:
     def __call__(self, source: tuple[PictureFile, NamedLabels | None]) -> InspectedPicture:
         file, named = source
         picture, beside, _ = read_source(file.path, file.annotations)
-        digest = hashlib.sha256(_pictures.load(file.path)).hexdigest()
+        digest = hashlib.sha256(load(file.path)).hexdigest()
         # A picture in the folder of its class may have labels beside it, too.
         found = [each for each in (named, beside) if isinstance(each, NamedLabels)]
         annotations: list[tuple[Annotation, str]] = []
@@ -113,27 +122,36 @@ def _name(each: Annotation, classes: Sequence[str]) -> str:
 
 def _problem(each: Annotation, size: tuple[int, int]) -> str:
     """What is wrong with one label; nothing for those that are not in any place."""
-    box = each.bounds()
-    if box is None:
+    whole = each.bounds()
+    if whole is None:
         return "" if each.mask is None else "the mask is empty"
+    # A box may be right where the polygon or the keypoints of the same thing are not.
+    parts = [replace(each, box=None, mask=None), replace(each, box=None, mask=None, polygons=())]
+    parts.append(replace(parts[1], lines=()))
     inner = (-_TOLERANCE, -_TOLERANCE, size[0] + _TOLERANCE, size[1] + _TOLERANCE)
-    if box[0] < inner[0] or box[1] < inner[1] or box[2] > inner[2] or box[3] > inner[3]:
-        shown = " ".join(f"{number:g}" for number in box)
-        return f"out of the picture: {shown} in {size[0]} x {size[1]}"
+    for box in filter(None, (whole, *(part.bounds() for part in parts))):
+        if box[0] < inner[0] or box[1] < inner[1] or box[2] > inner[2] or box[3] > inner[3]:
+            shown = " ".join(f"{number:g}" for number in box)
+            return f"out of the picture: {shown} in {size[0]} x {size[1]}"
     return "has no area" if each.has_area() and not each.own_area() else ""
 
 
 @click.command(short_help="Count and check a dataset.")
-@click.argument("src", nargs=-1, required=True, type=PATH)
+@click.argument("src", nargs=-1, required=True, type=source)
 @reading_options
 @workers_option
 def inspect(
-    src: tuple[Path, ...], kind: str, images: Path | None, split: str | None, workers: int | None
+    src: tuple[Source, ...],
+    kind: str,
+    images: Source | None,
+    split: str | None,
+    workers: int | None,
 ) -> int:
     """Count what is in SRC, a labelled dataset or pictures, and list what is wrong with it.
 
     That are pictures that cannot be read or are there twice, and labels that are out of their
-    picture, have no area, are there twice or are of a picture of another size.
+    picture, have no area, are there twice or are of a picture of another size. A dataset may be at
+    a URL.
     """
     sources = labelled_sources(src, kind, images, split)
     found = Inspection()
@@ -141,11 +159,7 @@ def inspect(
     with console.progress(len(sources)) as advance:
 
         async def each(source: tuple[PictureFile, NamedLabels | None], result: JobResult) -> None:
-            name = str(source[0].name)
-            if result.problem:
-                found.unreadable[name] = result.problem
-            else:
-                found.pictures[name] = result.value
+            found.add(str(source[0].name), result)
             advance()
 
         run_interruptibly(runner.run(each))

@@ -12,12 +12,19 @@ from .._base.seeding import SEED_LIMIT
 from .._base.system import worker_count
 from ..augmenters import specs
 from ..augmenters.presets import PRESETS
+from ..data.references import is_url
+from .picture_files import Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_PRESET = "standard"
 
 PATH = click.Path(path_type=Path)
 POSITIVE = click.IntRange(min=1)
+
+
+def source(value: str) -> Source:
+    """An argument that is a path, or a URL that fsspec understands: a path has no two slashes."""
+    return value if is_url(value) else Path(value)
 
 
 def pipeline_options(command: Command) -> Command:

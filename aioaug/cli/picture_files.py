@@ -6,11 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
+from .. import _pictures
 from .._pictures.reading import SUFFIXES
 from ..data.beside import files_beside
+from ..data.checks import file_at
 from ..data.listing import LocalFolder, is_picture
 from .exits import CommandError
+from .manifest import relative
+
+Source: TypeAlias = Path | str  # a string is a URL
 
 
 @dataclass(frozen=True)
@@ -21,11 +27,26 @@ class PictureFile:
     """
 
     name: PurePosixPath
-    path: Path
+    path: Source
     annotations: tuple[Path, ...]
 
 
-def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[PictureFile]:
+def read_picture(source: Source) -> _pictures.Picture:
+    """The picture at a path or URL."""
+    return _pictures.read(source) if isinstance(source, Path) else _pictures.decode(load(source))
+
+
+def load(source: Source) -> bytes:
+    """The content of the file at a path or URL."""
+    return file_at(source).read()
+
+
+def seen_from(folder: Path, source: Source) -> str:
+    """A path as seen from a folder, or a URL."""
+    return relative(source, folder) if isinstance(source, Path) else source
+
+
+def find(arguments: Sequence[Source], but: frozenset[Path] = frozenset()) -> list[PictureFile]:
     """All pictures in the arguments, sorted by name; each file counts once.
 
     `but` are resolved paths of files and folders to leave out. Names and folders that begin with
@@ -34,7 +55,12 @@ def find(arguments: Sequence[Path], but: frozenset[Path] = frozenset()) -> list[
     found: dict[Path, PictureFile] = {}
     several = len(arguments) > 1
     for argument in arguments:
-        for name, path in _pictures(argument, several, but):
+        if isinstance(argument, str):
+            raise CommandError(
+                f"{argument} is no dataset that is recognised, and plain pictures are read from "
+                "this machine only: say its --format, or copy it"
+            )
+        for name, path in _named(argument, several, but):
             resolved = real(path)
             if resolved not in but and resolved not in found:
                 found[resolved] = PictureFile(name, path, files_beside(path))
@@ -49,7 +75,7 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve would raise an error for a circle
 
 
-def _pictures(
+def _named(
     argument: Path, several: bool, but: frozenset[Path]
 ) -> Iterator[tuple[PurePosixPath, Path]]:
     if os.path.isdir(argument):

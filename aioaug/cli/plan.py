@@ -13,7 +13,7 @@ from .. import _pictures
 from ..augmenters import specs
 from .exits import CommandError, Exit
 from .manifest import NAME, Manifest, relative
-from .picture_files import PictureFile, find, real
+from .picture_files import PictureFile, Source, find, real, seen_from
 
 ORIGINAL = -1  # the number of the copy that is no copy
 
@@ -24,7 +24,7 @@ class OutputJob:
 
     index: int
     copy: int
-    source: Path
+    source: Source
     annotations: tuple[Path, ...]
     output: Path
 
@@ -53,13 +53,17 @@ class AugmentSettings:
     dataset: dict[str, Any] | None = None
 
 
-def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
+def read_manifest(destination: Path, sources: Sequence[Source]) -> Manifest:
     """The manifest in DST, there or not yet; `CommandError` if DST cannot be a destination."""
     if os.path.exists(destination) and not os.path.isdir(destination):
         raise CommandError(f"{destination} is a file, the last argument must be a folder")
     target = real(destination)
     for source in sources:
-        if os.path.isdir(source) and real(source).is_relative_to(target):
+        if (
+            isinstance(source, Path)
+            and os.path.isdir(source)
+            and real(source).is_relative_to(target)
+        ):
             raise CommandError(
                 f"{destination} holds the source folder {source}; write to another one"
             )
@@ -70,7 +74,7 @@ def read_manifest(destination: Path, sources: Sequence[Path]) -> Manifest:
     return manifest
 
 
-def find_sources(arguments: Sequence[Path], manifest: Manifest) -> list[PictureFile]:
+def find_sources(arguments: Sequence[Source], manifest: Manifest) -> list[PictureFile]:
     """The pictures in the arguments, without those that an earlier run has made."""
     made = {real(manifest.place_of(entry.output)) for entry in manifest.entries.values()}
     return find(arguments, frozenset({*made, real(manifest.path.parent)}))
@@ -113,7 +117,7 @@ def left_to_do(
             then = getattr(entry, name)
             if then != now:
                 _does_not_fit(manifest, f"was made with {_named(name, then)}, not {now}")
-        source = relative(jobs[index].source, folder) if index < len(jobs) else "nothing"
+        source = seen_from(folder, jobs[index].source) if index < len(jobs) else "nothing"
         if source != entry.source:
             _does_not_fit(manifest, f"has {entry.source} as number {index}, not {source}")
         output = relative(jobs[index].output, folder)
@@ -163,7 +167,12 @@ def refuse_collisions(jobs: Sequence[OutputJob]) -> None:
 
 
 def _refuse_overwriting(jobs: Sequence[OutputJob], sources: Sequence[PictureFile]) -> None:
-    ours = [path for source in sources for path in (source.path, *source.annotations)]
+    ours = [
+        path
+        for source in sources
+        for path in (source.path, *source.annotations)
+        if isinstance(path, Path)
+    ]
     known = {str(way).casefold() for path in ours for way in (path.absolute(), real(path))}
     folders: dict[Path, Path] = {}
     for job in jobs:

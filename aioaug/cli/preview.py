@@ -12,17 +12,17 @@ import click
 
 from .._base import atomic
 from .._base.seeding import check_seed
+from .._pictures.contact_sheet import Tile, encode, is_sheet, sheet, tile
 from ..data.labels import NamedLabels
 from . import console
 from .console import showable
-from .contact_sheet import Tile, encode, is_sheet, sheet, tile
 from .dataset_options import reading_options
 from .dataset_plan import labelled_sources
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
-from .options import PATH, POSITIVE, chosen_spec, pipeline_options, workers_option
+from .options import PATH, POSITIVE, chosen_spec, pipeline_options, source, workers_option
 from .picture_augmenter import PictureAugmenter
-from .picture_files import PictureFile, real
+from .picture_files import PictureFile, Source, real
 from .runner import JobResult, JobRunner, RunOptions, read_source
 
 
@@ -57,7 +57,7 @@ class PreviewTask:
 
 
 @click.command(short_help="Make a contact sheet.")
-@click.argument("src", nargs=-1, required=True, type=PATH)
+@click.argument("src", nargs=-1, required=True, type=source)
 @click.argument("out", type=PATH)
 @click.option("--rows", type=POSITIVE, default=4, show_default=True, help="Sources shown.")
 @click.option("--cols", type=POSITIVE, default=4, show_default=True, help="Copies of each.")
@@ -67,7 +67,7 @@ class PreviewTask:
 @workers_option
 @reading_options
 def preview(
-    src: tuple[Path, ...],
+    src: tuple[Source, ...],
     out: Path,
     rows: int,
     cols: int,
@@ -77,13 +77,13 @@ def preview(
     seed: int | None,
     workers: int | None,
     kind: str,
-    images: Path | None,
+    images: Source | None,
     split: str | None,
 ) -> int:
     """Write a contact sheet of the pictures in SRC as OUT, a PNG.
 
-    SRC may be a labelled dataset. Labels are drawn where there are any. With the same seed and
-    --copies COLS, `aioaug augment` makes the pictures that the sheet shows.
+    SRC may be a labelled dataset, also at a URL. Labels are drawn where there are any. With the
+    same seed and --copies COLS, `aioaug augment` makes the pictures that the sheet shows.
     """
     spec = chosen_spec(pipeline, preset)
     _check_out(out)

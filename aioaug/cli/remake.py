@@ -12,15 +12,16 @@ import click
 
 from ..augmenters import specs
 from ..data.opening import LabelWriter
+from ..data.references import is_url
 from . import console
 from .dataset_plan import DatasetJob, DatasetRequest, make_plan
 from .dataset_task import DatasetTask, beside
 from .exits import CommandError, Exit
 from .interrupts import run_interruptibly
-from .manifest import NAME, Manifest, ManifestEntry, relative
+from .manifest import NAME, Manifest, ManifestEntry
 from .options import PATH
 from .picture_augmenter import PictureAugmenter
-from .picture_files import real
+from .picture_files import real, seen_from
 from .plan import OutputJob
 from .runner import AugmentTask, JobResult, JobRunner, RunOptions, WrittenFile
 
@@ -91,13 +92,13 @@ def _dataset_job(
     request = DatasetRequest(**(entry.dataset or {}))
     request = replace(
         request,
-        source=str(manifest.place_of(request.source)),
-        images=request.images and str(manifest.place_of(request.images)),
+        source=_place(manifest, request.source),
+        images=request.images and _place(manifest, request.images),
     )
     folder = manifest.path.parent
     plan = make_plan(request, folder, entry.copies)
     job = plan.jobs[entry.index] if entry.index < len(plan.jobs) else None
-    if job is None or relative(job.source, folder) != entry.source:
+    if job is None or seen_from(folder, job.source) != entry.source:
         why = f"{request.source} is not what {entry.output} was made of"
         raise CommandError(why, Exit.MANIFEST)
     output = _output(entry, file)
@@ -106,10 +107,15 @@ def _dataset_job(
         names = [file.relative_to(folder) for file in job.label_files]
         written = [output, *beside(output, names)]
         job = replace(job, label_files=())
-    for path in written:
+    for path in () if is_url(request.source) else written:
         if real(path).is_relative_to(real(Path(request.source))):
             raise CommandError(f"{path} is in the dataset, which is not written to")
     return replace(job, output=output), plan.writer
+
+
+def _place(manifest: Manifest, source: str) -> str:
+    """The path or URL behind one that an entry holds."""
+    return source if is_url(source) else str(manifest.place_of(source))
 
 
 def _job(manifest: Manifest, entry: ManifestEntry, file: Path) -> OutputJob:

@@ -18,6 +18,7 @@ from ..data.beside import LabelsBeside, read_beside
 from ..errors import AugmenterSpecError, UnreadableLabelsError, UnreadablePictureError
 from .exits import CommandError, Exit, one_line
 from .picture_augmenter import PictureAugmenter
+from .picture_files import Source, load, read_picture
 from .plan import ORIGINAL, OutputJob
 
 T = TypeVar("T")
@@ -89,8 +90,9 @@ class AugmentTask:
         notes = None if labels is None else job.output.with_suffix(suffix)
         beside = b""
         if job.copy == ORIGINAL:
-            data = _pictures.load(job.source)
-            beside = b"" if notes is None else _pictures.load(job.source.with_suffix(suffix))
+            data = load(job.source)
+            own = (each for each in job.annotations if each.suffix == suffix)
+            beside = b"" if notes is None else load(next(own))
         else:
             picture, labels = self._augmenter(job.index, picture, labels)
             data = _pictures.encode(picture, job.output.suffix, self._quality)
@@ -115,11 +117,11 @@ def writing(output: Path) -> Iterator[None]:
 
 @lru_cache(maxsize=1)  # the copies of one picture come one after the other
 def read_source(
-    source: Path, notes: tuple[Path, ...]
+    source: Source, notes: tuple[Path, ...]
 ) -> tuple[_pictures.Picture, LabelsBeside | None, str]:
     """A picture, its labels, and the suffix of the file that has them."""
     labels, suffix = read_beside(notes) or (None, "")
-    return _pictures.read(source), labels, suffix
+    return read_picture(source), labels, suffix
 
 
 class JobRunner(Generic[T]):

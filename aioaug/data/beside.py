@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 from . import labelme, sidecars, voc
 from .annotation import SOUND_RULES
-from .checks import broken, read_any_json, read_file, read_text
+from .checks import broken, file_at, read_any_json, read_file, read_text
 from .labels import Caption, NamedLabels, PictureLabels
 from .yolo_lines import guessed_lines
 
@@ -81,21 +81,21 @@ def read_beside(files: tuple[Path, ...]) -> tuple[LabelsBeside, str] | None:
 
 def _read(path: Path) -> LabelsBeside | None:
     if path.suffix == ".json":
-        content = read_any_json(path)
+        content = read_any_json(file_at(path))
         if isinstance(content, dict) and isinstance(content.get("shapes"), list):
             labels, writer = labelme.read_alone(content, path)
             return FormattedLabels(labels, writer.classes, _OneFile(writer))
         return sidecars.from_json(content, path.name)
     if path.suffix == ".xml":
-        if not re.search(rb"<annotation[\s>]", read_file(path)[:_BEGINNING]):
+        if not re.search(rb"<annotation[\s>]", read_file(file_at(path))[:_BEGINNING]):
             return None
-        labels, voc_writer = voc.read_alone(path)
+        labels, voc_writer = voc.read_alone(file_at(path))
         return FormattedLabels(labels, voc_writer.classes, _OneFile(voc_writer))
     # It may be a description of the picture, in any encoding.
-    lines = guessed_lines(read_file(path).decode(errors="replace"))
+    lines = guessed_lines(read_file(file_at(path)).decode(errors="replace"))
     if lines is None:
         return None
-    annotations = lines.read(read_text(path), str(path))
+    annotations = lines.read(read_text(file_at(path)), str(path))
     labels = PictureLabels(
         annotations=annotations, relative=True, rules=SOUND_RULES, where=str(path)
     )

@@ -81,13 +81,19 @@ class BucketedSizes:
 
 
 def fit_or_buckets(
-    resize: object, pad: object, buckets: Buckets | None, sizes: Callable[[], Array]
+    resize: object,
+    pad: object,
+    buckets: Buckets | None,
+    sizes: Callable[[], Array],
+    interpolation: str = "area",
 ) -> Fit | BucketedSizes:
     """What pictures are made to fit; `TypeError` or `ValueError` if the arguments are none."""
     if buckets is None:
-        return checked_fit(resize, pad)
+        return checked_fit(resize, pad, interpolation=interpolation)
     if resize is not None:
         raise ValueError("buckets: not together with resize; shapes in buckets do the same")
+    if interpolation != "area":
+        raise ValueError("interpolation: only together with resize=(height, width)")
     return BucketedSizes(buckets, pad, sizes)
 
 

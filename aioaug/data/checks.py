@@ -7,16 +7,19 @@ import math
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Collection, Sequence
-from pathlib import Path, PureWindowsPath
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import PureWindowsPath
 from typing import Any
 
-from ..errors import UnreadableLabelsError
+from ..errors import UnreadableLabelsError, UnreadablePictureError
 from .annotation import Outline
-from .listing import checked_name, leads_out
-from .references import FileReference
+from .listing import Folder, LocalFolder, open_folder
+from .references import File, FileReference, UrlReference, is_url, read_each
 
 _NUMBERS = frozenset((int, float))
+# Files that a dataset may be named by, at a URL; whatever else is there is a folder.
+_LABEL_FILES = (".data", ".json", ".txt", ".xml", ".yaml", ".yml")
+_REMEDY = "what it leads to has to be in the folder itself"
 _LARGEST = 1e12  # of coordinates and areas, so that nothing computed of them overflows
 
 
@@ -25,39 +28,111 @@ def broken(where: str, why: str) -> UnreadableLabelsError:
     return UnreadableLabelsError(f"{where}: {why}")
 
 
-def read_file(path: Path) -> bytes:
-    """The content of a label file."""
-    if not os.path.isfile(path):
-        raise broken(str(path), "there is no such file")
+def label_folder(root: str | os.PathLike[str]) -> Folder:
+    """The folder of a labelled dataset at a path or URL."""
+    if is_url(root):
+        return open_folder(root)
     try:
-        return path.read_bytes()
+        return LocalFolder(root, remedy=_REMEDY)
     except OSError as error:
-        raise broken(str(path), f"cannot be read: {error.strerror}") from error
+        why = (
+            f"cannot be read: {error.strerror}"
+            if os.path.exists(root)
+            else "there is no such folder"
+        )
+        raise broken(os.fspath(root), why) from error
 
 
-def read_text(path: Path) -> str:
+def listed(folder: Folder, suffixes: Collection[str], inner: str = "") -> list[str]:
+    """The names of the files with these suffixes in a folder of a dataset; links are refused."""
+    try:
+        return list(folder.files(inner, suffixes))
+    except ValueError as error:
+        raise broken(folder.root, str(error)) from error
+
+
+def split_place(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """The folder that a dataset is in, and the name of its file; of a folder, that and no name."""
+    place = os.fspath(path)
+    if is_url(place):
+        is_file = os.path.splitext(place)[1].lower() in _LABEL_FILES
+        folder, _, name = place.rstrip("/").rpartition("/")
+        return (folder, name) if is_file else (place.rstrip("/"), "")
+    if os.path.isdir(place):
+        return place, ""
+    return os.path.dirname(place) or os.curdir, os.path.basename(place)
+
+
+def file_at(path: str | os.PathLike[str]) -> File:
+    """The file at a path or URL, which may be any: a user has named it."""
+    place = os.fspath(path)
+    return (UrlReference if is_url(place) else FileReference)("", place)
+
+
+def read_head(file: File, count: int) -> bytes:
+    """The first bytes of a label file."""
+    try:
+        return file.head(count)
+    except (OSError, UnreadablePictureError) as error:
+        return content_of(file, error)
+
+
+def read_file(file: File) -> bytes:
+    """The content of a label file."""
+    (content,) = read_each([file])
+    return content_of(file, content)
+
+
+def read_texts(files: Sequence[File]) -> Iterator[str | None]:
+    """The content of label files in UTF-8, in turn; `None` where there is no file."""
+    for file, content in zip(files, read_each(files), strict=True):
+        if isinstance(content, FileNotFoundError):
+            yield None
+        else:
+            yield decoded(file, content)
+
+
+def read_text(file: File) -> str:
     """The content of a label file in UTF-8."""
+    return decoded(file, read_file(file))
+
+
+def content_of(file: File, content: bytes | Exception) -> bytes:
+    """What was read of a label file; why it could not be read is raised."""
+    if isinstance(content, FileNotFoundError):
+        raise broken(file.place, "there is no such file") from content
+    if isinstance(content, Exception):
+        why = content.strerror if isinstance(content, OSError) else str(content)
+        raise broken(file.place, f"cannot be read: {why}") from content
+    return content
+
+
+def decoded(file: File, content: bytes | Exception) -> str:
+    """The text in UTF-8 of what was read of a label file."""
     try:
-        return read_file(path).decode("utf-8-sig")
+        return content_of(file, content).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise broken(str(path), "is not UTF-8") from error
+        raise broken(file.place, "is not UTF-8") from error
 
 
-def read_any_json(path: Path) -> Any:
+def read_any_json(file: File) -> Any:
     """What is in a file of JSON, NaN and infinity included, which other programs write."""
+    return any_json(file, read_text(file))
+
+
+def any_json(file: File, text: str) -> Any:
+    """What is in the text of a file of JSON."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, UnreadableLabelsError):
-            raise
-        raise broken(str(path), f"is not JSON: {error}") from error
+        raise broken(file.place, f"is not JSON: {error}") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(file: File) -> dict[str, Any]:
     """The JSON object in a file."""
-    content = read_any_json(path)
+    content = read_any_json(file)
     if not isinstance(content, dict):
-        raise broken(str(path), f"must hold a JSON object, got {type(content).__name__}")
+        raise broken(file.place, f"must hold a JSON object, got {type(content).__name__}")
     return content
 
 
@@ -132,26 +207,16 @@ def unique(values: Collection[Any], where: str, what: str) -> None:
         raise broken(where, f"{what} {twice!r} is there twice")
 
 
-def file_in(root: Path, name: str) -> FileReference:
-    """The file of this name below `root`, whatever becomes the program's folder."""
-    return FileReference(os.path.abspath(root), name)
-
-
-def below(root: Path, name: str, where: str) -> Path:
-    """The path of `name` below `root`; a name that leads out of it is refused.
+def below(folder: Folder, name: str, where: str) -> File:
+    """The file or folder called `name` in a folder; a name that leads out of it is refused.
 
     Who loads a dataset of somebody else's must not send or overwrite any other file. The names may
     come from Windows, and none goes up even for a moment: through a link that would be elsewhere.
     """
     plain = name.replace("\\", "/")
     try:
-        path = root / checked_name(plain, str(root))
         if os.pardir in plain.split("/") or PureWindowsPath(name).drive:
-            raise ValueError(f"{name!r} leads out of {root}")
+            raise ValueError(f"{name!r} leads out of {folder.root}")
+        return folder.reference(plain)
     except ValueError as error:
         raise broken(where, str(error)) from error
-    # Most files are no links, and their folder need not be compared with the real one.
-    linked = os.path.islink(path) or os.path.realpath(path.parent) != str(path.parent)
-    if linked and leads_out(str(path), os.path.realpath(root)):
-        raise broken(where, f"{name!r} is a link that leads out of {root}")
-    return path

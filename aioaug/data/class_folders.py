@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from .._pictures import Array
 from .annotation import Annotation
 from .folders import ImageFolder
 from .labels import PictureLabels
-from .listing import is_picture, open_folder
+from .listing import Folder, is_picture, open_folder
 from .samples import PictureDataset, Sample
 
 # The folders between that of a dataset and those of its classes, if they have such names.
@@ -57,43 +57,46 @@ class ClassFolders(PictureDataset):
     Raises `ValueError` as that does, and for pictures that are in the folder of no class.
     """
 
-    def __init__(self, root: Path, split: str | None = None) -> None:
-        splits = [split] if split is not None else _splits_in(root)
+    def __init__(self, root: str | os.PathLike[str], split: str | None = None) -> None:
+        top = open_folder(root)
+        splits = [split] if split is not None else splits_of(top)
         folder = ImageFolder(root, split=splits or None)
-        for top in splits or [""]:
-            if alone := _pictures_in(root / top):
-                raise ValueError(f"{root / top / alone[0]} is in the folder of no class")
+        for inner in splits or [""]:
+            if alone := _pictures_in(top, inner):
+                place = top.reference(posixpath.join(inner, alone[0])).place
+                raise ValueError(f"{place} is in the folder of no class")
         samples = [Sample(each.image, ClassLabel(each.labels)) for each in folder]
         super().__init__(samples, folder.classes)
 
 
-def is_of_classes(root: Path) -> bool:
+def is_of_classes(root: str | os.PathLike[str]) -> bool:
     """Whether there are at least two folders with pictures right in them, and none beside them.
 
     They may be those of classes, or, in each of several splits, there are such ones.
     """
     try:
-        tops = [root / split for split in _splits_in(root)] or [root]
-        return all(_has_classes(top) for top in tops)
+        folder = open_folder(root)
+        return all(_has_classes(folder, top) for top in splits_of(folder) or [""])
     except OSError:  # who lists it says why
         return False
 
 
-def _has_classes(top: Path) -> bool:
-    folders = open_folder(top).folders()
+def _has_classes(folder: Folder, top: str) -> bool:
+    classes = folder.folders(top)
     return (
-        len(folders) > 1
-        and not _pictures_in(top)
-        and all(_pictures_in(top / name) for name in folders)
+        len(classes) > 1
+        and not _pictures_in(folder, top)
+        and all(_pictures_in(folder, posixpath.join(top, name)) for name in classes)
     )
 
 
-def _splits_in(root: Path) -> list[str]:
+def splits_of(folder: Folder) -> list[str]:
     """The folders of splits, if there are no others."""
-    folders = open_folder(root).folders()
+    folders = folder.folders()
     return folders if all(name.lower() in SPLITS for name in folders) else []
 
 
-def _pictures_in(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(one.name for one in entries if is_picture(one.name) and one.is_file())
+def _pictures_in(folder: Folder, inner: str) -> list[str]:
+    """The pictures right in a folder."""
+    entries = folder.entries(inner)
+    return sorted(name for name in entries if not entries[name] and is_picture(name))

@@ -6,20 +6,30 @@ run lengths, compressed or not, its `keypoints` x, y and visibility of each in t
 
 from __future__ import annotations
 
-import json
 import os
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .._base.arguments import one_of
 from .annotation import SOUND_RULES, Annotation, LabelRules
-from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
+from .checks import (
+    below,
+    broken,
+    file_at,
+    label_folder,
+    numbers,
+    read_json,
+    shown,
+    size_of,
+    split_place,
+    to_json,
+    unique,
+)
 from .labels import PictureLabels, next_id
-from .listing import open_folder
-from .references import Reference, is_url, open_file
+from .references import File, UrlReference
 from .run_lengths import RunLengths
 from .samples import PictureDataset, Sample
 
@@ -32,12 +42,13 @@ _LISTS = ("images", "annotations", "categories")
 class Coco(PictureDataset):
     """The pictures of a COCO file, `annotations`, whose names are relative to the folder `images`.
 
-    `images` is the folder of the file unless given. Both may be URLs that fsspec understands. With
-    `missing="skip"`, pictures that are not there are left out; at a URL nobody looks for them
-    before they are read. `header` is all that the file says of no picture.
+    `images` is, unless given, where the first picture is: `images/`, or a folder called as the file
+    ends, such as `train2017/`, beside the file or beside its folder `annotations/`; else the folder
+    of the file. Both may be URLs that fsspec understands. With `missing="skip"`, pictures that are
+    not there are left out; at a URL nobody looks for them before they are read. `header` is all
+    that the file says of no picture.
 
-    Raises `UnreadableLabelsError` for a file that is not as COCO's are, and `OSError` for a URL
-    that cannot be read.
+    Raises `UnreadableLabelsError` for a file that is not as COCO's are, or cannot be read.
     """
 
     def __init__(
@@ -50,46 +61,67 @@ class Coco(PictureDataset):
     ) -> None:
         path = os.fspath(annotations)
         one_of("missing", missing, ("error", "skip"))
-        reader = _Reader(path, _content(path), rules)
-        root = os.path.dirname(path) if images is None else os.fspath(images)
+        reader = _Reader(path, read_json(file_at(path)), rules)
+        folder = label_folder(_images_of(path, reader.first_name()) if images is None else images)
         samples = []
         for name, labels in reader.pictures():
-            picture = _picture(root, name, labels.where)
-            if picture is not None:
+            picture = below(folder, name, labels.where)
+            if isinstance(picture, UrlReference) or folder.is_file(picture.name):
                 samples.append(Sample(picture, labels))
             elif missing == "error":
-                raise broken(labels.where, f"there is no picture {os.path.join(root, name)}")
+                raise broken(labels.where, f"there is no picture {picture.place}")
         super().__init__(samples, [str(each["name"]) for each in reader.categories])
         self.header = reader.header
 
 
-def _content(path: str) -> dict[str, Any]:
-    """What is in the file at a path or URL."""
-    if not is_url(path):
-        return read_json(Path(path))
-    with open_file(path) as file:
-        data = file.read()
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise broken(path, f"is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise broken(path, f"must hold a JSON object, got {type(content).__name__}")
-    return content
+class CocoSplits(Coco):
+    """The pictures of several splits, each in a folder with a file of its own, as of Roboflow's.
+
+    `files` are the paths or URLs of these files, by the names of the folders below `root`. An id
+    of a picture or annotation is kept in the first of them; in others it may be there again, so
+    they get the next ones.
+
+    Raises as `Coco` does, and for splits whose categories are not the same.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        files: Mapping[str, str],
+        *,
+        rules: LabelRules = SOUND_RULES,
+    ) -> None:
+        folder = label_folder(root)
+        parts = {split: Coco(file, rules=rules) for split, file in files.items()}
+        self.header, *others = (part.header for part in parts.values())
+        if any(other["categories"] != self.header["categories"] for other in others):
+            raise broken(folder.root, f"{', '.join(files)} have not the same categories")
+        samples: list[Sample] = []
+        picture_id = first_id = 0
+        for split, part in parts.items():
+            for sample in part:
+                labels, image = sample.labels, cast("File", sample.image)
+                if split != next(iter(parts)):
+                    labels = labels.as_copy(picture_id, first_id)
+                picture_id = max(picture_id, next_id([labels.id]))
+                first_id = max(first_id, next_id(each.id for each in labels.annotations))
+                inner = image.root.removeprefix(folder.root).lstrip("/")
+                picture = below(folder, f"{inner}/{image.name}", labels.where)
+                samples.append(Sample(picture, labels))
+        PictureDataset.__init__(self, samples, next(iter(parts.values())).classes)
 
 
-def _picture(root: str, name: str, where: str) -> Reference | None:
-    """The picture of this name below a folder or URL; `None` if it is known not to be there."""
-    if is_url(root):
-        try:
-            return open_folder(root).reference(name, where)
-        except ValueError as error:
-            raise broken(where, str(error).removeprefix(f"{where}: ")) from error
-    place = below(Path(root), name, where)
-    if not os.path.isfile(place):
-        return None
-    # Label Studio on Windows writes names with backslashes.
-    return file_in(Path(root), place.relative_to(root).as_posix())
+def _images_of(path: str, first: str | None) -> str:
+    """The folder of the pictures whose first one has this name."""
+    top, name = split_place(path)
+    split = posixpath.splitext(name)[0].rpartition("_")[2]
+    tops = [top, os.path.dirname(top)] if os.path.basename(top) == "annotations" else [top]
+    for each in tops if first else ():
+        folder = label_folder(each or os.curdir)
+        for inner in ("images", split, f"images/{split}", ""):
+            if folder.is_file(posixpath.join(inner, first or "")):
+                return os.path.join(folder.root, inner) if inner else folder.root
+    return top
 
 
 class _Reader:
@@ -115,6 +147,10 @@ class _Reader:
             unique([row["id"] for row in content.get(name, [])], path, f"the id in {name}")
         self._places = {row["id"]: place for place, row in enumerate(self.categories)}
         self._mirrored = [_mirrored(row.get("keypoints")) for row in self.categories]
+
+    def first_name(self) -> str | None:
+        """The name of the first picture."""
+        return next((str(row["file_name"]) for row in self._images), None)
 
     def pictures(self) -> Iterable[tuple[str, PictureLabels]]:
         of_picture: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
 from .. import _pictures
 from .._pictures import Array
+from .._transport.room import Rows
 from ..errors import UnreadablePictureError
-from .first_resize import first_size
+from .first_step import CropsAhead, first_crop, first_size
 from .fitting import Fit
 from .references import Reference
 
@@ -63,15 +64,17 @@ class ReferenceBatch:
     on_unreadable: Literal["raise", "skip"] = "raise"
     decode: Literal["whole", "fit"] = "whole"
     enough: _pictures.Size | None = None  # JPEGs may come smaller, but not less high or wide
+    crop: Any = None  # the augmenter that crops the pictures before anything else is done with them
 
     def __len__(self) -> int:
         return len(self.references)
 
     def __for_augmenter__(self, augmenter: Any) -> ReferenceBatch:
         """The same for this augmenter, which may need less than the whole pictures."""
+        crop = first_crop(augmenter) if self.fit.resize is None else None
         if self.decode == "whole":
-            return self
-        return replace(self, enough=first_size(augmenter))
+            return self if crop is None else replace(self, crop=crop)
+        return replace(self, enough=first_size(augmenter), crop=crop)
 
     def needed(self, size: _pictures.Size) -> _pictures.Size:
         """What height and width of a picture of a height and width would do."""
@@ -121,15 +124,34 @@ def decode(batch: ReferenceBatch) -> DataBatch:
 
 
 class DecodedPictures:
-    """The pictures of a batch that could be read, and the columns of their labels, if they have."""
+    """The pictures of a batch that could be read, and the columns of their labels, if they have.
+
+    Where the batch says who crops them, `images` are cropped already, and `shapes` and columns are
+    those of the whole pictures.
+    """
 
     def __init__(self, batch: ReferenceBatch) -> None:
         self._batch = batch
+        self._scratch = _pictures.Scratch()
+        self.images: Any = []
+        try:
+            ahead = None if batch.crop is None else CropsAhead(batch.crop, len(batch))
+            self._decode(ahead)
+        except _LeftOut:
+            # As many numbers are drawn as pictures are left, so each is cropped elsewhere.
+            self._decode(None)
+
+    def _decode(self, ahead: CropsAhead | None) -> None:
+        """Decode all, or raise `_LeftOut` where a picture `ahead` of its crop cannot be read."""
+        batch = self._batch
         self._kept: list[int] = []
         self.columns: list[dict[str, Any]] = []
+        self.shapes: list[Shape] = []
+        # Not in shared memory, which the results of these pictures have to fit into.
+        rows = Rows(len(batch), np.empty) if batch.fit.resize else None
         images: list[Array] = []
         for place, label in enumerate(batch.labels):
-            read = self._read(place)
+            read = self._read(place, ahead)
             if read is not None:
                 pixels, size = read
                 shape = (*size, pixels.shape[2])
@@ -140,9 +162,13 @@ class DecodedPictures:
                 self.columns.append(
                     {name: batch.fit.item(item, shape) for name, item in columns.items()}
                 )
-                images.append(batch.fit.pixels(pixels, size))
-        self.shapes = [image.shape for image in images]
-        self.images: Any = self._stacked(images) if batch.fit.resize and images else images
+                fitted = batch.fit.pixels(pixels, size)
+                self.shapes.append(fitted.shape if ahead is None else shape)
+                if rows is None:
+                    images.append(fitted)
+                else:
+                    rows.add(fitted)
+        self.images = images if rows is None else self._of_one_kind(rows.done())
 
     def batch(self, images: Any, columns: list[dict[str, Any]]) -> DataBatch:
         """The pictures, as they became, with the labels that belong to these columns."""
@@ -160,12 +186,15 @@ class DecodedPictures:
             np.array([self._batch.indices[place] for place in self._kept], np.int64),
         )
 
-    def _read(self, place: int) -> tuple[Array, _pictures.Size] | None:
+    def _read(self, place: int, ahead: CropsAhead | None) -> tuple[Array, _pictures.Size] | None:
         """A decoded picture, with the size that it has; `None` if it is to be left out."""
         reference = self._batch.references[place]
         which = f"picture {place + 1} of {len(self._batch)} in its batch"
         try:
-            return _pictures.decode_upright(reference.read(), self._batch.needed)
+            data = reference.read()
+            if ahead is not None:
+                return _pictures.decode_part(data, partial(ahead.region, place), self._scratch)
+            return _pictures.decode_upright(data, self._batch.needed)
         except OSError as error:
             error.add_note(f"{which} is {reference.name}")
             raise
@@ -173,10 +202,12 @@ class DecodedPictures:
             message = f"{reference.name} ({which}) cannot be read: {error}"
             if self._batch.on_unreadable == "raise":
                 raise UnreadablePictureError(message) from error
+            if ahead is not None:
+                raise _LeftOut from error
             log.warning("%s; it is left out", message)
             return None
 
-    def _stacked(self, images: list[Array]) -> Array:
+    def _of_one_kind(self, images: Any) -> Any:
         kinds = {(image.shape, image.dtype): place for place, image in enumerate(images)}
         if len(kinds) > 1:
             one, other = (self._batch.references[self._kept[at]].name for at in kinds.values())
@@ -184,7 +215,11 @@ class DecodedPictures:
                 f"{one} and {other} do not fit into one array: one of them is grey with 16 bits "
                 "a pixel, and the other is not; leave out resize= to get a list"
             )
-        return np.stack(images)
+        return images
+
+
+class _LeftOut(Exception):
+    """A picture cannot be read, and its batch is to be made without it."""
 
 
 def _moves(label: Any) -> bool:

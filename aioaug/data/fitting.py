@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from .._base.arguments import whole
+from .._base.arguments import one_of, whole
 from .._pictures import Array, Size
 
 Shape = tuple[int, ...]
+Interpolation = Literal["area", "linear"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How pictures become `resize` (height, width), if that is given.
+    """How pictures become `resize` (height, width), if that is given, by an `interpolation`.
 
     Without `pad` they are stretched to that. With `pad`, a grey value or one for each channel, they
     keep their proportions, stand in the middle, and have this around them. Unless `enlarge` is set,
@@ -25,6 +26,7 @@ class Fit:
     resize: Size | None = None
     pad: int | tuple[int, int, int] | None = None
     enlarge: bool = True
+    interpolation: Interpolation = "area"
 
     def needed(self, size: Size) -> Size:
         """What height and width a picture of a height and width gets, without what is around it."""
@@ -44,8 +46,9 @@ class Fit:
 
         height, width = self.needed(size)
         smaller = height <= picture.shape[0] and width <= picture.shape[1]
-        # The other interpolations would skip pixels when they make a picture much smaller.
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        # The other one skips pixels when it makes a picture less than half as large.
+        by_areas = smaller and self.interpolation == "area"
+        how = cv2.INTER_AREA if by_areas else cv2.INTER_LINEAR
         inner: Array = cv2.resize(picture, (width, height), interpolation=how)
         inner = inner.reshape(height, width, picture.shape[2])
         if self.pad is None:
@@ -84,11 +87,16 @@ class Fit:
         return (height - size[0]) // 2, (width - size[1]) // 2
 
 
-def checked_fit(resize: object, pad: object, name: str = "resize") -> Fit:
+def checked_fit(
+    resize: object, pad: object, name: str = "resize", interpolation: str = "area"
+) -> Fit:
     """A `Fit` of arguments, `resize` being called `name`; `TypeError` or `ValueError` if wrong."""
+    how: Any = one_of("interpolation", interpolation, ("area", "linear"))
     if resize is None:
         if pad is not None:
             raise ValueError("pad: only together with resize=(height, width) or buckets=")
+        if how != "area":
+            raise ValueError("interpolation: only together with resize=(height, width)")
         return Fit()
     if not isinstance(resize, (tuple, list)) or len(resize) != 2:
         raise TypeError(f"{name} must be (height, width), got {resize!r}")
@@ -97,5 +105,6 @@ def checked_fit(resize: object, pad: object, name: str = "resize") -> Fit:
         if len(pad) != 3:
             raise ValueError(f"pad must be one value or three, got {pad!r}")
         red, green, blue = (whole("pad", value, low=0, high=255) for value in pad)
-        return Fit((height, width), (red, green, blue))
-    return Fit((height, width), None if pad is None else whole("pad", pad, low=0, high=255))
+        return Fit((height, width), (red, green, blue), interpolation=how)
+    value = None if pad is None else whole("pad", pad, low=0, high=255)
+    return Fit((height, width), value, interpolation=how)

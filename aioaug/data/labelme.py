@@ -10,16 +10,30 @@ import base64
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import _pictures
 from .._pictures.reading import SUFFIXES
 from ..errors import UnreadablePictureError
 from .annotation import SOUND_RULES, VOID, Annotation, LabelRules, Outline, points_of
-from .checks import below, broken, file_in, numbers, read_json, shown, size_of, to_json, unique
+from .checks import (
+    any_json,
+    below,
+    broken,
+    label_folder,
+    listed,
+    numbers,
+    read_texts,
+    shown,
+    size_of,
+    to_json,
+    unique,
+)
 from .ellipses import ellipse_of_outline, outline_of_ellipse
 from .labels import PictureLabels
+from .listing import Folder
+from .references import File
 from .run_lengths import RunLengths, box_of_pixels
 from .samples import PictureDataset, Sample
 
@@ -28,12 +42,13 @@ _POINTS = {"rectangle": 2, "circle": 2, "line": 2, "point": 1, "mask": 2}
 
 
 class Labelme(PictureDataset):
-    """The pictures below a folder with labelme's JSON beside them.
+    """The pictures below a folder, or a URL that fsspec understands, with labelme's JSON beside.
 
     `classes` are the labels in their order, those that occur unless given. A picture whose file has
     not its pixels beside it but in it (`imageData`) is refused.
 
-    Raises `UnreadableLabelsError` for files that are not as labelme's are.
+    Raises `UnreadableLabelsError` for files that are not as labelme's are, and `OSError` for a
+    folder that cannot be listed.
     """
 
     def __init__(
@@ -43,25 +58,32 @@ class Labelme(PictureDataset):
         classes: Sequence[str] | None = None,
         rules: LabelRules = SOUND_RULES,
     ) -> None:
-        top = Path(root)
-        contents = [
-            (file, content)
-            for file in sorted(top.rglob("*.json"))
-            if isinstance((content := read_json(file)).get("shapes"), list)
-        ]
+        top = label_folder(root)
+        files = [below(top, name, top.root) for name in listed(top, (".json",))]
+        contents = []
+        for file, text in zip(files, read_texts(files), strict=True):
+            content = {} if text is None else any_json(file, text)
+            if not isinstance(content, dict):
+                kind = type(content).__name__
+                raise broken(file.place, f"must hold a JSON object, got {kind}")
+            if isinstance(content.get("shapes"), list):
+                contents.append((file, content))
         if not contents:
-            raise broken(str(top), "there are no files of labelme's")
-        names = _classes((shape, file) for file, each in contents for shape in each["shapes"])
+            raise broken(top.root, "there are no files of labelme's")
+        shapes = ((shape, file.place) for file, each in contents for shape in each["shapes"])
+        names = _classes(shapes)
         if classes is not None and (unknown := set(names) - set(classes)):
             raise broken(
-                str(top), f"there are shapes with the label {min(unknown)!r}, which is not given"
+                top.root, f"there are shapes with the label {min(unknown)!r}, which is not given"
             )
         known = {name: place for place, name in enumerate(names if classes is None else classes)}
+        pictures = _pictures_by_stem(top)
         samples = []
         for file, content in contents:
-            labels = read_labels(content, str(file), known, rules)
-            samples.append(Sample(file_in(top, _picture_of(content, file, top)), labels))
-        unique([sample.image.name for sample in samples], str(top), "the picture")
+            labels = read_labels(content, file.place, known, rules)
+            name = _picture_of(content, file, pictures)
+            samples.append(Sample(below(top, name, file.place), labels))
+        unique([sample.image.name for sample in samples], top.root, "the picture")
         super().__init__(samples, list(known))
 
 
@@ -82,38 +104,41 @@ def read_labels(
 
 def read_alone(content: Mapping[str, Any], path: Path) -> tuple[PictureLabels, LabelmeWriter]:
     """The labels in the JSON of one file, and what writes them."""
-    names = _classes((shape, path) for shape in content["shapes"])
+    names = _classes((shape, str(path)) for shape in content["shapes"])
     known = {name: place for place, name in enumerate(names)}
     return read_labels(content, str(path), known, SOUND_RULES), LabelmeWriter(names)
 
 
-def _classes(shapes: Iterable[tuple[Any, Path]]) -> list[str]:
+def _classes(shapes: Iterable[tuple[Any, str]]) -> list[str]:
     """All labels but the empty one, which things without a class have."""
     return sorted({_label(shape, file) for shape, file in shapes} - {""})
 
 
-def _label(shape: Any, file: Path) -> str:
+def _label(shape: Any, file: str) -> str:
     if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
-        raise broken(str(file), "every shape must have a label")
+        raise broken(file, "every shape must have a label")
     label: str = shape["label"]
     return label
 
 
-def _picture_of(content: Mapping[str, Any], file: Path, top: Path) -> str:
+def _pictures_by_stem(top: Folder) -> dict[str, list[str]]:
+    """The pictures of a folder, by their names without suffix."""
+    found: dict[str, list[str]] = {}
+    for name in listed(top, SUFFIXES):
+        found.setdefault(PurePosixPath(name).with_suffix("").as_posix(), []).append(name)
+    return found
+
+
+def _picture_of(content: Mapping[str, Any], file: File, pictures: Mapping[str, list[str]]) -> str:
     said = str(content.get("imagePath") or "").replace("\\", "/").rpartition("/")[2]
+    path = PurePosixPath(file.name)
     # labelme's path is relative to the file, and often of another machine.
-    beside = [file.parent / said] if said else []
-    beside += sorted(each for each in file.parent.glob(f"{_escaped(file.stem)}.*"))
-    for path in beside:
-        if path.suffix.lower() in SUFFIXES and os.path.isfile(path):
-            name = path.relative_to(top).as_posix()
-            below(top, name, str(file))
-            return name
-    raise broken(str(file), f"there is no picture {said or file.stem} beside it")
-
-
-def _escaped(stem: str) -> str:
-    return "".join(f"[{char}]" if char in "[]*?" else char for char in stem)
+    named = path.with_name(said) if said.strip(".") else path
+    if named.as_posix() in pictures.get(named.with_suffix("").as_posix(), ()):
+        return named.as_posix()
+    for name in pictures.get(path.with_suffix("").as_posix(), ()):
+        return name
+    raise broken(file.place, f"there is no picture {said or path.stem} beside it")
 
 
 def _annotation(

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from .. import _pictures
 from .._pictures.reading import SUFFIXES
 from ..errors import UnreadableLabelsError, UnreadablePictureError
 from .annotation import Annotation, LabelRules, points_of
-from .checks import below, broken, file_in, read_text
+from .checks import below, broken, label_folder, listed, read_text
 from .labels import PictureLabels
+from .listing import Folder
 from .moving import array_of
 from .references import Reference
 from .run_lengths import RunLengths
@@ -95,9 +96,11 @@ class Masks(PictureDataset):
     `masks` has PNGs named as the pictures, or `CLASS/NAME.png` or `NAME_CLASS.png` for each class.
     `classes` are the names of the numbers, the first that of the background; if they are not given,
     those in `classes.txt` beside `masks`, else the numbers themselves. `palette` is that of the
-    first mask, and `first_value` 0, as `MasksWriter` takes them.
+    first mask, and `first_value` 0, as `MasksWriter` takes them. Both folders may be at URLs that
+    fsspec understands.
 
-    Raises `UnreadableLabelsError` for folders in which something is missing; masks are read later.
+    Raises `UnreadableLabelsError` for folders in which something is missing, and `OSError` for one
+    that cannot be listed; masks are read later.
     """
 
     first_value = 0
@@ -109,64 +112,61 @@ class Masks(PictureDataset):
         *,
         classes: Sequence[str] | None = None,
     ) -> None:
-        pictures, maps = _files(Path(images)), _files(Path(masks))
-        names = {Path(name).with_suffix("").as_posix(): name for name in pictures}
-        found = {name: Path(name).with_suffix("").as_posix() for name in maps}
+        top, of_masks = label_folder(images), label_folder(masks)
+        pictures, maps = (sorted(listed(each, SUFFIXES)) for each in (top, of_masks))
+        names = {_stem(name): name for name in pictures}
+        found = {name: _stem(name) for name in maps}
         self.per_class = not any(stem in names for stem in found.values())
         if self.per_class:
-            parts = {name: _class_of(stem, names, masks) for name, stem in found.items()}
-            listed = sorted({kind for _, kind in parts.values()})
-            if classes is not None and (unknown := set(listed) - set(classes)):
-                raise broken(str(masks), f"there is no class {min(unknown)!r}")
-            known = list(listed if classes is None else classes)
+            parts = {name: _class_of(name, names, of_masks) for name in maps}
+            kinds_found = sorted({kind for _, kind in parts.values()})
+            if classes is not None and (unknown := set(kinds_found) - set(classes)):
+                raise broken(of_masks.root, f"there is no class {min(unknown)!r}")
+            known = list(kinds_found if classes is None else classes)
         else:
             parts = {name: (stem, "") for name, stem in found.items()}
-            known = list(_numbered(Path(masks)) if classes is None else classes)
+            known = list(_numbered(of_masks) if classes is None else classes)
         of_picture: dict[str, list[tuple[str, str]]] = {stem: [] for stem in names}
         for name, (stem, kind) in sorted(parts.items()):
             if stem not in of_picture:
-                raise broken(str(Path(masks) / name), f"there is no such picture in {images}")
+                place = below(of_masks, name, of_masks.root).place
+                raise broken(place, f"there is no such picture in {top.root}")
             of_picture[stem].append((name, kind))
         samples = []
         for stem, files in of_picture.items():
+            picture = below(top, names[stem], top.root)
             if not files and not self.per_class:
-                raise broken(str(Path(images) / names[stem]), f"there is no mask of it in {masks}")
-            references = tuple(file_in(Path(masks), name) for name, _ in files)
+                raise broken(picture.place, f"there is no mask of it in {of_masks.root}")
+            references = tuple(below(of_masks, name, of_masks.root) for name, _ in files)
             kinds = tuple(known.index(kind) for _, kind in files) if self.per_class else ()
-            picture = file_in(Path(images), names[stem])
             labels = MaskFiles(references, kinds) if files else PictureLabels()
             samples.append(Sample(picture, labels))
         super().__init__(samples, known)
-        self.palette = _palette_of(file_in(Path(masks), maps[0])) if maps else None
+        self.palette = _palette_of(below(of_masks, maps[0], of_masks.root)) if maps else None
 
 
-def _files(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise broken(str(folder), "there is no such folder")
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    names = sorted(path.relative_to(folder).as_posix() for path in found)
-    for name in names:
-        below(folder, name, str(folder))
-    return names
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
 
 
-def _class_of(
-    stem: str, pictures: Mapping[str, str], masks: str | os.PathLike[str]
-) -> tuple[str, str]:
+def _class_of(mask: str, pictures: Mapping[str, str], masks: Folder) -> tuple[str, str]:
     """The picture and the class of a mask `CLASS/NAME` or `NAME_CLASS`."""
+    stem = _stem(mask)
     kind, _, name = stem.partition("/")
     if name in pictures:
         return name, kind
     for place in range(len(stem) - 1, 0, -1):
         if stem[place] == "_" and stem[:place] in pictures:
             return stem[:place], stem[place + 1 :]
-    raise broken(str(Path(masks) / stem), "there is no picture that this would be the mask of")
+    where = below(masks, mask, masks.root).place
+    raise broken(where, "there is no picture that this would be the mask of")
 
 
-def _numbered(masks: Path) -> list[str]:
-    names = masks.parent / _NAMES
-    if names.is_file():
-        return [line.strip() for line in read_text(names).splitlines() if line.strip()]
+def _numbered(masks: Folder) -> list[str]:
+    top = label_folder(os.path.dirname(masks.root))
+    if top.is_file(_NAMES):
+        text = read_text(below(top, _NAMES, top.root))
+        return [line.strip() for line in text.splitlines() if line.strip()]
     return [str(number) for number in range(256)]
 
 
@@ -208,7 +208,7 @@ class MasksWriter:
         if labels.size is None:
             raise ValueError(f"{labels.where or name}: the size of the picture is not known")
         width, height = labels.size
-        stem = Path(name).with_suffix(".png").as_posix()
+        stem = PurePosixPath(name).with_suffix(".png").as_posix()
         maps: dict[str, np.ndarray[Any, Any]] = {}
         if not self._per_class:
             maps[stem] = np.zeros((height, width), np.uint16)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
 
 from .annotation import Annotation
-from .checks import broken, read_json
-from .class_folders import ClassFolders, is_of_classes
-from .coco import Coco, CocoWriter
+from .checks import below, broken, file_at, label_folder, split_place
+from .class_folders import SPLITS, ClassFolders, is_of_classes, splits_of
+from .coco import Coco, CocoSplits, CocoWriter
 from .labelme import Labelme, LabelmeWriter
 from .labels import PictureLabels
+from .listing import Folder, open_folder
 from .masks import Masks, MasksWriter
 from .samples import PictureDataset
 from .via import Via, ViaWriter, is_via
 from .voc import MASK_FOLDERS, Voc, VocWriter
 from .yolo import Yolo, YoloWriter
+
+Place = str | os.PathLike[str]  # a path or URL
 
 FORMATS = ("coco", "yolo", "voc", "labelme", "via", "masks")
 # Those of COCO itself and of Roboflow, CVAT, Label Studio and VGG Image Annotator.
@@ -50,29 +54,38 @@ class LabelWriter(Protocol):
         """The files of the dataset as a whole, given the records of all pictures."""
 
 
-def format_of(path: Path) -> str | None:
-    """The format of a dataset, by the names of its files; `None` for plain pictures."""
-    if path.is_file():
-        if path.suffix == ".json" and is_via(path):
+def format_of(path: Place) -> str | None:
+    """The format of a dataset, by the names of its files; `None` for plain pictures.
+
+    Raises `OSError` for a folder that cannot be listed.
+    """
+    place, name = split_place(path)
+    if name:
+        suffix = os.path.splitext(name)[1]
+        if suffix == ".json" and is_via(file_at(path)):
             return "via"
         suffixes = {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".data": "yolo"}
-        return suffixes.get(path.suffix)
-    if any((path / name).is_file() for name in _YOLO_NAMES) or (
-        (path / "classes.txt").is_file() and (path / "labels").is_dir()
-    ):
+        return suffixes.get(suffix)
+    folder = label_folder(place)
+    entries = folder.entries()
+    folders = {each for each in entries if entries[each]}
+    files = entries.keys() - folders
+    if not files.isdisjoint(_YOLO_NAMES) or ("classes.txt" in files and "labels" in folders):
         return "yolo"
-    if _via_files(path):
+    if _via_files(folder):
         return "via"
-    if _coco_file(path) is not None:
+    if _coco_file(folder) is not None or _coco_splits(folder):
         return "coco"
-    if (path / "Annotations").is_dir():
+    if "Annotations" in folders:
         return "voc"
-    if (path / "images").is_dir() and (path / "masks").is_dir():
+    if {"images", "masks"} <= folders:
         return "masks"
-    return "folder" if is_of_classes(path) else None
+    return "folder" if is_of_classes(place) else None
 
 
-def open_dataset(path: Path, kind: str, split: str | None = None, **options: Any) -> PictureDataset:
+def open_dataset(
+    path: Place, kind: str, split: str | None = None, **options: Any
+) -> PictureDataset:
     """The dataset of this format at `path`.
 
     Raises `UnreadableLabelsError` if it is broken, and `ValueError` for a split where the format
@@ -84,15 +97,45 @@ def open_dataset(path: Path, kind: str, split: str | None = None, **options: Any
         return Voc(path, split=split, **options)
     if kind == "folder":
         return ClassFolders(path, split, **options)
+    if kind == "coco":
+        return _open_coco(path, split, **options)
     if split is not None:
         raise ValueError(f"{kind} has no splits, so there is no {split!r}")
-    if kind == "coco":
-        return _open_coco(path, **options)
     if kind == "via":
         return Via(_via_file(path), **options)
     if kind == "labelme":
         return Labelme(path, **options)
-    return Masks(path / "images", path / "masks")
+    top = os.fspath(path)
+    return Masks(os.path.join(top, "images"), os.path.join(top, "masks"))
+
+
+def expression_of(
+    path: Path, kind: str, dataset: PictureDataset, split: str | None = None
+) -> tuple[str, str]:
+    """The class of `aioaug.data` and the Python expression that open what `open_dataset` opened."""
+    name = type(dataset).__name__
+    if kind == "masks":
+        return name, f"{name}({str(path / 'images')!r}, {str(path / 'masks')!r})"
+    if kind == "folder":
+        splits: Any = split if split is not None else splits_of(open_folder(path)) or None
+        return "ImageFolder", f"ImageFolder({os.path.abspath(path)!r}, split={splits!r})"
+    if isinstance(dataset, CocoSplits):
+        files = _coco_splits(open_folder(path)).values()
+        return "Coco", " + ".join(f"Coco({os.path.abspath(file)!r})" for file in files)
+    if kind in ("coco", "via"):
+        file = _via_file(path) if kind == "via" else _coco_file_of(path, split)
+        root = getattr(dataset[0].image, "root", "")
+        return name, f"{name}({os.path.abspath(file)!r}, {root!r})"
+    which = "" if split is None else f", split={split!r}"
+    return name, f"{name}({os.path.abspath(path)!r}{which})"
+
+
+def _coco_file_of(path: Path, split: str | None) -> str:
+    """The file that `open_dataset` opened there, which is one."""
+    if path.is_file():
+        return os.fspath(path)
+    folder = open_folder(path)
+    return _coco_file(folder) or _coco_splits(folder)[split or ""]
 
 
 def writer_for(kind: str, dataset: PictureDataset) -> LabelWriter:
@@ -114,47 +157,60 @@ def plain_name(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in _PARTS_OF_NAMES)
 
 
-def _coco_file(folder: Path) -> Path | None:
-    places = (folder, folder / "annotations")
-    for name in _COCO_NAMES:
-        for place in places:
-            if found := sorted(place.glob(name)):
-                return found[0]
+def _coco_file(folder: Folder, inner: str = "") -> str | None:
+    """The path or URL of the COCO file in a folder, or in `annotations/` there."""
+    places = [inner]
+    if not inner and folder.is_folder("annotations"):
+        places.append("annotations")
+    found = [(place, sorted(folder.entries(place))) for place in places]
+    for pattern in _COCO_NAMES:
+        for place, names in found:
+            for name in names:
+                if fnmatchcase(name, pattern):
+                    where = f"{place}/{name}" if place else name
+                    return below(folder, where, folder.root).place
     return None
 
 
-def _via_files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob(_VIA_NAMES)) if path.is_file() and is_via(path)]
+def _coco_splits(folder: Folder) -> dict[str, str]:
+    """The COCO files in the folders of splits, by the names of these, as Roboflow writes them."""
+    names = [name for name in folder.folders() if name.lower() in SPLITS]
+    found = {name: _coco_file(folder, name) for name in names}
+    return {name: file for name, file in found.items() if file is not None}
 
 
-def _via_file(path: Path) -> Path:
-    found = [path] if path.is_file() else _via_files(path)
+def _via_files(folder: Folder) -> list[str]:
+    entries = folder.entries()
+    names = sorted(each for each in entries if not entries[each] and fnmatchcase(each, _VIA_NAMES))
+    files = (below(folder, name, folder.root) for name in names)
+    return [file.place for file in files if is_via(file)]
+
+
+def _via_file(path: Place) -> str:
+    place, name = split_place(path)
+    found = [os.fspath(path)] if name else _via_files(label_folder(place))
     if len(found) != 1:
-        raise broken(str(path), f"there must be a via_project.json, found {len(found)} of its kind")
+        raise broken(place, f"there must be a via_project.json, found {len(found)} of its kind")
     return found[0]
 
 
-def _open_coco(path: Path, images: Path | None = None, **options: Any) -> Coco:
-    file = path if path.is_file() else _coco_file(path)
-    if file is None:
-        raise broken(str(path), "there is no annotations.json")
-    return Coco(file, images or _images_of(file), **options)
-
-
-def _images_of(file: Path) -> Path:
-    """Where the pictures of a COCO file are: beside it, or in one of the usual folders."""
-    content = read_json(file)
-    first: Any = next(iter(content.get("images") or ()), {})
-    name = str(first.get("file_name", "")) if isinstance(first, dict) else ""
-    split = file.stem.rpartition("_")[2]
-    folders = (
-        [file.parent, file.parent.parent] if file.parent.name == "annotations" else [file.parent]
-    )
-    for folder in folders:
-        for inner in (folder / "images", folder / split, folder / "images" / split, folder):
-            if name and os.path.isfile(inner / name):
-                return inner
-    return file.parent
+def _open_coco(path: Place, split: str | None, images: Place | None = None, **options: Any) -> Coco:
+    place, name = split_place(path)
+    folder = label_folder(place)
+    file = os.fspath(path) if name else _coco_file(folder)
+    splits = {} if file is not None else _coco_splits(folder)
+    if split is not None:
+        if split not in splits:
+            have = f"only {', '.join(splits)}" if splits else "and no folders of splits"
+            raise broken(place, f"there is no split {split!r}, {have}")
+        file = splits[split]
+    if file is not None:
+        return Coco(file, images, **options)
+    if not splits:
+        raise broken(place, "there is no annotations.json")
+    if images is not None:
+        raise broken(place, "there are several splits, each with pictures of its own, so no images")
+    return CocoSplits(place, splits, **options)
 
 
 def _yolo_writer(dataset: PictureDataset) -> YoloWriter:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol, TypeAlias
+from urllib.parse import quote
 
 from .. import _pictures
 from .._base.optional import need
@@ -12,6 +16,8 @@ from ..errors import UnreadablePictureError
 
 # Of a table whole groups of rows are read; so many of them are kept, as the next may be wanted.
 _GROUPS_KEPT = 4
+_AT_ONCE = 256  # so many files of a server are read side by side, and are in memory together
+_OF_WEB = ("http://", "https://")
 
 
 class Reference(Protocol):
@@ -34,20 +40,33 @@ class FileReference(NamedTuple):
     root: str
     name: str
 
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return os.path.join(self.root, self.name)
+
     def read(self) -> bytes:
         """All bytes of the file; what is no file, such as a pipe, is refused."""
-        return _pictures.load(os.path.join(self.root, self.name))
+        return _pictures.load(self.place)
 
     def head(self, count: int) -> bytes:
         """The first bytes of the file."""
-        return _pictures.load(os.path.join(self.root, self.name), count)
+        return _pictures.load(self.place, count)
 
 
 class UrlReference(NamedTuple):
-    """A file at a URL that fsspec understands, below `root`."""
+    """A file at a URL that fsspec understands, below `root`.
+
+    Its name is as in a folder of this machine: in the URL of a web page, a space of it is `%20`.
+    """
 
     root: str
     name: str
+
+    @property
+    def place(self) -> str:
+        """The URL of the file."""
+        return url_below(self.root, self.name) if self.root else self.name
 
     def read(self) -> bytes:
         """All bytes of the file."""
@@ -58,10 +77,13 @@ class UrlReference(NamedTuple):
         return self._content(start=0, end=count)
 
     def _content(self, **part: int) -> bytes:
-        url = f"{self.root}/{self.name}" if self.root else self.name
-        files, path = file_system(url)
-        content: bytes = files.cat_file(path, **part)
+        files, path = file_system(self.place)
+        with errors_of_servers(self.place):
+            content: bytes = files.cat_file(path, **part)
         return content
+
+
+File: TypeAlias = FileReference | UrlReference
 
 
 class MemberReference(NamedTuple):
@@ -84,7 +106,8 @@ class MemberReference(NamedTuple):
         count = min(count, self.size)
         if is_url(self.archive):
             files, path = file_system(self.archive)
-            content: bytes = files.cat_file(path, start=self.offset, end=self.offset + count)
+            with errors_of_servers(self.archive):
+                content: bytes = files.cat_file(path, start=self.offset, end=self.offset + count)
             return content
         with open(self.archive, "rb") as archive:
             archive.seek(self.offset)
@@ -114,6 +137,16 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return "://" in os.fspath(path)
 
 
+def url_below(root: str, name: str) -> str:
+    """The URL of a file or folder below the URL of a folder."""
+    return f"{root}/{quote(name) if is_of_web(root) else name}" if name else root
+
+
+def is_of_web(url: str) -> bool:
+    """Whether names are parts of a URL, in which some characters are written as others."""
+    return url.startswith(_OF_WEB)
+
+
 def file_system(url: str) -> tuple[Any, str]:
     """The file system of fsspec for a URL, and the path there; `MissingExtra` without fsspec."""
     files, path = need("fsspec.core", extra="remote").url_to_fs(url)
@@ -125,8 +158,61 @@ def open_file(path: str) -> IO[bytes]:
     if not is_url(path):
         return open(path, "rb")
     files, inside = file_system(path)
-    file: IO[bytes] = files.open(inside, "rb")
+    with errors_of_servers(path):
+        file: IO[bytes] = files.open(inside, "rb")
     return file
+
+
+def read_each(files: Sequence[File]) -> Iterator[bytes | Exception]:
+    """The bytes of each file of a folder in turn, or why it cannot be read.
+
+    Files at URLs are read many at a time: one after the other, they would take the time of as many
+    answers of the server.
+    """
+    for begin in range(0, len(files), _AT_ONCE):
+        part = files[begin : begin + _AT_ONCE]
+        yield from _read_together(part) if isinstance(part[0], UrlReference) else map(_read, part)
+
+
+def _read(file: File) -> bytes | Exception:
+    try:
+        return file.read()
+    except (OSError, UnreadablePictureError) as error:
+        return error
+
+
+def _read_together(part: Sequence[File]) -> Iterator[bytes | Exception]:
+    places = [file.place for file in part]
+    whole = [None] * len(part)
+    files, _ = file_system(places[0])
+    paths = [file_system(place)[1] for place in places]
+    # Its `cat` would take a name with brackets for a pattern of names.
+    found = files.cat_ranges(paths, whole, whole, on_error="return")
+    for content, place in zip(found, places, strict=True):
+        yield os_error(content, place) if isinstance(content, Exception) else content
+
+
+@contextmanager
+def errors_of_servers(url: str) -> Iterator[None]:
+    """Raise as `OSError` what goes wrong on the way to a server; libraries raise errors of theirs.
+
+    Some of those cannot be pickled, or say neither the URL nor what happened.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise os_error(error, url) from error
+
+
+def os_error(error: Exception, url: str) -> OSError:
+    """The error for what a library raised while it read a URL."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename == url:
+        return error
+    for kind, number in ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES)):
+        if isinstance(error, kind):
+            return kind(number, os.strerror(number), url)
+    why = " ".join(str(error).split()) or type(error).__name__
+    return OSError(errno.EIO, why, url)
 
 
 @lru_cache(_GROUPS_KEPT)

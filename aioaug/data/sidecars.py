@@ -15,11 +15,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from .._pictures.reading import SUFFIXES
-from .checks import below, broken, file_in, is_number, read_any_json, to_json
+from .checks import (
+    any_json,
+    below,
+    broken,
+    is_number,
+    label_folder,
+    listed,
+    read_texts,
+    to_json,
+)
 from .coco import run_lengths
 from .labels import Caption
 from .moving import array_of, map_of
@@ -109,7 +118,7 @@ class Sidecar:
         return [(str(row[4]), row[0], row[1]) for row in rows if len(row) == 5]
 
     def encode(self, picture: str = "") -> bytes:
-        """The content of a file that `read` understands, beside whatever picture."""
+        """The content of a file that `from_json` understands, beside whatever picture."""
         known = {name: getattr(self, name) for name in KEYS if getattr(self, name) is not None}
         if self.masks is not None:
             known["masks"] = [mask.as_json() for mask in self.masks]
@@ -125,34 +134,35 @@ class Sidecar:
 
 
 class Sidecars(PictureDataset):
-    """The pictures below a folder that have such a file beside them.
+    """The pictures below a folder, or a URL that fsspec understands, with such a file beside them.
 
-    Raises `UnreadableLabelsError` for broken ones.
+    Raises `UnreadableLabelsError` for broken ones, and `OSError` for a folder that cannot be
+    listed.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        top = Path(root)
+        top = label_folder(root)
+        names = listed(top, (*SUFFIXES, ".json"))
+        beside = {name: PurePosixPath(name).with_suffix(".json").as_posix() for name in names}
+        there = set(names)
+        pictures = [name for name in names if beside[name] != name and beside[name] in there]
+        notes = [below(top, beside[name], top.root) for name in pictures]
         samples = []
-        for path in sorted(top.rglob("*")):
-            notes = path.with_suffix(".json")
-            if path.suffix.lower() not in SUFFIXES or not os.path.isfile(notes):
-                continue
-            if (labels := read(notes)) is not None:
-                name = path.relative_to(top).as_posix()
-                below(top, name, str(path))
-                samples.append(Sample(file_in(top, name), labels))
+        for name, file, text in zip(pictures, notes, read_texts(notes), strict=True):
+            content = None if text is None else any_json(file, text)
+            labels = from_json(content, PurePosixPath(file.name).name)
+            if labels is not None:
+                samples.append(Sample(below(top, name, top.root), labels))
         if not samples:
-            raise broken(str(top), "there are no pictures with labels beside them")
+            raise broken(top.root, "there are no pictures with labels beside them")
         super().__init__(samples)
 
 
-def read(path: Path) -> Sidecar | None:
-    """Read a sidecar; `None` for other JSON, `UnreadableLabelsError` for what is broken."""
-    return from_json(read_any_json(path), path.name)
-
-
 def from_json(content: Any, name: str) -> Sidecar | None:
-    """The sidecar in the JSON of a file with this name; `None` for other JSON."""
+    """The sidecar in the JSON of a file with this name; `None` for other JSON.
+
+    Raises `UnreadableLabelsError` for what is broken.
+    """
     if not isinstance(content, dict) or not content.keys() & set(KEYS):
         return None
     known = {key: content[key] for key in KEYS if content.get(key) is not None}

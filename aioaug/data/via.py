@@ -10,23 +10,27 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from .annotation import SOUND_RULES, VOID, Annotation, LabelRules, Outline, points_of
 from .checks import (
     below,
     broken,
-    file_in,
+    file_at,
+    label_folder,
     number,
     numbers,
+    read_head,
     read_json,
     shown,
+    split_place,
     to_json,
     unique,
 )
 from .ellipses import ellipse_of_outline, outline_of_ellipse
 from .labels import PictureLabels
+from .listing import Folder
+from .references import File, is_url
 from .samples import PictureDataset, Sample
 from .yolo_lines import outlines_of
 
@@ -48,7 +52,8 @@ class Via(PictureDataset):
     file, `images` in it, or the project's own `default_filepath` if it is there. `attribute` is
     that of the regions which names their class: unless given, the first one with choices, else the
     first one. `classes` are its choices in their order, and whatever else occurs, unless given.
-    `header` is all that the file says of no picture.
+    `header` is all that the file says of no picture. Both paths may be URLs that fsspec
+    understands.
 
     Raises `UnreadableLabelsError` for files that are not as VGG Image Annotator's are.
     """
@@ -62,12 +67,12 @@ class Via(PictureDataset):
         classes: Sequence[str] | None = None,
         rules: LabelRules = SOUND_RULES,
     ) -> None:
-        file = Path(path)
-        content = read_json(file)
+        named = file_at(path)
+        file, content = named.place, read_json(named)
         is_project = _PICTURES in content
         rows = content[_PICTURES] if is_project else content
         if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-            raise broken(str(file), f"{_PICTURES} must be an object of objects")
+            raise broken(file, f"{_PICTURES} must be an object of objects")
         known = (_PICTURES, _ORDER)
         self.header = {
             name: value for name, value in content.items() if is_project and name not in known
@@ -76,14 +81,16 @@ class Via(PictureDataset):
         self.attribute = attribute or _attribute(self.header, regions.values())
         names = _classes(self.header, self.attribute, regions.values())
         if classes is not None and (unknown := set(names) - set(classes)):
-            raise broken(str(file), f"there is a region of {min(unknown)!r}, which is no class")
+            raise broken(file, f"there is a region of {min(unknown)!r}, which is no class")
         names = list(names if classes is None else classes)
         places = {name: place for place, name in enumerate(names)}
-        folders = [Path(images)] if images is not None else _folders(file, self.header)
+        tops = _folders(file, self.header) if images is None else [images]
+        folders = list(map(label_folder, tops))
         samples = []
+        pictures = []
         for key, row in rows.items():
             where = f"{file}: {key}"
-            root, name = _picture_of(row, folders, where)
+            pictures.append(_picture_of(row, folders, where))
             found = enumerate(regions[key])
             annotations = tuple(
                 _annotation(region, f"{where}: regions[{place}]", self.attribute, places)
@@ -93,15 +100,14 @@ class Via(PictureDataset):
             labels = PictureLabels(
                 annotations=annotations, others={_OF_PICTURE: others}, rules=rules, where=where
             )
-            samples.append(Sample(file_in(root, name), labels))
-        unique([sample.image for sample in samples], str(file), "the picture")
+            samples.append(Sample(pictures[-1], labels))
+        unique([picture.place for picture in pictures], file, "the picture")
         super().__init__(samples, names)
 
 
-def is_via(path: Path) -> bool:
+def is_via(file: File) -> bool:
     """Whether a file is VGG Image Annotator's, as it begins."""
-    with open(path, "rb") as file:
-        beginning = file.read(_BEGINNING)
+    beginning = read_head(file, _BEGINNING)
     return any(sign in beginning for sign in _SIGNS)
 
 
@@ -149,25 +155,26 @@ def _class_of(region: Mapping[str, Any], attribute: str) -> str | None:
     return str(value) if isinstance(value, (str, int)) and value != "" else None
 
 
-def _folders(file: Path, header: Mapping[str, Any]) -> list[Path]:
+def _folders(file: str, header: Mapping[str, Any]) -> list[str]:
     settings = header.get("_via_settings")
     core = settings.get("core") if isinstance(settings, dict) else None
     said = core.get("default_filepath") if isinstance(core, dict) else None
-    folders = [file.parent, file.parent / "images"]
+    top, _ = split_place(file)
+    folders = [top, os.path.join(top, "images")]
     if isinstance(said, str) and said.strip("./") and not os.path.isabs(said) and ".." not in said:
-        folders.append(file.parent / said)
-    return folders
+        folders.append(os.path.join(top, said))
+    return [folder for folder in folders if is_url(folder) or os.path.isdir(folder)]
 
 
-def _picture_of(row: Mapping[str, Any], folders: Sequence[Path], where: str) -> tuple[Path, str]:
+def _picture_of(row: Mapping[str, Any], folders: Sequence[Folder], where: str) -> File:
     said = row.get("filename")
     if not isinstance(said, str):
         raise broken(where, f"filename must be the name of a picture, got {shown(said)}")
-    for folder in folders:
-        path = below(folder, said, where)
-        if os.path.isfile(path):
-            return folder, path.relative_to(folder).as_posix()
-    raise broken(where, f"there is no picture {folders[0] / said}")
+    files = [(folder, below(folder, said, where)) for folder in folders]
+    for folder, file in files:
+        if folder.is_file(file.name):
+            return file
+    raise broken(where, f"there is no picture {files[0][1].place}")
 
 
 def _annotation(

@@ -10,16 +10,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
-from xml.parsers import expat
 
 from .._base.arguments import one_of, whole_or_none
 from .._pictures.reading import SUFFIXES
 from .annotation import SOUND_RULES, Annotation, Box, LabelRules
-from .checks import below, broken, file_in, number_in, read_file, size_of, unique
+from .checks import (
+    below,
+    broken,
+    content_of,
+    label_folder,
+    listed,
+    number_in,
+    read_file,
+    read_text,
+    size_of,
+    unique,
+)
 from .labels import PictureLabels
-from .references import FileReference
+from .listing import Folder
+from .references import File, read_each
 from .samples import PictureDataset, Sample
 from .voc_maps import (
     BACKGROUND,
@@ -36,6 +47,7 @@ from .voc_maps import (
     maps_of,
     read_label_map,
 )
+from .voc_xml import read_xml, set_text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -53,6 +65,8 @@ _MASKED = "<masks>"  # another key: whether a picture of a dataset with masks ha
 class Voc(PictureDataset):
     """The pictures of a folder with VOC's XML in `Annotations/`, or anywhere in it.
 
+    The folder may be at a URL that fsspec understands.
+
     `split` is the name of a list in `ImageSets/Main`, or else `ImageSets/Segmentation`. `classes`
     are the names in their order; unless given, those in `labelmap.txt`, and those that occur.
     Where there are masks and no `labelmap.txt`, the numbers of classes are their places from 1 on;
@@ -63,7 +77,8 @@ class Voc(PictureDataset):
     Masks are read when a picture is. That of an object belongs to its box. What the XML does not
     have are annotations of their own, and borders that nobody labelled are one without a class.
 
-    Raises `UnreadableLabelsError` for files that are not as VOC's are.
+    Raises `UnreadableLabelsError` for files that are not as VOC's are, and `OSError` for a folder
+    that cannot be listed.
     """
 
     def __init__(
@@ -75,14 +90,20 @@ class Voc(PictureDataset):
         first_pixel: int | None = None,
         rules: LabelRules = SOUND_RULES,
     ) -> None:
-        top = Path(root)
+        top = label_folder(root)
         whole_or_none("first_pixel", first_pixel, low=0, high=1)
-        files = [_File(path) for path in _files(top, split)]
-        self.masks = tuple(folder for folder in MASK_FOLDERS if (top / folder).is_dir())
+        found = _files(top, split)
+        files = [
+            _File(file, content_of(file, data))
+            for file, data in zip(found, read_each(found), strict=True)
+        ]
+        self.masks = tuple(folder for folder in MASK_FOLDERS if top.is_folder(folder))
         names = {name for file in files for name in file.names}
         if classes is not None and (unknown := names - set(classes)):
-            raise broken(str(top), f"there is a name {min(unknown)!r}, which is no class")
-        label_map = read_label_map(top / LABEL_MAP) if (top / LABEL_MAP).is_file() else None
+            raise broken(top.root, f"there is a name {min(unknown)!r}, which is no class")
+        label_map = None
+        if top.is_file(LABEL_MAP):
+            label_map = read_label_map(below(top, LABEL_MAP, top.root))
         known = _classes(names, label_map, self.masks) if classes is None else list(classes)
         numbers = LabelMap.of(known) if label_map is None else label_map
         self.colours = numbers.colours_of(known)
@@ -93,19 +114,19 @@ class Voc(PictureDataset):
         pictures = _pictures_of(top)
         samples = []
         for file in files:
-            name = _picture_of(file.tree, file.path, top, pictures)
+            picture = _picture_of(file.tree, file.file, top, pictures)
             labels = file.labels(known, first_pixel, rules)
             if self.masks:
-                maps = [_map_of(top, folder, file.path) for folder in MASK_FOLDERS]
+                maps = [_map_of(top, folder, file.file) for folder in MASK_FOLDERS]
                 labels = _with_maps(labels, VocMaps(numbers, categories, *maps))
-            samples.append(Sample(file_in(top, name), labels))
-        unique([sample.image.name for sample in samples], str(top), "the picture")
+            samples.append(Sample(picture, labels))
+        unique([sample.image.name for sample in samples], top.root, "the picture")
         super().__init__(samples, known)
 
 
-def read_alone(path: Path) -> tuple[PictureLabels, VocWriter]:
+def read_alone(path: File) -> tuple[PictureLabels, VocWriter]:
     """The labels in one file, and what writes them as that file was."""
-    file = _File(path)
+    file = _File(path, read_file(path))
     names, first_pixel = sorted(set(file.names)), int(file.counts_from_one())
     return file.labels(names, first_pixel, SOUND_RULES), VocWriter(names, first_pixel)
 
@@ -113,12 +134,12 @@ def read_alone(path: Path) -> tuple[PictureLabels, VocWriter]:
 class _File:
     """One XML file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tree = _tree(path)
+    def __init__(self, file: File, data: bytes) -> None:
+        self.file = file
+        self.tree = read_xml(file.place, data)
         self._objects = self.tree.findall("object")
-        self.names = [_name(each, path) for each in self._objects]
-        self._boxes = [_box(each, path) for each in self._objects]
+        self.names = [_name(each, file.place) for each in self._objects]
+        self._boxes = [_box(each, file.place) for each in self._objects]
 
     def counts_from_one(self) -> bool:
         """Whether the numbers may be VOC's own, which are whole, and 1 or more."""
@@ -135,7 +156,7 @@ class _File:
             category = classes.index(name)
             annotations.append(Annotation(category=category, box=edges, others=others))
             self.tree.remove(element)
-        where = str(self.path)
+        where = self.file.place
         sides = (self.tree.findtext(f"size/{side}") or "0" for side in ("width", "height"))
         width, height = (number_in(side, where, "the size of the picture") for side in sides)
         return PictureLabels(
@@ -154,13 +175,12 @@ def _classes(names: set[str], label_map: LabelMap | None, masks: tuple[str, ...]
     return list(VOC_CLASSES) if masks and names <= set(VOC_CLASSES) else sorted(names)
 
 
-def _map_of(top: Path, folder: str, file: Path) -> FileReference | None:
+def _map_of(top: Folder, folder: str, file: File) -> File | None:
     """The map of the picture whose XML is `file`, if it has one."""
-    parts = file.relative_to(top).with_suffix(".png").parts
+    parts = PurePosixPath(file.name).with_suffix(".png").parts
     inner = parts[1:] if parts[0] == _LABELS else parts
-    name = "/".join((folder, *inner))
-    path = below(top, name, str(file))
-    return file_in(top, name) if os.path.isfile(path) else None
+    found = below(top, "/".join((folder, *inner)), file.place)
+    return found if top.is_file(found.name) else None
 
 
 def _with_maps(labels: PictureLabels, maps: VocMaps) -> PictureLabels:
@@ -170,53 +190,28 @@ def _with_maps(labels: PictureLabels, maps: VocMaps) -> PictureLabels:
     return VocLabels(**known, maps=maps)
 
 
-def _files(top: Path, split: str | None) -> list[Path]:
-    folder = top / _LABELS if (top / _LABELS).is_dir() else top
+def _files(top: Folder, split: str | None) -> list[File]:
+    inner = _LABELS if top.is_folder(_LABELS) else ""
     if split is not None:
-        listed = below(top, f"{_SETS}/{split}.txt", str(top))
-        if not listed.is_file():
-            listed = below(top, f"{_SETS_OF_MASKS}/{split}.txt", str(top))
-        names = [
-            line.split()[0] for line in read_file(listed).decode().splitlines() if line.split()
-        ]
-        files = [below(folder, f"{name}.xml", str(listed)) for name in names]
-    else:
-        files = sorted(folder.rglob("*.xml"))
-    if not files:
-        raise broken(str(top), "there are no XML files")
-    for file in files:
-        below(top, file.relative_to(top).as_posix(), str(file))
-    return files
+        sets = [below(top, f"{each}/{split}.txt", top.root) for each in (_SETS, _SETS_OF_MASKS)]
+        chosen = next((each for each in sets if top.is_file(each.name)), sets[-1])
+        lines = read_text(chosen).splitlines()
+        names = [line.split()[0] for line in lines if line.split()]
+        return [below(top, f"{inner}/{name}.xml".lstrip("/"), chosen.place) for name in names]
+    found = listed(top, (".xml",), inner)
+    if not found:
+        raise broken(top.root, "there are no XML files")
+    return [below(top, name, top.root) for name in found]
 
 
-def _tree(file: Path) -> Element:
-    """The XML in a file. What defines entities is refused: a short file may hold gigabytes."""
-    from xml.etree import ElementTree
-
-    def no_entities(*_: Any) -> None:
-        raise broken(str(file), "has a document type, which may define entities without end")
-
-    data = read_file(file)
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = no_entities
-    try:
-        parser.Parse(data, True)
-        tree = ElementTree.fromstring(data)
-    except (expat.ExpatError, ElementTree.ParseError, LookupError) as error:
-        raise broken(str(file), f"is not XML: {error}") from error
-    if tree.tag != "annotation":
-        raise broken(str(file), f"must hold an <annotation>, got a <{tree.tag}>")
-    return tree
-
-
-def _name(element: Element, file: Path) -> str:
+def _name(element: Element, file: str) -> str:
     name = (element.findtext("name") or "").strip()
     if not name:
-        raise broken(str(file), "an object has no name")
+        raise broken(file, "an object has no name")
     return name
 
 
-def _box(element: Element, file: Path) -> Box | None:
+def _box(element: Element, file: str) -> Box | None:
     box = element.find("bndbox")
     if box is None:
         return None
@@ -227,31 +222,30 @@ def _box(element: Element, file: Path) -> Box | None:
     return x1, y1, x2, y2
 
 
-def _pictures_of(top: Path) -> dict[str, str]:
-    """The pictures, by their paths without suffix, and by their names where they are unique."""
-    found = sorted(path for path in top.rglob("*") if path.suffix.lower() in SUFFIXES)
+def _pictures_of(top: Folder) -> dict[str, str]:
+    """The pictures, by their names and by these without suffix."""
     names: dict[str, str] = {}
-    for path in found:
-        name = path.relative_to(top).as_posix()
-        names[Path(name).with_suffix("").as_posix()] = names[name] = name
+    for name in listed(top, SUFFIXES):
+        names[PurePosixPath(name).with_suffix("").as_posix()] = names[name] = name
     return names
 
 
-def _picture_of(tree: Element, file: Path, top: Path, pictures: Mapping[str, str]) -> str:
-    folders = [file.parent.relative_to(top)]
-    if _LABELS in folders[0].parts:
-        parts = folders[0].parts
+def _picture_of(tree: Element, file: File, top: Folder, pictures: Mapping[str, str]) -> File:
+    path = PurePosixPath(file.name)
+    folders = [path.parent]
+    if _LABELS in path.parent.parts:
+        parts = path.parent.parts
         at = parts.index(_LABELS)
-        folders = [Path(*parts[:at], each, *parts[at + 1 :]) for each in (_PICTURES, "images")]
+        inner = parts[at + 1 :]
+        folders = [PurePosixPath(*parts[:at], each, *inner) for each in (_PICTURES, "images")]
     said = (tree.findtext("filename") or "").strip()
     if said:
-        below(top, said, str(file))
-    for folder in [*folders, Path(".")]:
-        for name in (said, Path(said).stem, file.stem):
+        below(top, said, file.place)
+    for folder in [*folders, PurePosixPath()]:
+        for name in (said, PurePosixPath(said).stem, path.stem):
             if name and (found := pictures.get((folder / name).as_posix())) is not None:
-                below(top, found, str(file))
-                return found
-    raise broken(str(file), f"there is no picture {said or file.stem}")
+                return below(top, found, file.place)
+    raise broken(file.place, f"there is no picture {said or path.stem}")
 
 
 class VocWriter:
@@ -289,30 +283,30 @@ class VocWriter:
 
         inner = _inner(name)
         tree = fromstring(labels.others.get(_PICTURE, "<annotation/>"))
-        _set(tree, "folder", _PICTURES)
-        _set(tree, "filename", Path(inner).name)
+        set_text(tree, "folder", _PICTURES)
+        set_text(tree, "filename", PurePosixPath(inner).name)
         if (path := tree.find("path")) is not None:
             path.text = self.place(name)  # it was the place of the original
         if labels.size is not None:
             for side, value in zip(("width", "height"), labels.size, strict=True):
-                _set(tree, f"size/{side}", str(value))
+                set_text(tree, f"size/{side}", str(value))
             if tree.find("size/depth") is None:
-                _set(tree, "size/depth", "3")
+                set_text(tree, "size/depth", "3")
         listed = list(filter(_is_listed, labels.annotations))
         for each in listed:
             tree.append(self._object(each, each.bounds()))
         if self._is_masked(labels) and tree.find("segmented") is None:
-            _set(tree, "segmented", "1")
+            set_text(tree, "segmented", "1")
         indent(tree)
-        text = Path(inner).with_suffix(".xml").as_posix()
+        text = PurePosixPath(inner).with_suffix(".xml").as_posix()
         return {
             f"{_LABELS}/{text}": tostring(tree, "utf-8") + b"\n",
-            **self._maps(Path(inner).with_suffix(".png").as_posix(), listed, labels),
+            **self._maps(PurePosixPath(inner).with_suffix(".png").as_posix(), listed, labels),
         }
 
     def record(self, name: str, labels: PictureLabels) -> dict[str, Any]:
         """The name of a picture in the lists of splits, and whether it has masks."""
-        stem = Path(_inner(name)).with_suffix("").as_posix()
+        stem = PurePosixPath(_inner(name)).with_suffix("").as_posix()
         return {"name": stem, "masks": self._is_masked(labels)}
 
     def dataset_files(self, records: Iterable[dict[str, Any]]) -> dict[str, bytes]:
@@ -354,14 +348,14 @@ class VocWriter:
 
         element = fromstring(each.others.get(_OBJECT, "<object/>"))
         if each.category is not None:
-            _set(element, "name", self.classes[each.category])
+            set_text(element, "name", self.classes[each.category])
         for name, text in (("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
             if element.find(name) is None and _OBJECT not in each.others:
-                _set(element, name, text)
+                set_text(element, name, text)
         if box is not None:
             edges = (box[0] + self._first_pixel, box[1] + self._first_pixel, box[2], box[3])
             for side, value in zip(_SIDES, edges, strict=True):
-                _set(element, f"bndbox/{side}", self._written(value))
+                set_text(element, f"bndbox/{side}", self._written(value))
         return element
 
     def _written(self, value: float) -> str:
@@ -378,13 +372,3 @@ def _is_listed(each: Annotation) -> bool:
 def _inner(name: str) -> str:
     """The name of a picture below `JPEGImages`."""
     return "/".join(part for part in name.split("/") if part != _PICTURES)
-
-
-def _set(element: Element, path: str, text: str) -> None:
-    """Set the text of an element below, which is made if it is not there."""
-    from xml.etree.ElementTree import SubElement
-
-    for tag in path.split("/"):
-        found = element.find(tag)
-        element = SubElement(element, tag) if found is None else found
-    element.text = text

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _pictures
@@ -20,7 +19,7 @@ from .checks import broken, read_text
 from .labels import PictureLabels
 from .masks import pixels_of
 from .moving import array_of
-from .references import Reference
+from .references import File, Reference
 from .run_lengths import RunLengths
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class LabelMap:
         return "".join(f"{name}:{r},{g},{b}::\n" for name, (r, g, b) in pairs).encode()
 
 
-def read_label_map(file: Path) -> LabelMap:
+def read_label_map(file: File) -> LabelMap:
     """What `labelmap.txt` says."""
     names, colours = [], []
     for place, line in enumerate(read_text(file).splitlines(), 1):
@@ -93,7 +92,9 @@ def read_label_map(file: Path) -> LabelMap:
             continue
         parts = (rest[0] if rest else "").split(",")
         if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
-            raise broken(f"{file}: line {place}", f"must be a name and three numbers, got {line!r}")
+            raise broken(
+                f"{file.place}: line {place}", f"must be a name and three numbers, got {line!r}"
+            )
         r, g, b = (min(int(part), 255) for part in parts)
         names.append(name.strip())
         colours.append((r, g, b))

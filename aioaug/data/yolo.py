@@ -9,6 +9,7 @@ CVAT writes them, have the same lines beside the pictures, and `obj.data` in pla
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +18,26 @@ from typing import Any
 from .._base.arguments import one_of
 from .._base.optional import need
 from .._pictures.reading import SUFFIXES
-from .annotation import SOUND_RULES, Annotation, LabelRules
-from .checks import below, broken, file_in, read_text, shown
+from .annotation import SOUND_RULES, LabelRules
+from .checks import (
+    below,
+    broken,
+    file_at,
+    label_folder,
+    listed,
+    read_text,
+    read_texts,
+    shown,
+    split_place,
+)
 from .labels import PictureLabels
+from .listing import Folder, has_suffix
+from .references import File, is_url
 from .samples import PictureDataset, Sample
 from .yolo_lines import TASKS, YoloLines, task_of
 
 SPLITS = ("train", "val", "test")
+_YAML_NAMES = ("data.yaml", "dataset.yaml")
 _NAMES = "classes.txt"
 _DARKNET = "obj.data"
 _DARKNET_FOLDER = re.compile(r"^obj_(train|valid|test)_data$")
@@ -38,9 +52,12 @@ class Yolo(PictureDataset):
     `split` is "train", "val" or "test"; all that there are unless given. `task` is "detect",
     "segment", "pose" or "obb" (oriented boxes); if it is not given, it follows from the file and
     the lines. Folders that the file names have to be below `root`, its own folder unless given.
-    `header` is what the file says, except for the folders.
+    `header` is what the file says, except for the folders. Both paths may be URLs that fsspec
+    understands; a server that does not list its folders needs a file that lists the pictures of a
+    split.
 
-    Raises `UnreadableLabelsError` for files that are not as YOLO's are, and `MissingExtra`.
+    Raises `UnreadableLabelsError` for files that are not as YOLO's are, `OSError` for a folder
+    that cannot be listed, and `MissingExtra`.
     """
 
     def __init__(
@@ -52,209 +69,224 @@ class Yolo(PictureDataset):
         root: str | os.PathLike[str] | None = None,
         rules: LabelRules = SOUND_RULES,
     ) -> None:
-        path = _settings_file(Path(data))
-        self.header = _content(path)
-        keypoints = _keypoint_shape(self.header, path)
+        folder, path = _settings_file(data)
+        self.header = _content(folder, path)
+        keypoints = _keypoint_shape(self.header, path.place)
         if task is not None:
             one_of("task", task, TASKS)
         if split is not None:
             one_of("split", split, SPLITS)
-        self._rules = rules
-        top = path.parent if root is None else Path(root)
-        names = _names(self.header, path)
+        top = folder if root is None else label_folder(root)
+        names = _names(self.header, path.place)
         # How lines are read does not depend on which of the tasks without keypoints it is.
         lines = YoloLines(
             "detect" if keypoints is None else "pose",
             keypoints,
-            _mirrored(self.header, keypoints, path),
+            _mirrored(self.header, keypoints, path.place),
             len(names),
         )
-        listed = (
+        pictures = (
             name
             for each in ([split] if split else SPLITS)
-            for name in _listed(top, self.header, each, path, wanted=split is not None)
+            for name in _listed(top, self.header, each, path.place, wanted=split is not None)
         )
         # Small datasets are often trained and validated with the same pictures.
-        samples = [self._sample(top, name, lines) for name in dict.fromkeys(listed)]
+        samples = list(_samples(top, list(dict.fromkeys(pictures)), lines, rules))
         super().__init__(samples, names)
         found = (each for sample in samples for each in sample.labels.annotations)
         found_task = task_of(found) if keypoints is None else "pose"
         self.task = task or found_task
         if self.task == "detect" and found_task != "detect":
-            raise broken(str(path), f"the labels are for {found_task!r}, not for 'detect'")
+            raise broken(path.place, f"the labels are for {found_task!r}, not for 'detect'")
 
-    def _sample(self, top: Path, name: str, lines: YoloLines) -> Sample:
-        text = top / _text_of(name)
-        annotations: tuple[Annotation, ...] = ()
-        if os.path.isfile(text):
-            below(top, _text_of(name), str(text))
-            annotations = lines.read(read_text(text), str(text))
+
+def _samples(
+    top: Folder, names: Sequence[str], lines: YoloLines, rules: LabelRules
+) -> Iterator[Sample]:
+    """The pictures of these names; one without a text has nothing on it."""
+    texts = [below(top, _text_of(name), top.root) for name in names]
+    for name, file, text in zip(names, texts, read_texts(texts), strict=True):
         labels = PictureLabels(
-            annotations=annotations, relative=True, rules=self._rules, where=str(text)
+            annotations=() if text is None else lines.read(text, file.place),
+            relative=True,
+            rules=rules,
+            where=file.place,
         )
-        return Sample(file_in(top, name), labels)
+        yield Sample(below(top, name, top.root), labels)
 
 
-def _settings_file(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    found = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
-    for name in ("data.yaml", "dataset.yaml"):
-        found = [path / name] if path / name in found else found
-    for name in () if found else (_DARKNET, _NAMES):
-        if (path / name).is_file():
-            return path / name
+def _settings_file(data: str | os.PathLike[str]) -> tuple[Folder, File]:
+    """The folder of a dataset, and the file that says what is in it."""
+    place, name = split_place(data)
+    folder = label_folder(place)
+    if name:
+        return folder, file_at(data)
+    entries = folder.entries()
+    files = sorted(each for each in entries if not entries[each])
+    found = [each for each in files if has_suffix(each, (".yaml", ".yml"))]
+    usual = _YAML_NAMES if found else (_DARKNET, _NAMES)
+    found = [each for each in usual if each in files][:1] or found
     if len(found) != 1:
-        raise broken(str(path), f"there must be a data.yaml, found {len(found)} files of its kind")
-    return found[0]
+        raise broken(place, f"there must be a data.yaml, found {len(found)} files of its kind")
+    return folder, below(folder, found[0], place)
 
 
-def _content(path: Path) -> dict[str, Any]:
-    if path.name == _NAMES:  # Label Studio's, which has a class a line
-        return {"names": _lines(path), "train": "images"}
-    if path.suffix == ".data":
-        return _darknet_content(path)
+def _content(folder: Folder, file: File) -> dict[str, Any]:
+    name = posixpath.basename(file.name)
+    if name == _NAMES:  # Label Studio's, which has a class a line
+        return {"names": _lines(file), "train": "images"}
+    if name.endswith(".data"):
+        return _darknet_content(folder, file)
     yaml = need("yaml", extra="labels")
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml.safe_load(read_text(file))
     except (yaml.YAMLError, RecursionError) as error:
-        raise broken(str(path), f"is not YAML: {' '.join(str(error).split())}") from error
+        raise broken(file.place, f"is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise broken(str(path), "must hold names and values")
+        raise broken(file.place, "must hold names and values")
     return content
 
 
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+def _lines(file: File) -> list[str]:
+    return [line.strip() for line in read_text(file).splitlines() if line.strip()]
 
 
-def _darknet_content(path: Path) -> dict[str, Any]:
+def _darknet_content(folder: Folder, file: File) -> dict[str, Any]:
     """What `obj.data` says, line by line, as `data.yaml` would."""
     said = {}
-    for place, line in enumerate(read_text(path).splitlines(), 1):
+    for place, line in enumerate(read_text(file).splitlines(), 1):
         name, found, value = line.partition("=")
         if line.strip() and not found:
-            raise broken(f"{path}: line {place}", "must be a name, = and a value")
+            raise broken(f"{file.place}: line {place}", "must be a name, = and a value")
         said[name.strip()] = value.strip()
-    names = _place(path.parent, None, said.get("names") or "obj.names", f"{path}: names")
+    where = f"{file.place}: names"
+    names = _place(folder, None, said.get("names") or "obj.names", where)
     if names is None:
-        raise broken(f"{path}: names", f"there is no {said.get('names')!r} below {path.parent}")
+        raise broken(where, f"there is no {said.get('names')!r} below {folder.root}")
     splits = {"train": said.get("train"), "val": said.get("valid"), "test": said.get("test")}
-    return {"names": _lines(names), **{name: value for name, value in splits.items() if value}}
+    return {
+        "names": _lines(below(folder, names, where)),
+        **{name: value for name, value in splits.items() if value},
+    }
 
 
-def _names(content: Mapping[str, Any], path: Path) -> list[str]:
+def _names(content: Mapping[str, Any], path: str) -> list[str]:
     names = content.get("names")
     if isinstance(names, dict):
         if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
-            raise broken(str(path), f"names must be numbered from 0, got {shown(list(names))}")
+            raise broken(path, f"names must be numbered from 0, got {shown(list(names))}")
         names = [names[key] for key in sorted(names, key=int)]
     if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
         names = []
     if not names:
-        raise broken(str(path), "has no names of classes")
+        raise broken(path, "has no names of classes")
     if content.get("nc", len(names)) != len(names):
-        raise broken(str(path), f"has {len(names)} names, but nc is {shown(content['nc'])}")
+        raise broken(path, f"has {len(names)} names, but nc is {shown(content['nc'])}")
     return [str(name) for name in names]
 
 
-def _keypoint_shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
+def _keypoint_shape(content: Mapping[str, Any], path: str) -> tuple[int, int] | None:
     shape = content.get("kpt_shape")
     if shape is None:
         return None
     fits = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
     if not fits or not 0 < shape[0] <= _MOST_KEYPOINTS or shape[1] not in (2, 3):
-        raise broken(str(path), f"kpt_shape must be a count and 2 or 3, got {shown(shape)}")
+        raise broken(path, f"kpt_shape must be a count and 2 or 3, got {shown(shape)}")
     return shape[0], shape[1]
 
 
 def _mirrored(
-    content: Mapping[str, Any], keypoints: tuple[int, int] | None, path: Path
+    content: Mapping[str, Any], keypoints: tuple[int, int] | None, path: str
 ) -> tuple[int, ...]:
     order = content.get("flip_idx")
     if order is None or keypoints is None:
         return ()
     fits = isinstance(order, list) and all(type(place) is int for place in order)
     if not fits or sorted(order) != list(range(keypoints[0])):
-        raise broken(str(path), f"flip_idx must have each keypoint once, got {shown(order)}")
+        raise broken(path, f"flip_idx must have each keypoint once, got {shown(order)}")
     return tuple(order)
 
 
 def _listed(
-    top: Path, content: Mapping[str, Any], split: str, path: Path, *, wanted: bool
+    top: Folder, content: Mapping[str, Any], split: str, path: str, *, wanted: bool
 ) -> Iterator[str]:
     """The pictures of a split, by their names below `top`."""
     entries = content.get(split) or (content.get("valid") if split == "val" else None)
     if not entries:
         if wanted:
-            raise broken(str(path), f"has no split {split!r}")
+            raise broken(path, f"has no split {split!r}")
         return
     for entry in entries if isinstance(entries, list) else [entries]:
+        where = f"{path}: {split}"
         if not isinstance(entry, str):
-            raise broken(f"{path}: {split}", f"must be a folder, got {shown(entry)}")
-        place = _place(top, content.get("path"), entry, f"{path}: {split}")
+            raise broken(where, f"must be a folder, got {shown(entry)}")
+        place = _place(top, content.get("path"), entry, where)
         if place is None and not wanted and split == "test":
             continue  # Roboflow names a folder that it does not write
-        if place is None:
-            raise broken(f"{path}: {split}", f"there is no {entry!r} below {top}")
-        found = _pictures_below(top, place) if place.is_dir() else _pictures_in(top, place)
-        yield from found
+        is_folder = place is not None and top.is_folder(place)
+        if place is None or not (is_folder or has_suffix(place, (".txt",))):
+            raise broken(where, f"there is no {entry!r} below {top.root}{_remedy(top)}")
+        yield from (_pictures_below if is_folder else _pictures_in)(top, place)
 
 
-def _place(top: Path, base: Any, entry: str, where: str) -> Path | None:
-    """The folder or list, as it is seen from `top`, which may have been moved since."""
+def _remedy(top: Folder) -> str:
+    """What to do about a folder that may be there, at a server that lists none."""
+    if not is_url(top.root):
+        return ""
+    return ", or the server does not list its folders: then name a text file that lists pictures"
+
+
+def _place(top: Folder, base: Any, entry: str, where: str) -> str | None:
+    """The folder or list by its name below `top`, which may have been moved since."""
     inner = entry
     while inner.startswith("../"):  # Roboflow writes ../train/images for train/images
         inner = inner[3:]
     bases = [str(base)] if isinstance(base, str) and base not in (".", "") else []
     # Darknet's names are seen from its own folder, in which the dataset is called data.
     for name in [*(f"{each}/{entry}" for each in bases), entry, inner, entry.removeprefix("data/")]:
-        relative = os.path.relpath(name, top) if os.path.isabs(name) else name
-        if os.path.normpath(relative).startswith("..") or not os.path.exists(top / relative):
+        relative = os.path.relpath(name, top.root) if os.path.isabs(name) else name
+        plain = "" if (plain := posixpath.normpath(relative)) == os.curdir else plain
+        if plain.startswith(os.pardir) or not (top.is_folder(plain) or top.is_file(plain)):
             continue
-        return below(top, Path(os.path.normpath(relative)).as_posix(), where)
-    if os.path.exists(top / entry):
-        raise broken(where, f"{entry!r} leads out of {top}")
+        return below(top, plain, where).name if plain else ""
+    if not is_url(top.root) and os.path.exists(os.path.join(top.root, entry)):
+        raise broken(where, f"{entry!r} leads out of {top.root}")
     return None
 
 
-def _pictures_below(top: Path, folder: Path) -> Iterator[str]:
-    found = (
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
-    names = {path.relative_to(top).as_posix() for path in found if path.is_file()}
-    for name in sorted(names):
-        below(top, name, str(top))
-    _refuse_lone_texts(top, folder, names)
-    yield from sorted(names)
+def _pictures_below(top: Folder, place: str) -> Iterator[str]:
+    names = sorted(listed(top, SUFFIXES, place))
+    _refuse_lone_texts(top, place, set(names))
+    yield from names
 
 
-def _refuse_lone_texts(top: Path, folder: Path, names: set[str]) -> None:
+def _refuse_lone_texts(top: Folder, pictures: str, names: set[str]) -> None:
     """Refuse labels of pictures that do not exist: the folder has been damaged."""
     texts = {_text_of(name) for name in names}
-    place = top / Path(_text_of(f"{folder.relative_to(top).as_posix()}/x.png")).parent
-    for path in sorted(place.rglob("*.txt")) if place.is_dir() and place != folder else ():
-        if path.relative_to(top).as_posix() not in texts:
-            raise broken(str(path), "there is no picture of this name")
+    place = posixpath.dirname(_text_of(posixpath.join(pictures, "x.png")))
+    if place == pictures or not top.is_folder(place):
+        return
+    for name in sorted(listed(top, (".txt",), place)):
+        if name not in texts:
+            raise broken(below(top, name, top.root).place, "there is no picture of this name")
 
 
-def _pictures_in(top: Path, file: Path) -> Iterator[str]:
+def _pictures_in(top: Folder, list_name: str) -> Iterator[str]:
     """The pictures that a text file lists, one a line."""
+    file = below(top, list_name, top.root)
     for place, line in enumerate(read_text(file).splitlines(), 1):
         name = line.strip()
         if not name:
             continue
-        where = f"{file}: line {place}"
+        where = f"{file.place}: line {place}"
         if name.startswith("./"):
-            name = (file.parent / name).relative_to(top).as_posix()
-        path = below(top, name, where)
-        if not os.path.isfile(path) and name.startswith("data/"):
-            path = below(top, name.removeprefix("data/"), where)
-        if not os.path.isfile(path):
-            raise broken(where, f"there is no picture {path}")
-        yield path.relative_to(top).as_posix()
+            name = posixpath.join(posixpath.dirname(list_name), name[2:])
+        picture = below(top, name, where)
+        if not top.is_file(picture.name) and name.startswith("data/"):
+            picture = below(top, name.removeprefix("data/"), where)
+        if not top.is_file(picture.name):
+            raise broken(where, f"there is no picture {picture.place}")
+        yield picture.name
 
 
 def _text_of(name: str) -> str:

@@ -22,7 +22,9 @@ class State(Protocol):
     # Whether nobody else uses the interpreter that it is in; the engine that it is for says so.
     owns_interpreter: bool
 
-    def clone(self) -> Self: ...
+    def clone(self) -> Self:
+        """A copy for one more worker in this interpreter."""
+        ...
 
 
 class Engine(AsyncResource, ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
@@ -32,11 +32,22 @@ class Caller:
 class Turn:
     """The place of one call in the line, from its submission to its result."""
 
-    __slots__ = ("ahead", "caller", "future", "has_room", "number", "present", "queue", "spare")
+    __slots__ = (
+        "ahead",
+        "caller",
+        "future",
+        "has_room",
+        "number",
+        "present",
+        "queue",
+        "shared",
+        "spare",
+    )
 
-    def __init__(self, number: int, caller: Caller | None) -> None:
+    def __init__(self, number: int, caller: Caller | None, shared: bool) -> None:
         self.number = number
         self.caller = caller
+        self.shared = shared  # by several requests
         self.ahead = 1  # of how many calls of a worker it may be the last
         self.present = self.spare = False
         self.has_room = False
@@ -51,7 +62,8 @@ class Scheduler(Generic[W]):
     """Hands workers to calls. Used from the event loop only.
 
     There is one line. The first call in it that is ready gets a worker that is idle, or else one
-    with fewer calls than both the call's `ahead` and `calls_at_once(worker)` say. Calls behind it
+    with fewer calls than both the call's `ahead` and `calls_at_once(worker)` say, for a call that
+    requests share `shared_at_once(worker)` if that is more. Calls behind it
     wait until it has one, also those that would make do with less. No call is given to a worker
     that does what nobody waits for any more: that may take as long as it likes.
 
@@ -63,12 +75,15 @@ class Scheduler(Generic[W]):
         self,
         calls_at_once: Callable[[W], int] = lambda worker: 1,
         *,
+        shared_at_once: Callable[[W], int] = lambda worker: 1,
         room: int = 0,
     ) -> None:
         self._calls_at_once = calls_at_once
+        self._shared_at_once = shared_at_once
         self.waited: Callable[[], object] = lambda: None  # called when a call has to wait
         self._room = room
         self._load: dict[W, int] = {}
+        self._leaving: set[W] = set()
         self._numbers = itertools.count()
         self._waiting_for_room: _Queue = []
         self._waiting: _Queue = []
@@ -97,16 +112,25 @@ class Scheduler(Generic[W]):
         return self._first(self._waiting) is not None
 
     def open(self, workers: Iterable[W]) -> None:
-        """Take these workers in, all of them idle."""
-        self._load.update(dict.fromkeys(workers, 0))
+        """Take these workers in, all of them idle, or back after they were withdrawn."""
+        for worker in workers:
+            self._leaving.discard(worker)
+            self._load.setdefault(worker, 0)
         self._serve()
 
-    def join(self, caller: Caller | None = None) -> Turn:
+    def withdraw(self, worker: W) -> None:
+        """Give this worker no more calls; those that it has are released one by one, as always."""
+        if not self._load.get(worker):
+            self._load.pop(worker, None)
+        else:
+            self._leaving.add(worker)
+
+    def join(self, caller: Caller | None = None, *, shared: bool = False) -> Turn:
         """Stand in the line; `leave` has to follow. Raises `ClosedError` after `close`."""
         if self._closed:
             raise ClosedError("the engine is closed")
         self._calls += 1
-        turn = Turn(next(self._numbers), caller)
+        turn = Turn(next(self._numbers), caller, shared)
         self._stand(turn)
         return turn
 
@@ -141,7 +165,7 @@ class Scheduler(Generic[W]):
         turn.ahead = ahead
         if not turn.present and not turn.spare:  # it had a worker before
             self._stand(turn)
-        if self._first(self._waiting) is None and (worker := self._pick(ahead)) is not None:
+        if self._first(self._waiting) is None and (worker := self._pick(turn)) is not None:
             self._give(turn, worker)
             return worker
         given: W = await self._wait(turn, self._waiting)
@@ -150,6 +174,9 @@ class Scheduler(Generic[W]):
     def release(self, turn: Turn, worker: W) -> None:
         """Hand a worker on that a call had."""
         self._load[worker] -= 1
+        if worker in self._leaving and not self._load[worker]:
+            self._leaving.remove(worker)
+            del self._load[worker]
         self._step_out(turn)
         self._serve()
 
@@ -254,15 +281,20 @@ class Scheduler(Generic[W]):
             self._enqueue(turn)
             self._grant_room()
 
-    def _pick(self, ahead: int) -> W | None:
-        free = self._load.keys() - self._abandoned.values() if self._abandoned else self._load
+    def _pick(self, turn: Turn) -> W | None:
+        free: Collection[W] = self._load
+        if self._abandoned or self._leaving:
+            free = self._load.keys() - self._leaving - set(self._abandoned.values())
         worker = min(free, key=self._load.__getitem__, default=None)
         if worker is None:
             return None
         load = self._load[worker]
-        if load and load >= min(ahead, self._calls_at_once(worker)):
-            return None
-        return worker
+        if not load:
+            return worker
+        at_once = self._calls_at_once(worker)
+        if turn.shared:
+            at_once = max(at_once, self._shared_at_once(worker))
+        return worker if load < min(turn.ahead, at_once) else None
 
     def _give(self, turn: Turn, worker: W) -> None:
         self._load[worker] += 1
@@ -273,7 +305,7 @@ class Scheduler(Generic[W]):
 
     def _serve(self) -> None:
         while (turn := self._first(self._waiting)) is not None and turn.future is not None:
-            worker = self._pick(turn.ahead)
+            worker = self._pick(turn)
             if worker is None:
                 return
             heappop(self._waiting)

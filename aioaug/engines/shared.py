@@ -1,7 +1,7 @@
-"""The worker processes that parts of a program share: one engine, on the loop of blocking callers.
+"""The workers that parts of a program share: one engine of a kind, on the loop of blocking callers.
 
 It is started when it is first needed and lives on; `shutdown` ends it, and so does the end of the
-program. A forked child starts one of its own.
+program. A forked child starts one of its own. Usually its workers are processes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from .._aio.bridge import BlockingBridge
 from .._aio.tasks import end_in_thread, together
@@ -22,21 +22,36 @@ from .._base.results import Failure, Outcome, attempt
 from .._transport.shared_pickle import SharedPickle
 from .._worker import main as worker_main
 from ..errors import ClosedError, TransportError, WorkerDied
+from . import engine_class, is_cluster, is_ours
 from .base import Engine
-from .process.engine import ProcessEngine
 
 T = TypeVar("T")
+
+
+class NoState:
+    """What workers hold that need to hold nothing."""
+
+    owns_interpreter = False
+
+    def clone(self) -> Self:
+        """Itself."""
+        return self
 
 
 class SharedEngine:
     """The engine, and what keeps the loop running that it lives on.
 
     It is replaced by one with more workers when a call asks for more, and by a new one when its
-    workers may be stuck in what nobody waits for any more.
+    workers may be stuck in what nobody waits for any more. A cluster has the workers that it has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Any = None) -> None:
+        self._make = engine_class(kind or "process")
+        # Whether the global generators there are nobody else's.
+        self.owns_interpreter = is_ours(kind)
+        self._fixed = is_cluster(self._make)
         self.bridge = BlockingBridge("Batch")
+        self._asked = 0
         self._engine: Engine | None = None
         self._abandoned: Engine | None = None
         self._started: asyncio.Future[None] | None = None
@@ -81,7 +96,7 @@ class SharedEngine:
         At most so many workers make calls at once, each of them in so many pieces. One that takes
         the others of its piece down with it fails alone.
         """
-        count = workers or system.available()
+        count = workers or await self._usual_workers()
         turns = asyncio.Semaphore(workers or 2 * count)
         size = math.ceil(len(items) / (pieces * count))
         numbers = list(items)
@@ -127,14 +142,25 @@ class SharedEngine:
         if self._ending:
             await asyncio.wait(self._ending)
 
+    async def _usual_workers(self) -> int:
+        if not self._fixed:
+            return system.available()
+        engine, started = self._get(1)
+        await asyncio.shield(started)
+        return engine.workers
+
     def _get(self, workers: int) -> tuple[Engine, asyncio.Future[None]]:
         if self._closed:
             raise ClosedError("the workers were shut down")
         if self._abandoned is self._engine:
             self.retire()
-        if self._engine is None or self._started is None or self._engine.workers < workers:
+        few = self._asked < workers and not self._fixed
+        if self._engine is None or self._started is None or few:
             self.retire()
-            self._engine = ProcessEngine(SharedPickle(None), workers=workers)
+            self._asked = workers
+            # A process that unpickled a `NoState` would have to import this module.
+            state = SharedPickle(None) if self.owns_interpreter else NoState()
+            self._engine = self._make(state, workers=workers)
             self._started = asyncio.ensure_future(self._engine.start())
             self._started.add_done_callback(self._note_start)
         return self._engine, self._started
@@ -148,19 +174,21 @@ def _attempts(state: None, fn: Callable[[Any], Any], items: Sequence[Any]) -> li
     return [attempt(fn, item) for item in items]
 
 
-def shared_engine() -> SharedEngine:
-    """The one of this process."""
-    return _shared
+def shared_engine(kind: Any = None) -> SharedEngine:
+    """The one of this process for such an engine, as `AsyncPool` takes it."""
+    found = _shared.get(kind)
+    # One step, so that threads that come at once get the same.
+    return _shared.setdefault(kind, SharedEngine(kind)) if found is None else found
 
 
 @contextmanager
-def shared_workers() -> Iterator[SharedEngine]:
+def shared_workers(kind: Any = None) -> Iterator[SharedEngine]:
     """The shared engine for a call of its workers, not within one of them.
 
     Whoever leaves the block before the call has ended leaves its workers to it.
     """
     worker_main.refuse_nested_pool()
-    shared = _shared
+    shared = shared_engine(kind)
     try:
         yield shared
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -174,8 +202,8 @@ def shutdown() -> None:
     Calls under way are waited for. It blocks; from a coroutine await `shutdown_async`. The next
     call that needs workers starts new ones.
     """
-    shared = undisturbed(_replaced)
-    shared.bridge.end(shared.close)
+    for shared in undisturbed(_replaced):
+        shared.bridge.end(shared.close)
 
 
 async def shutdown_async() -> None:
@@ -183,22 +211,21 @@ async def shutdown_async() -> None:
     await end_in_thread(shutdown)
 
 
-def _replaced() -> SharedEngine:
-    global _shared
+def _replaced() -> list[SharedEngine]:
     with _lock:
-        before, _shared = _shared, SharedEngine()
+        before = list(_shared.values())
+        _shared.clear()
         return before
 
 
 def _after_fork() -> None:
     global _lock
-    _parents.append(_shared)
     _lock = threading.Lock()
-    _replaced()
+    _parents.extend(_replaced())
 
 
 _lock = threading.Lock()  # only with `undisturbed`
-_shared = SharedEngine()
+_shared: dict[Any, SharedEngine] = {}  # by what was passed as `engine`
 # What a forked child has of its parent. To drop it would be to have asyncio complain of tasks
 # that only the parent can end.
 _parents: list[SharedEngine] = []

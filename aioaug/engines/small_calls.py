@@ -15,6 +15,9 @@ SMALL_BYTES = 1 << 16
 _QUICK_SECONDS = 0.002
 CALLS_AT_ONCE = 4
 _CALLS_IN_MEMORY = 2
+# A call that several requests share, sent to a worker that takes less than so many seconds for one,
+# is there when that is done: it would be idle until its reply was handled.
+_SHORT_SECONDS = 0.05
 # Batches that take less time than a message to a worker does share one.
 BATCHES_TOGETHER = 8
 
@@ -34,6 +37,16 @@ class SmallCallPolicy:
         self._workers = workers
         self._workers_stay = workers_stay
         self._quick_workers: set[object] = set()
+        self._short_workers: set[object] = set()  # whose last calls were short
+
+    def expect_workers(self, workers: int) -> None:
+        """There are so many workers from now on."""
+        self._workers = workers
+
+    def forget(self, worker: object) -> None:
+        """A worker is gone."""
+        self._quick_workers.discard(worker)
+        self._short_workers.discard(worker)
 
     def note_pickled(self, size: int, seconds: float) -> None:
         """A call of `size` bytes was pickled; what it is known to bring back counts, too."""
@@ -46,10 +59,14 @@ class SmallCallPolicy:
 
     def note_reply(self, worker: object, seconds: float) -> None:
         """A worker took so many seconds for a call."""
-        if self._workers_stay and seconds < _QUICK_SECONDS:
-            self._quick_workers.add(worker)
-        else:
-            self._quick_workers.discard(worker)
+        for workers, most in (
+            (self._quick_workers, _QUICK_SECONDS),
+            (self._short_workers, _SHORT_SECONDS),
+        ):
+            if self._workers_stay and seconds < most:
+                workers.add(worker)
+            else:
+                workers.discard(worker)
 
     def expect_blocked_loop(self) -> None:
         """The loop will stand still for long: a worker that is done needs another call there."""
@@ -67,10 +84,14 @@ class SmallCallPolicy:
             return CALLS_AT_ONCE
         return _CALLS_IN_MEMORY if self._loop_blocks and self._workers_stay else 1
 
+    def shared_at_once(self, worker: object) -> int:
+        """The same for a call that several requests share."""
+        return _CALLS_IN_MEMORY if worker in self._short_workers else 1
+
     @property
     def quick(self) -> bool:
         """Whether calls are over so soon, on all workers, that it pays to join some of them."""
-        return self.pickles_on_loop and len(self._quick_workers) == self._workers
+        return self.pickles_on_loop and len(self._quick_workers) >= self._workers
 
     def batches_together(self, *, ordered: bool, limited: bool) -> int:
         """How many batches it pays to send as one call.

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import lru_cache
 from typing import Any
 
 import cv2
+import imgaug as ia
 import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import geometric
@@ -25,6 +27,10 @@ NEARLY = 1e-4  # how near a matrix is to it for a picture to stay as it is, on a
 # Neither scikit-image nor a channel by itself.
 ORDERS = 0, 1, 3
 MOST_CHANNELS = 3
+# OpenCV interpolates four channels in half the time of three, and each channel by itself: with one
+# more, which is dropped afterwards, the three are the same.
+LINEAR = 1
+FOURTH_FROM = 32  # pixels a side; it pays from there on
 
 
 class AffineMatrices(geometric._AffineSamplingResult):  # type: ignore[misc]
@@ -93,7 +99,28 @@ def _matrix(
     )
 
 
-def _formula_is_known() -> bool:
+def turning(angle: Any, length: int) -> Any:
+    """The matrix (3,3) of a square that is turned by so many degrees, and no more."""
+    kind = float if ia.is_single_integer(angle) else np.float32
+    rotation = float(np.deg2rad(kind(angle)))
+    found = np.array([_matrix(1, 1, rotation, 0, 0, 0)]) @ _unsheared(length)
+    return (_back_from_center(length) @ found)[0]
+
+
+@lru_cache(maxsize=64)
+def _unsheared(length: int) -> Any:
+    """What comes before the turn in `AffineMatrices.matrices`, and is the same for all turns."""
+    center = length / 2.0 - 0.5
+    turned_back = _matrix(1, 1, -QUARTER, 0, 0, 0) @ _shift(-center, -center)
+    return _matrix(1, 1, QUARTER, 0, 0, 0) @ (np.eye(3)[np.newaxis] @ turned_back)
+
+
+@lru_cache(maxsize=64)
+def _back_from_center(length: int) -> Any:
+    return _shift(length / 2.0 - 0.5, length / 2.0 - 0.5)
+
+
+def formula_is_known() -> bool:
     """Whether this release of scikit-image has this formula; it had another one before."""
     numbers = {"scale": (1.2, 0.7), "rotation": 0.3, "shear": 0.2, "translation": (3.0, 4.0)}
     expected = _matrix(1.2, 0.7, 0.3, 0.2, 3.0, 4.0)
@@ -119,11 +146,12 @@ class MovedByMatrices(Faster):
         image_shapes: Any = None,
         return_matrices: bool = False,
     ) -> Any:
-        is_array = isinstance(images, np.ndarray) and not return_matrices and image_shapes is None
-        if not is_array or not self._is_common(images, samples):
+        if return_matrices or image_shapes is not None or not self._is_common(images, samples):
             return super()._augment_images_by_samples(  # type: ignore[misc]
                 images, samples, image_shapes, return_matrices
             )
+        if isinstance(images, list):
+            return [self._moved_alone(place, one, samples) for place, one in enumerate(images)]
         shape = images.shape[1:]
         matrices = samples.matrices(np.arange(len(images)), shape, shape)
         distances = np.abs(IDENTITY - matrices).reshape(-1, 9).mean(axis=1)
@@ -131,27 +159,29 @@ class MovedByMatrices(Faster):
         for place, image in enumerate(pictures):
             if distances[place] <= NEARLY:
                 moved[place] = image
-                continue
-            order, mode = samples.order[place], samples.mode[place]
-            cv2.warpAffine(
-                image,
-                matrices[place, :2],
-                (shape[1], shape[0]),
-                dst=moved[place],
-                flags=geometric._AFFINE_INTERPOLATION_ORDER_SKIMAGE_TO_CV2[int(order)],
-                borderMode=geometric._AFFINE_MODE_SKIMAGE_TO_CV2[str(mode)],
-                borderValue=tuple(int(value) for value in samples.cval[place]),
-            )
+            else:
+                _warp(image, matrices[place], samples, place, moved[place])
         return moved
+
+    def _moved_alone(self, place: int, image: Any, samples: Any) -> Any:
+        """A picture of a list, which stays the same object if it stays where it is."""
+        matrix = samples.matrices(np.array([place]), image.shape, image.shape)[0]
+        if np.abs(IDENTITY - matrix).mean() <= NEARLY:
+            return image
+        return _warp(image, matrix, samples, place, None)
 
     def _is_common(self, images: Any, samples: Any) -> bool:
         """Whether OpenCV can do it for all pictures, each in one call, without any copy."""
+        if isinstance(images, list):
+            # Of fewer channels imgaug makes views, and augmenters treat those otherwise.
+            are_common = all(
+                image.ndim == 3 and image.shape[2] == MOST_CHANNELS and _is_plain(image)
+                for image in images
+            )
+        else:
+            are_common = _is_plain(images) and images.shape[3] <= MOST_CHANNELS
         return (
-            images.dtype == np.uint8
-            and images.size > 0
-            and images.flags.c_contiguous
-            and images.shape[3] <= MOST_CHANNELS
-            and max(images.shape[1:3]) <= LONGEST_SIDE
+            are_common
             and self.backend != "skimage"
             and not self.fit_output
             and all(order in ORDERS for order in samples.order)
@@ -159,7 +189,34 @@ class MovedByMatrices(Faster):
         )
 
 
-if _formula_is_known():
+def _is_plain(pixels: Any) -> bool:
+    """Whether OpenCV takes the pixels of a picture, or of an array of them, as they are."""
+    return bool(
+        pixels.dtype == np.uint8
+        and pixels.size > 0
+        and pixels.flags.c_contiguous
+        and max(pixels.shape[-3:-1]) <= LONGEST_SIDE
+    )
+
+
+def _warp(image: Any, matrix: Any, samples: Any, place: int, moved: Any) -> Any:
+    """Move one picture, into an array if there is one."""
+    order, mode = int(samples.order[place]), samples.mode[place]
+    height, width, channels = image.shape
+    has_fourth = order == LINEAR and channels == 3 and min(height, width) >= FOURTH_FROM
+    warped = cv2.warpAffine(
+        cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if has_fourth else image,
+        matrix[:2],
+        (width, height),
+        dst=None if has_fourth else moved,
+        flags=geometric._AFFINE_INTERPOLATION_ORDER_SKIMAGE_TO_CV2[order],
+        borderMode=geometric._AFFINE_MODE_SKIMAGE_TO_CV2[str(mode)],
+        borderValue=tuple(int(value) for value in samples.cval[place]),
+    )
+    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=moved) if has_fourth else warped
+
+
+if formula_is_known():
     replaces(
         iaa.Affine,
         iaa.ScaleX,

@@ -12,18 +12,47 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import blur, flip
 
-from .pictures import as_it_is
+from .pictures import as_it_is, can_be_changed, plain
 from .replacements import Faster, calling, replaces
+from .sizes import are_small_array, resize_into
 
 HORIZONTALLY = 1
+MOST_CHANNELS = 4
+
+
+def _blur_gaussian(image: Any, sigma: Any, eps: float) -> Any:
+    """imgaug's `blur_gaussian_`; the common pictures are blurred in place."""
+    is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] <= MOST_CHANNELS
+    if not is_common or not can_be_changed(image):
+        return _blur_other(image, sigma=sigma, eps=eps)
+    if sigma > eps:
+        size = blur._compute_gaussian_blur_ksize(sigma) | 1
+        pixels = plain(image)
+        cv2.GaussianBlur(
+            pixels,
+            (size, size),
+            sigmaX=sigma,
+            sigmaY=sigma,
+            dst=pixels,
+            borderType=cv2.BORDER_REFLECT_101,
+        )
+    return image
+
+
+_blur_other = calling(blur.blur_gaussian_, _normalize_cv2_input_arr_=as_it_is)
 
 
 @replaces(iaa.GaussianBlur)
-class BlurredWithoutCopies(Faster):
-    _augment_batch_ = calling(
-        iaa.GaussianBlur._augment_batch_,
-        blur_gaussian_=calling(blur.blur_gaussian_, _normalize_cv2_input_arr_=as_it_is),
-    )
+class BlurredInPlace(Faster):
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        if batch.images is None:
+            return batch
+        sigmas = self.sigma.draw_samples((len(batch.images),), random_state=random_state)
+        for image, sigma in zip(batch.images, sigmas, strict=True):
+            blurred = _blur_gaussian(image, sigma, self.eps)
+            if blurred is not image:
+                image[...] = blurred
+        return batch
 
 
 @replaces(iaa.AverageBlur)
@@ -50,12 +79,36 @@ def fliplr(array: Any) -> Any:
 
 
 @replaces(iaa.Fliplr)
-class FlippedWithoutCopies(Faster):
-    _augment_batch_ = calling(iaa.Fliplr._augment_batch_, fliplr=fliplr)
+class FlippedInPlace(Faster):
+    _flip_others = calling(iaa.Fliplr._augment_batch_, fliplr=fliplr)
+
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        images = batch.images
+        if not are_small_array(images) or len(batch.columns) > 1:
+            return self._flip_others(batch, random_state, parents, hooks)
+        drawn = self.p.draw_samples((len(images),), random_state=random_state)
+        pictures = plain(images)
+        for place in np.flatnonzero(drawn >= 0.5):
+            cv2.flip(pictures[place], HORIZONTALLY, dst=pictures[place])
+        return batch
 
 
 @replaces(iaa.PerspectiveTransform)
 class SeenWithoutCopies(Faster):
-    _augment_images_by_samples = calling(
+    _see_others = calling(
         iaa.PerspectiveTransform._augment_images_by_samples, _normalize_cv2_input_arr_=as_it_is
     )
+
+    def _augment_images_by_samples(self, images: Any, samples: Any) -> Any:
+        if not self.keep_size or not are_small_array(images):
+            return self._see_others(images, samples)
+        drawn = samples.matrices, samples.max_heights, samples.max_widths, samples.cvals
+        pictures = plain(images)
+        for image, matrix, height, width, color, mode in zip(
+            pictures, *drawn, samples.modes, strict=False
+        ):
+            seen = cv2.warpPerspective(
+                image, matrix, (width, height), borderValue=color, borderMode=mode
+            )
+            resize_into(image, seen.reshape(*seen.shape[:2], -1))
+        return images

@@ -14,7 +14,7 @@ import numpy as np
 from imgaug.augmenters import color, contrast
 
 from .._imgaug.views import View
-from .pictures import are_bytes, are_rgb_array, as_it_is
+from .pictures import are_bytes, are_rgb_array, as_it_is, plain
 from .replacements import Faster, calling, replaces
 
 LEVELS = np.arange(256, dtype=np.int16)
@@ -140,6 +140,44 @@ _apply_in_place = calling(
     contrast._IntensityChannelBasedApplier.apply,
     color_lib=View(color, change_colorspaces_=_change_colorspaces_),
 )
+
+
+@replaces(iaa.CLAHE)
+class EqualizedInLightness(Faster):
+    """One picture after the other, in the picture itself."""
+
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        space = self.intensity_channel_based_applier
+        spaces = space.from_colorspace, space.to_colorspace
+        there, back = map(color._CSPACE_OPENCV_CONV_VARS.get, (spaces, spaces[::-1]))
+        if not are_rgb_array(batch.images) or there is None or back is None:
+            return self._as_imgaug(batch, random_state, parents, hooks)
+        channel = space._CHANNEL_MAPPING[space.to_colorspace]
+        images = batch.images = plain(batch.images)
+        converted = np.empty_like(images[0])
+        for image, arguments in zip(images, self._drawn(len(images), random_state), strict=True):
+            cv2.cvtColor(image, there, dst=converted)
+            if max(arguments["tileGridSize"]) > 1:
+                light = cv2.extractChannel(converted, channel)
+                cv2.insertChannel(cv2.createCLAHE(**arguments).apply(light), converted, channel)
+            cv2.cvtColor(converted, back, dst=image)
+        return batch
+
+    def _drawn(self, count: int, random_state: Any) -> list[dict[str, Any]]:
+        """OpenCV's arguments for each picture, of which one channel is equalized."""
+        work = self.all_channel_clahe
+        work.per_channel.draw_samples((count,), random_state=random_state)
+        limits = work.clip_limit.draw_samples((count, 1), random_state=random_state)
+        sides = work.tile_grid_size_px
+        rows = columns = sides[0].draw_samples((count, 1), random_state=random_state)
+        if sides[1] is not None:
+            columns = sides[1].draw_samples((count, 1), random_state=random_state)
+        least = work.tile_grid_size_px_min
+        grids = np.maximum(np.concatenate([columns, rows], axis=1), least)
+        return [
+            {"clipLimit": limit, "tileGridSize": tuple(grid)}
+            for limit, grid in zip(limits[:, 0], grids, strict=True)
+        ]
 
 
 @replaces(iaa.WithChannels)

@@ -89,7 +89,7 @@ def jpeg_quality(image: Any, compression: int) -> int | None:
     is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] == 3
     if not is_common or not 0 <= compression <= 100:
         return None
-    return int(np.clip(np.round(1 + 99 * (1.0 - compression / 101)), 1, 100))
+    return int(min(max(np.rint(1 + 99 * (1.0 - compression / 101)), 1), 100))
 
 
 @replaces(iaa.ChangeColorspace, iaa.Grayscale)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -28,26 +29,30 @@ MANY = 256  # below, it takes longer to look for rare values than to draw
 DOUBT = 1e-12  # much more than the rounding errors of NumPy's formulas
 
 
-def advance(generator: Any) -> None:
-    """Do to a generator what imgaug does after each draw."""
+def advance(generator: Any, draws: int = 1) -> None:
+    """Do to a generator what imgaug does after each draw, or after some of constants."""
     bits = generator.bit_generator
     state = bits.state
     if state.get("has_uint32"):  # the half of a number that was left over is dropped
         state["has_uint32"] = 0
         bits.state = state
-    generator.random()
+    if draws == 1:
+        generator.random()
+    else:
+        generator.random(draws)
 
 
 class Drawn(Faster):
     """A parameter, drawn from a generator of NumPy's own kind."""
 
     def draw_samples(self, size: Any, random_state: Any = None) -> Any:
-        if not draws_by_itself(random_state):
+        generator = own_generator(random_state)
+        if generator is None:
             return super().draw_samples(size, random_state)  # type: ignore[misc]
-        if type(size) is not tuple and ia.is_single_integer(size):
+        if type(size) is int or (type(size) is not tuple and ia.is_single_integer(size)):
             size = (size,)
         samples = self._draw_samples(size, random_state)
-        advance(random_state.generator)
+        advance(generator)
         return samples
 
     def _draw_as_imgaug(self, size: Any, random_state: Any) -> Any:
@@ -60,7 +65,17 @@ def _is_common(generator: Any) -> bool:
 
 def draws_by_itself(random_state: Any) -> bool:
     """Whether a random state of imgaug's has a generator that `advance` knows."""
-    return type(random_state) is RNG and _is_common(random_state.generator)
+    return own_generator(random_state) is not None
+
+
+def own_generator(random_state: Any) -> Any:
+    """The generator of a random state of imgaug's, or `None` if `advance` does not know its kind.
+
+    A random state looks for its generator each time that it is asked, which takes as long as to
+    draw a number.
+    """
+    generator = random_state.generator if type(random_state) is RNG else None
+    return generator if _is_common(generator) else None
 
 
 @replaces(iap.Deterministic)
@@ -128,6 +143,38 @@ class EnlargedFromDrawn(Drawn):
         iap.FromLowerResolution._draw_samples, ia=View(ia, imresize_many_images=resized)
     )
 
+    @property
+    def can_draw_mask(self) -> bool:
+        """Whether it is zeros and ones of a lower resolution, each enlarged to a rectangle."""
+        kind, method = type(self.method), getattr(self.method, "value", None)
+        is_nearest = kind is CONSTANT and method == "nearest"
+        return is_nearest and type(self.other_param) is FASTER[iap.Binomial]
+
+    def draw_mask(self, size: tuple[int, int, int], random_state: Any) -> Any:
+        """What `draw_samples` draws, as `bool` (H,W,C), for `can_draw_mask`."""
+        height, width, channels = size
+        if 0 in size or not draws_by_itself(random_state):
+            return self.draw_samples(size, random_state) > 0
+        if self.size_method == "percent":
+            parts = self.size_percent.draw_samples((1, 2), random_state=random_state)
+            drawn = (parts * np.array(size[:2])).astype(np.int32)[0]
+        else:
+            drawn = self.size_px.draw_samples((1, 2), random_state=random_state)[0]
+        rows, columns = (max(int(length), self.min_size) for length in drawn)
+        advance(random_state.generator)  # as for the draw of the method
+        small = self.other_param.draw_mask((1, rows, columns, channels), random_state)[0]
+        advance(random_state.generator)
+        return small.take(nearest(columns, width), axis=1).take(nearest(rows, height), axis=0)
+
+
+@lru_cache(maxsize=256)
+def nearest(few: int, many: int) -> Any:
+    """Which of a few places each of many gets its number from, by OpenCV's nearest ones."""
+    places = np.arange(few, dtype=np.int32)[np.newaxis]
+    if few == many:
+        return places[0]
+    return cv2.resize(places, (many, 1), interpolation=cv2.INTER_NEAREST)[0]
+
 
 class DrawnBetween(Drawn):
     """A parameter whose bounds are usually constants, and then in order."""
@@ -170,10 +217,23 @@ class DiscreteUniformDrawn(DrawnBetween):
 
 @replaces(iap.Binomial)
 class BinomialDrawn(Drawn):
+    can_draw_mask = True
+
     def _draw_samples(self, size: Any, random_state: Any) -> Any:
-        generator = random_state.generator
-        if not _is_common(generator):
+        if not _is_common(random_state.generator):
             return self._draw_as_imgaug(size, random_state)
+        return self._ones(size, random_state).astype(np.int32)
+
+    def draw_mask(self, size: tuple[int, ...], random_state: Any) -> Any:
+        """What `draw_samples` draws, as `bool`."""
+        if not draws_by_itself(random_state):
+            return self.draw_samples(size, random_state) > 0
+        drawn = self._ones(size, random_state)
+        advance(random_state.generator)
+        return drawn
+
+    def _ones(self, size: Any, random_state: Any) -> Any:
+        generator = random_state.generator
         p = constant(self.p)
         if p is None:
             p = float(self.p.draw_sample(random_state=random_state))
@@ -182,7 +242,7 @@ class BinomialDrawn(Drawn):
         if not 0 <= p <= 1:  # as imgaug says it
             interval = "the interval [0.0, 1.0]"
             raise AssertionError(f"Expected probability p to be in {interval}, got {p:.4f}.")
-        return ones(generator, p, size).astype(np.int32)
+        return ones(generator, p, size)
 
 
 @replaces(iap.RandomSign)

@@ -21,7 +21,9 @@ from . import (
     levels,
     masks,
     meshes,
+    motion,
     simplex,
+    sizes,
     tables,
 )
 
@@ -52,6 +54,7 @@ __all__ = [
     "edges",
     "filters",
 ]
-__all__ += ["geometry", "kernels", "levels", "masks", "meshes", "simplex", "tables"]
+__all__ += ["geometry", "kernels", "levels", "masks", "meshes", "motion", "simplex", "sizes"]
+__all__ += ["tables"]
 
 calls.give_to_all()  # last, when all others are there

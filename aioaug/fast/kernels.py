@@ -8,12 +8,14 @@ transforms, channels are filtered one by one as well.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import cv2
 import imgaug.augmenters as iaa
 import numpy as np
+from imgaug.augmenters import convolutional
 from imgaug.augmenters.size import pad_to_multiples_of
 
 from .pictures import are_bytes, stay_in_place, writable
@@ -51,7 +53,54 @@ class Convolved(Faster):
 
 
 # Generators of these modules make one matrix for all channels, and do not look at the picture.
-GENERATORS = "imgaug.augmenters.convolutional", "imgaug.augmenters.blur"
+GENERATORS = (
+    "imgaug.augmenters.convolutional",
+    "imgaug.augmenters.blur",
+    f"{__package__}.motion",
+    __name__,
+)
+
+
+class MixedMatrices(Faster):
+    """Matrices (3,3) between one that changes nothing and another one.
+
+    imgaug makes arrays of lists of numbers for each, which takes as long as the rest.
+    """
+
+    unchanged = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+
+    def __call__(self, image: Any, channels: int, random_state: Any) -> Any:
+        alpha = self.alpha.draw_sample(random_state=random_state)
+        if not 0 <= alpha <= 1.0:  # as imgaug says it
+            raise AssertionError(
+                f"Expected 'alpha' to be in the interval [0.0, 1.0], got {alpha:.4f}."
+            )
+        other = self._other(random_state)
+        return [(1 - alpha) * self.unchanged + alpha * other] * channels
+
+    @abstractmethod
+    def _other(self, random_state: Any) -> Any:
+        """The other one, of `float32`."""
+
+
+@replaces(convolutional._SharpeningMatrixGenerator)
+class SharpeningMatrices(MixedMatrices):
+    around = np.full((3, 3), -1, np.float32)
+
+    def _other(self, random_state: Any) -> Any:
+        matrix = self.around.copy()
+        matrix[1, 1] = 8 + self.lightness.draw_sample(random_state=random_state)
+        return matrix
+
+
+@replaces(convolutional._EmbossMatrixGenerator)
+class EmbossingMatrices(MixedMatrices):
+    flat = np.array([[-1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    raised = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32)
+
+    def _other(self, random_state: Any) -> Any:
+        strength = self.strength.draw_sample(random_state=random_state)
+        return (self.flat + strength * self.raised).astype(np.float32, copy=False)
 
 
 def _folded(combine: Callable[..., Any], parts: Iterable[Any], kind: Any) -> Any:

@@ -35,18 +35,27 @@ def equalize_(image: Any) -> Any:
     is_small = channels == 3 and image.size < BY_PILLOW
     if not _is_common(image) or is_small or height * width >= MOST_PIXELS:
         return pillike.equalize_(image)
-    tables = [_equalizing(channel) for channel in cv2.split(plain(image))]
-    look_up(image, np.stack(tables, axis=-1))
+    pixels = plain(image)
+    if channels == 1:
+        look_up(image, _equalizing(pixels))
+        return image
+    planes = np.empty((channels, height, width), np.uint8)
+    for plane in cv2.split(pixels, list(planes)):
+        look_up(plane, _equalizing(plane))
+    cv2.merge(list(planes), dst=pixels)
     return image
 
 
 def _equalizing(channel: Any) -> Any:
     counts = cv2.calcHist([channel], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    step = int(counts[:-1].sum()) // 255
-    if np.count_nonzero(counts) <= 1 or not step:
+    below = counts.cumsum()
+    step = int(below[-2]) // 255
+    if not step or np.count_nonzero(counts) <= 1:
         return LEVELS.astype(np.uint8)
-    below = np.cumsum(counts) - counts
-    return np.minimum((below + step // 2) // step, 255).astype(np.uint8)
+    below -= counts
+    below += step // 2
+    below //= step
+    return np.minimum(below, 255, out=below).astype(np.uint8)
 
 
 @replaces(pillike.Equalize)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -21,10 +22,11 @@ class AugmenterTimer:
     """Measures the augmenters of a tree, which it changes: their methods are wrapped.
 
     `seconds` has what each took by itself, by name: that of its class, or the one it was given,
-    with a number where several have the same.
+    with a number where several have the same. `name_of` may give others; what it has none for, an
+    empty one, counts for the augmenter around it.
     """
 
-    def __init__(self, augmenter: Any) -> None:
+    def __init__(self, augmenter: Any, name_of: Callable[[Any], str] | None = None) -> None:
         from imgaug.augmenters.meta import Augmenter
 
         from .parts import objects_in
@@ -32,8 +34,8 @@ class AugmenterTimer:
         self.seconds: dict[str, float] = {}
         self._inside: list[float] = []  # seconds of those inside each that is running
         for found in objects_in(augmenter):
-            if isinstance(found, Augmenter):
-                name = self._free_name(_name_of(found))
+            if isinstance(found, Augmenter) and (own := (name_of or _name_of)(found)):
+                name = self._free_name(own)
                 self.seconds[name] = 0.0
                 found.augment_batch_ = partial(self._run, name, found.augment_batch_)
 

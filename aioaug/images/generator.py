@@ -67,6 +67,9 @@ class ParallelImageDataGenerator(GeneratorSettings):
             number, or -1 for all; at least one, at most as many as there are. Flows of the
             validation subset have half of them.
         debug: use threads in place of processes, so that breakpoints work.
+        engine: where batches are made, as in `AsyncPool`; `None` is "process". A cluster has the
+            workers that it has, whatever `cores` says; names of files have to mean the same there,
+            and `save_to_dir` is a directory of theirs.
         max_batches_pending: how many batches may exist at once, the one in use included.
         validation_augmentation_enabled: whether the validation subset is transformed, too.
         random_transforms_enabled: `False` leaves out random transformations, and `augmenter`.
@@ -284,7 +287,7 @@ class ParallelImageDataGenerator(GeneratorSettings):
         producer = BatchProducer(
             schedule,
             BatchMaker(params),
-            engine="thread" if self.debug else "process",
+            engine=self.runs_on,
             workers=self.workers_for(told["subset"]),
             window=self.max_batches_pending,
         )

@@ -16,6 +16,7 @@ from .._base import pickling
 from .._base.seeding import SEED_LIMIT, Seeds, borrowed_generators
 from .._pictures import Array
 from .._worker.augmentation import Augmentation
+from ..engines import is_cluster
 from ..errors import UnreadablePictureError
 from .callbacks import Callback, ParallelProcessParams, check_batch
 from .files import read_picture, save_picture
@@ -63,7 +64,9 @@ class BatchMaker:
 
     def __reduce__(self) -> tuple[Any, ...]:
         generator = self.params.image_data_generator
-        environment = _NO_GPU if generator.disable_gpu_in_subprocesses else {}
+        # Workers of a cluster serve others, too, who may want the GPU.
+        hidden = generator.disable_gpu_in_subprocesses and not is_cluster(generator.runs_on)
+        environment = _NO_GPU if hidden else {}
         data = pickling.dumps((self.params, self._augment))
         return _restore, (environment, data)
 

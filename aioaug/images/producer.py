@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from .._aio.loops import LoopOwner
 from .._aio.tasks import finish, in_thread
@@ -22,7 +23,13 @@ class BatchProducer:
     """
 
     def __init__(
-        self, schedule: Schedule, maker: BatchMaker, *, engine: str, workers: int, window: int
+        self,
+        schedule: Schedule,
+        maker: BatchMaker,
+        *,
+        engine: Any,
+        workers: int | None,
+        window: int,
     ) -> None:
         self.schedule = schedule
         self.epoch = 0

@@ -14,6 +14,7 @@ from .._base import system
 from .._base.arguments import one_of, whole
 from .._pictures import Array
 from ..augmenters.kinds import check_augmenter
+from ..engines import engine_class, is_cluster
 from .affine import Plan
 from .arrays import check_images
 from .files import SAVE_FORMATS
@@ -68,6 +69,7 @@ class GeneratorSettings:
     data_format: str = "channels_last"  # or `None`, which is the same
     cores: float = 0.25
     debug: bool = False
+    engine: Any = None
     max_batches_pending: int = 4
     get_batch_function: Callable[..., Any] | None = None
     preprocessing_function: Callable[..., Any] | None = None
@@ -98,6 +100,12 @@ class GeneratorSettings:
         if self.samplewise_std_normalization:
             self._override("samplewise_center", True, "samplewise_std_normalization")
         worker_share(self.cores)
+        if self.engine is not None and self.debug:
+            raise ValueError(
+                f"engine={self.engine!r} and debug=True: debug stands for engine='thread'; leave "
+                "one of them out"
+            )
+        engine_class(self.engine or "process")
         whole("max_batches_pending", self.max_batches_pending, low=1)
         whole("max_samples_per_class", self.max_samples_per_class, low=-1)
         for name in _CALLBACKS:
@@ -208,8 +216,20 @@ class GeneratorSettings:
             raise ValueError("subset='validation' needs a validation_split")
         return (0, self.validation_split)
 
-    def workers_for(self, subset: str | None) -> int:
-        """The number of workers of a flow."""
+    def __getstate__(self) -> dict[str, Any]:
+        # An engine may hold connections, and workers have no use for one.
+        named = self.engine if isinstance(self.engine, str) else None
+        return {**vars(self), "engine": named}
+
+    @property
+    def runs_on(self) -> Any:
+        """The engine of a flow, as `AsyncPool` takes it."""
+        return "thread" if self.debug else self.engine or "process"
+
+    def workers_for(self, subset: str | None) -> int | None:
+        """The number of workers of a flow; `None` where that is a cluster's affair."""
+        if is_cluster(self.runs_on):
+            return None
         workers = worker_share(self.cores)
         return max(1, workers // 2) if subset == "validation" else workers
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import torch
 
+from .._aio.tasks import AsyncBatches
 from ..augmenters.array_format import ArrayFormat
 from ..data.items import Outgoing
 from ..pool import AsyncPool
@@ -68,6 +70,61 @@ class EpochRun:
         """Begin to end, from the `__del__` of what it is part of."""
         if self._pool is not None:
             self._pool.stop()
+
+
+class EpochBatches(AsyncBatches):
+    """The batches of an epoch under an event loop: what `async for` reads from a loader.
+
+    `begin` is called before the first batch, and returns the run that `fetch` takes each from,
+    until it raises `StopAsyncIteration`. `left` is called at the end, and says whether the run ends
+    with it. A request that is cancelled loses no batch. A loop that is left early may go on with
+    the same object; otherwise it is over with `aclose`, or when nothing refers to it any more.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], EpochRun],
+        fetch: Callable[[EpochRun], Awaitable[Any]],
+        left: Callable[[EpochRun], bool],
+    ) -> None:
+        self._begin = begin
+        self._fetch = fetch
+        self._left = left
+        self._run: EpochRun | None = None
+        self._over = self._asking = False
+
+    async def __anext__(self) -> Any:
+        if self._over:
+            raise StopAsyncIteration
+        if self._asking:
+            raise RuntimeError(
+                "another task is waiting for this loader's next batch: have one task read it and "
+                "share its batches by an asyncio.Queue"
+            )
+        if self._run is None:
+            self._run = self._begin()
+        self._asking = True
+        try:
+            return await self._fetch(self._run)
+        except StopAsyncIteration:
+            await self.aclose()
+            raise
+        finally:
+            self._asking = False
+
+    async def aclose(self) -> None:
+        """Leave the epoch. Idempotent; the workers end with it if they are not kept."""
+        run, self._run, self._over = self._run, None, True
+        if run is not None and self._left(run):
+            await run.aclose()
+
+    async def _leave(self, error: BaseException | None) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        run = self.__dict__.get("_run")
+        if run is not None and self._left(run):
+            run.drop()
 
 
 def in_workers(device: Any, dtype: Any, form: dict[str, Any]) -> tuple[Outgoing, dict[str, Any]]:

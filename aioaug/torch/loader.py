@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -13,9 +13,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 from .._aio.bridge import BlockingBridge
 from .._aio.tasks import warn_of_drop
 from .._base.arguments import shard_or_default, whole, whole_or_none
+from ..data.fitting import Interpolation
 from ..data.items import Fetch, as_it_is
 from ..data.samples import PictureDataset
-from .epoch_run import EpochRun, in_workers
+from .epoch_run import EpochBatches, EpochRun, in_workers
 from .epochs import ItemBatches, Numbered, Share
 
 _OURS = ("augseq", "seed", "load", "dump")
@@ -52,7 +53,7 @@ class Loader(IterableDataset):  # type: ignore[misc]
         persistent: keep the workers between epochs; else they end with each.
         shard: `(rank, world_size)`; `None` takes those of `torch.distributed`, if it is initialised
             when the first batch or `len` is asked for.
-        resize, pad: of `PictureDataset.batches`, for pictures of several sizes.
+        resize, pad, interpolation: of `PictureDataset.batches`, for pictures of several sizes.
         collate: makes a batch of a list of items, in the worker; `None` stacks arrays and numbers.
         options: those of `AsyncPool`, such as `timeout` and `on_error="raise"`.
 
@@ -93,6 +94,7 @@ class Loader(IterableDataset):  # type: ignore[misc]
         shard: tuple[int, int] | None = None,
         resize: tuple[int, int] | None = None,
         pad: int | tuple[int, int, int] | None = None,
+        interpolation: Interpolation | None = None,
         collate: Callable[[list[Any]], Any] | None = None,
         **options: Any,
     ) -> None:
@@ -102,8 +104,9 @@ class Loader(IterableDataset):  # type: ignore[misc]
         seed = secrets.randbits(31) if seed is None else whole("seed", seed, low=0, high=2**31 - 1)
         batch_size = whole_or_none("batch_size", batch_size, low=1)
         self.batch_size, self.seed, self.persistent = batch_size, seed, persistent
+        fit = {"resize": resize, "pad": pad, "interpolation": interpolation}
         self._batches, load = _batches_of(
-            dataset, batch_size, shuffle, seed, drop_last, {"resize": resize, "pad": pad}, collate
+            dataset, batch_size, shuffle, seed, drop_last, fit, collate
         )
         self._drop_last = drop_last
         self._shard = None if shard is None else shard_or_default("shard", shard)
@@ -210,21 +213,31 @@ class Loader(IterableDataset):  # type: ignore[misc]
             if not self.persistent:
                 self.close()
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> EpochBatches:
         """The same under an event loop, to which the workers then belong."""
+        return EpochBatches(self._begin_async, self._next_async, self._left_async)
+
+    def _begin_async(self) -> EpochRun:
         self._begin()
         if self._async_run is None:
             self._async_run = self._make_run()
-        run = self._async_run
-        try:
-            while self._batch < len(self):
-                batch = await run.batch(self.share, self._position)
-                self._batch += 1
-                yield batch
+        return self._async_run
+
+    async def _next_async(self, run: EpochRun) -> Any:
+        if self._async_run is not run:  # the loader was closed in the middle of the loop
+            raise StopAsyncIteration
+        if self._batch >= len(self):
             self._end_epoch()
-        finally:
-            if not self.persistent:
-                await self.aclose()
+            raise StopAsyncIteration
+        batch = await run.batch(self.share, self._position)
+        self._batch += 1
+        return batch
+
+    def _left_async(self, run: EpochRun) -> bool:
+        """Whether the workers end with an epoch; then the next loop starts others."""
+        if not self.persistent and self._async_run is run:
+            self._async_run = None
+        return not self.persistent
 
     def close(self) -> None:
         """End the workers of blocking loops. Idempotent; the next loop starts others."""
@@ -290,8 +303,9 @@ def _batches_of(
     if isinstance(dataset, PictureDataset):
         if batch_size is None or collate is not None:
             raise ValueError("a dataset of aioaug.data needs a batch_size, and takes no collate")
+        chosen = {name: value for name, value in fit.items() if value is not None}
         batches = dataset.batches(
-            batch_size, shuffle=shuffle, seed=seed, epochs=None, drop_last=drop_last, **fit
+            batch_size, shuffle=shuffle, seed=seed, epochs=None, drop_last=drop_last, **chosen
         )
         return batches, None
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
@@ -300,7 +314,7 @@ def _batches_of(
             f"{type(dataset).__name__}; for a source without end there is aioaug.torch.tensors"
         )
     if any(value is not None for value in fit.values()):
-        raise ValueError("resize and pad are for datasets of aioaug.data")
+        raise ValueError("resize, pad and interpolation are for datasets of aioaug.data")
     items = ItemBatches(len(dataset), batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last)
     return items, Fetch(dataset, collate)
 

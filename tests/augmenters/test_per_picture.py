@@ -6,12 +6,15 @@ import random
 
 import aioaug
 import forms_testing as forms
+import imageio.v3 as imageio
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 from aioaug._base.seeding import batch_seeds
 from aioaug.augmenters.albumentations import AlbumentationsPipeline
+from aioaug.augmenters.albumentations_seeding import PipelineSeeding
 from aioaug.augmenters.per_picture import seeds_of_pictures
+from aioaug.data import Files, decode
 from columns_testing import IMAGES, SEED, columns, mapped
 from imgaug.augmentables import LineStringsOnImage
 from imgaug.augmentables.batches import Batch, UnnormalizedBatch
@@ -76,11 +79,11 @@ async def streamed(augmenter, batches, *, take=None, state=None, ordered=True, *
 
 LONG = [
     pytest.param(kind, marks=pytest.mark.slow)
-    for kind in ("albumentations", "torchvision", "chain")
+    for kind in ("globals", "lambda", "albumentations", "torchvision", "chain")
 ]
 
 
-@pytest.mark.parametrize("kind", ["rng", "globals", "lambda", *LONG])
+@pytest.mark.parametrize("kind", ["rng", *LONG])
 async def test_same_bytes_everywhere(kind):
     augmenter = augmenters(kind)
     batches = [IMAGES + np.uint8(place) for place in range(6)]
@@ -151,6 +154,21 @@ async def test_forms_of_batches():
     assert isinstance(of_shapes, list)
 
 
+def test_batches_of_datasets_and_of_imgaug(tmp_path):
+    library = pytest.importorskip("albumentations")
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path, image in zip(paths, IMAGES, strict=False):
+        imageio.imwrite(path, image)
+    pipeline = library.Compose([library.HorizontalFlip(p=1)])
+    batch = Files(paths).batches(3)[0]
+    images = decode(batch).images
+    for given in (batch, Batch(images=list(images))):
+        done = AlbumentationsPipeline(pipeline)(given, rng=np.random.default_rng(1))
+        made = done.images_aug if isinstance(done, Batch) else done.images
+        for one, image in zip(made, images, strict=True):
+            np.testing.assert_array_equal(one, image[:, ::-1])
+
+
 async def test_wrong_arguments():
     with pytest.raises(TypeError, match="fn must be a callable"):
         aioaug.per_image(3)
@@ -192,6 +210,60 @@ async def test_albumentations_by_hand():
         corners = np.array([(x, y, x + w, y + h) for x, y, w, h in got["bboxes"]]).reshape(-1, 4)
         np.testing.assert_allclose(boxes.to_xyxy_array(), corners, rtol=1e-4, atol=1e-4)
         assert [box.label for box in boxes.bounding_boxes] == list(got["labels"])
+
+
+def test_a_pipeline_is_seeded_where_its_generators_are():
+    """Transforms of any depth draw the numbers of `set_random_seed`, also after they got others."""
+    library = pytest.importorskip("albumentations")
+    if not hasattr(library.BasicTransform, "set_random_seed"):
+        pytest.skip("this version has no seed of its own")
+
+    def made():
+        inner = library.OneOf([library.GaussNoise(p=1), library.RandomBrightnessContrast(p=1)])
+        return library.Compose([library.SomeOf([library.Rotate(p=0.7), inner], n=1), inner])
+
+    pipeline, plain = made(), made()
+    seeding = PipelineSeeding(pipeline)
+    for seed in (3, 2**31 - 2, 3, 0):
+        seeding.seed(seed)
+        plain.set_random_seed(seed)
+        for image in IMAGES:
+            got, expected = pipeline(image=image)["image"], plain(image=image)["image"]
+            np.testing.assert_array_equal(got, expected)
+        pipeline.set_random_state(np.random.default_rng(1), random.Random(1))
+    if library.__version__ in ("2.0.8", "2.5.1"):
+        seeding.seed(1)
+        before = pipeline.random_generator
+        seeding.seed(2)
+        assert pipeline.random_generator is before  # it was seeded, not replaced
+    if library.__version__ == "2.0.8":
+        pipeline.set_random_state(np.random.default_rng(1), random.Random(1))
+        before = pipeline.transforms[1].random_generator
+        seeding.seed(1)
+        assert pipeline.transforms[1].random_generator is not before  # not the one that was lent
+        before = pipeline.transforms[1].random_generator
+        seeding.seed(2)
+        assert pipeline.transforms[1].random_generator is before
+
+
+def test_another_way_of_seeding_is_left_to_the_library():
+    library = pytest.importorskip("albumentations")
+    if not hasattr(library.BasicTransform, "set_random_seed"):
+        pytest.skip("this version has no seed of its own")
+
+    class Counted(library.Compose):
+        seeded = 0
+
+        def set_random_seed(self, seed):
+            self.seeded += 1
+            super().set_random_seed(seed)
+
+    pipeline = Counted([library.HorizontalFlip(p=0.5)])
+    seeding = PipelineSeeding(pipeline)
+    before = pipeline.seeded
+    for seed in range(3):
+        seeding.seed(seed)
+    assert pipeline.seeded == before + 3
 
 
 @pytest.mark.parametrize("form", ["pascal_voc", "coco", "yolo", "albumentations", "cxcywh"])

@@ -141,7 +141,7 @@ async def main():
     assert result_of(tmp_path, body) == "True"
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "aioaug"])
+@pytest.mark.parametrize("loop", ["asyncio", pytest.param("aioaug", marks=pytest.mark.slow)])
 def test_a_fork_server_that_is_killed_again_and_again(tmp_path, loop):
     """Each batch is right, or its worker died as often as it may; nothing else comes of it."""
     body = f"""
@@ -162,6 +162,33 @@ async def main():
     return await asyncio.to_thread(lambda: {loop}.run(work()))
 """
     assert result_of(tmp_path, body) == "(40, [])"
+
+
+def test_a_fork_server_that_the_program_begins_anew_meanwhile(tmp_path):
+    """Its address is nowhere for a moment; then the start is tried again."""
+    body = """
+from multiprocessing.forkserver import _forkserver
+
+ensured = []
+
+def ensure_running(original=_forkserver.ensure_running):
+    original()
+    if len(ensured) == 1:
+        ensured.append(_forkserver._forkserver_address)
+        _forkserver._forkserver_address = None
+    elif ensured:
+        _forkserver._forkserver_address = ensured[1]
+    else:
+        ensured.append(None)
+
+_forkserver.ensure_running = ensure_running
+multiprocessing.forkserver.ensure_running = ensure_running
+
+async def main():
+    async with aioaug.AsyncPool(aug.nothing, 1) as pool:
+        return await pool.map_batches([7]), len(ensured)
+"""
+    assert result_of(tmp_path, body) == "([7], 2)"
 
 
 def test_how_a_worker_died_that_outlived_the_fork_server(tmp_path):

@@ -7,7 +7,18 @@ import json
 
 import numpy as np
 import pytest
-from aioaug.bench import charts, figures, files, kernels, peers, requests, tables, train, workloads
+from aioaug.bench import (
+    charts,
+    clusters,
+    figures,
+    files,
+    kernels,
+    peers,
+    requests,
+    tables,
+    train,
+    workloads,
+)
 from aioaug.bench.measure import BenchSettings
 from aioaug.bench.trial_spec import TrialSpec
 from aioaug.cli import main
@@ -62,6 +73,30 @@ def test_targets(target, measured, met):
     assert target.judge({"flip": {"ways": {target.peer: way}}})["met"] is met
     assert target.judge({"flip": {"ways": {}}})["met"] is None
     assert target.judge({})["met"] is None
+
+
+def test_targets_of_clusters_are_judged_where_these_were_measured():
+    ways = {
+        "aioaug": {"rounds": rounds(10, 20)},
+        "dask": {"rounds": rounds(8, 18)},
+        "dask-map": {"rounds": rounds(9, 20)},
+    }
+    found = figures.judged({"typical": {"ways": ways}})
+    assert [(each["about"], each["met"]) for each in found] == [
+        ("typical: aioaug, DaskEngine, over aioaug", True),
+        ("typical: aioaug, DaskEngine, over Dask, client.map", False),
+    ]
+    assert found[0]["measured"]["median"] == pytest.approx(0.85)
+    others = figures.judged({"typical": {"ways": {"aioaug": ways["aioaug"]}}})
+    assert not any("Dask" in each["about"] for each in others)
+
+
+def test_clusters_are_measured_if_asked_for():
+    assert peers.usual_peers("ray") == ("aioaug", "ray", "ray-tasks")
+    assert not {"dask", "dask-map", "ray"} & set(peers.usual_peers())
+    asked = {each.engine for each in peers.PEERS.values()} - {""}
+    assert asked == {"dask", "ray"}
+    assert set(clusters.CLUSTER_WAYS) == {n for n, peer in peers.PEERS.items() if peer.engine}
 
 
 def test_every_target_can_be_measured():
@@ -165,6 +200,7 @@ def test_every_way_of_a_request_answers(way, tmp_path):
     assert found["latency_p99_ms"]["median"] >= found["latency_p50_ms"]["median"] > 0
 
 
+@pytest.mark.slow
 def test_requests_have_tables_and_a_chart_of_their_own(tmp_path, capsys):
     page, run = tmp_path / "page.md", tmp_path / "run.json"
     page.write_text(
@@ -284,10 +320,26 @@ def test_kernels(tmp_path, capsys, monkeypatch):
         assert ways["imgaug"] > 0
         assert ways["aioaug"] > 0
         assert ways["albumentations"] is None
+        assert ways["albumentations, batches"] is None
     assert found["kernels"]["add"]["close"] is None
     assert found["kernels"]["elastic"]["close"] > 0
     assert "| add " in page.read_text()
     assert "old" not in page.read_text()
+
+
+def test_kernels_beside_each_albumentations_have_a_table_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        kernels, "KERNELS", {"add": kernels.Kernel(kernels.KERNELS["add"].augmenter)}
+    )
+    monkeypatch.setattr(kernels, "installed_version", {"albumentationsx": "2.5.1"}.get)
+    page = tmp_path / "page.md"
+    marks = "<!-- aioaug bench kernels -->", "<!-- aioaug bench kernels, AlbumentationsX -->"
+    page.write_text("".join(f"{mark}\nold\n<!-- end -->\n" for mark in marks))
+    assert main(["bench", "kernels", "--quick", "--into", str(page)]) == 0
+    first, second = page.read_text().split(marks[1])
+    assert "old" in first
+    assert "old" not in second
+    assert "AlbumentationsX 2.5.1" in second
 
 
 def test_wrong_usage(capsys):

@@ -507,10 +507,9 @@ def run_program(path, text, *args, options=()):
     [
         "Pool",
         "BackgroundProc",
-        "ImageIterator",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("BatchLoader", "BackgroundAugmenter", "SharedQ")
+            for name in ("ImageIterator", "BatchLoader", "BackgroundAugmenter", "SharedQ")
         ),
     ],
 )

@@ -76,6 +76,7 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_any_output_can_be_made_again_whatever_made_it(folder):
     first = augment(folder, "one", "--copies", 12, "--seed", 5, "--workers", 2)
     assert (first.returncode, first.stderr) == (0, "aioaug: seed 5\n")

@@ -182,7 +182,7 @@ def test_as_many_as_are_wanted(folder):
     [
         (("in", "in/out"), 4, "in/out and the dataset .* must be apart"),
         (("in", "out", "--format", "voc"), 4, "there are no XML files"),
-        (("in", "out", "--split", "val"), 4, "coco has no splits"),
+        (("in", "out", "--split", "val"), 4, "in: there is no split 'val'"),
         (("in", "out", "--per-class"), 2, "--per-class needs --count"),
         (("in", "pipe.py", "out", "--format", "coco"), 4, "takes one dataset, got 2"),
         (("in", "pipe.py", "out", "--to", "yolo"), 4, "--to needs one dataset .* got 2 arguments"),
@@ -252,12 +252,21 @@ def test_inspect(folder, capsys):
     content["annotations"][0]["bbox"] = [90, 20, 20, 30]
     content["annotations"][1] |= {"bbox": [10, 10, 0, 5], "segmentation": []}
     content["annotations"][2]["segmentation"] = content["annotations"][3]["segmentation"]
+    away = {"image_id": 7, "bbox": [1, 1, 9, 9], "category_id": 18}
+    content["annotations"] += [
+        {"id": 200, **away, "segmentation": [[1, 1, 9, 1, 900, 9]]},
+        {"id": 201, **away, "keypoints": [5, -50, 2, 0, 0, 0]},
+    ]
+    content["images"].append({**content["images"][1], "id": 10})
     path.write_text(json.dumps(content))
     (folder / "in" / "images" / "sub" / "b.png").write_bytes(b"no picture")
     assert main(["inspect", "in", "--workers", "1"]) == 3
     assert capsys.readouterr().err.splitlines() == [
         "aioaug: a.png: dog: has no area",
+        "aioaug: a.png: dog: out of the picture: 1 1 900 9 in 96 x 64",
+        "aioaug: a.png: dog: out of the picture: 5 -50 5 -50 in 96 x 64",
         "aioaug: a.png: person: out of the picture: 90 20 110 50 in 96 x 64",
+        "aioaug: sub/b.png: is listed more than once",
         "aioaug: sub/b.png: is not a picture",
     ]
     assert main(["inspect", "nowhere"]) == 4

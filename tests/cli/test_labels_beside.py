@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from aioaug._pictures import Picture
-from aioaug.cli.contact_sheet import tile
+from aioaug._pictures.contact_sheet import tile
 from aioaug.cli.picture_augmenter import PictureAugmenter
 from aioaug.cli.plan import OutputJob
 from aioaug.cli.runner import AugmentTask, read_source

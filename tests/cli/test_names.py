@@ -49,6 +49,7 @@ def assert_shown(said):
     assert not any(code in said for code in (b"\x1b", b"\xe9.", "\u202e".encode(), b"red\nline"))
 
 
+@pytest.mark.slow
 def test_every_name_is_augmented_listed_and_made_again(folder):
     run = augment("in", "out", "--seed", "1")
     assert (run.returncode, run.stderr) == (0, b"aioaug: seed 1\n")
@@ -69,6 +70,7 @@ def test_every_name_is_augmented_listed_and_made_again(folder):
     assert (folder / "out" / "manifest.jsonl").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_names_are_shown_and_not_obeyed(folder):
     for name in NAMES:
         (folder / "in" / name).write_bytes(b"no picture")
@@ -97,6 +99,7 @@ def test_names_are_shown_and_not_obeyed(folder):
         assert_shown(problem.stderr)
 
 
+@pytest.mark.slow
 def test_a_sheet_has_every_name(folder):
     run = aioaug_command("preview", "in", f"{WILD}.png", "--rows", "9", "--cols", "1")
     assert (run.returncode, run.stderr) == (0, b"")

@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 from aioaug import errors
 from aioaug._base import atomic
-from aioaug._pictures import Picture
+from aioaug._pictures import Picture, contact_sheet
 from aioaug.augmenters import specs
 from aioaug.augmenters.presets import PRESETS
-from aioaug.cli import contact_sheet, manifest
+from aioaug.cli import manifest
 from aioaug.cli.picture_augmenter import PictureAugmenter
 from aioaug.data import Sidecar, sidecars
+from aioaug.data.checks import file_at, read_any_json
 from aioaug.errors import UnreadableLabelsError
 from PIL import Image
 
 RNG = np.random.default_rng(0)
 COLOUR = cv2.GaussianBlur(RNG.integers(0, 256, (40, 60, 3), np.uint8), (0, 0), 3)
 ALPHA = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))
+
+
+def read_sidecar(path):
+    return sidecars.from_json(read_any_json(file_at(path)), path.name)
 
 
 def test_writing_replaces_a_link_and_not_what_it_points_to(tmp_path):
@@ -35,7 +40,7 @@ def test_writing_replaces_a_link_and_not_what_it_points_to(tmp_path):
 def test_annotations_keep_what_utf_8_does_not_have(tmp_path):
     text = '{"keypoints": [], "name": "caf\\udce9 \u00e9 \\ud83d"}'
     (tmp_path / "a.json").write_text(text, "utf-8")
-    notes = sidecars.read(tmp_path / "a.json")
+    notes = read_sidecar(tmp_path / "a.json")
     assert json.loads(notes.encode()) == json.loads(text)
     assert "\u00e9".encode() in notes.encode()
 
@@ -43,7 +48,7 @@ def test_annotations_keep_what_utf_8_does_not_have(tmp_path):
 def test_annotations_move_with_the_picture_and_keep_the_rest(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"keypoints": [[10, 5]], "labels": ["ear"]}))
-    notes = sidecars.read(path)
+    notes = read_sidecar(path)
     (tmp_path / "flip.py").write_text(
         "import imgaug.augmenters as iaa\nboth = iaa.Sequential([iaa.Fliplr(1.0), iaa.Add(9)])\n"
     )
@@ -69,13 +74,13 @@ def test_annotations_move_with_the_picture_and_keep_the_rest(tmp_path):
 def test_broken_annotations_say_what_is_wrong(tmp_path, content, reason):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(UnreadableLabelsError, match=reason):
-        sidecars.read(tmp_path / "a.json")
+        read_sidecar(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", '{"shapes": []}'])
 def test_json_of_another_kind_is_left_alone(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
-    assert sidecars.read(tmp_path / "a.json") is None
+    assert read_sidecar(tmp_path / "a.json") is None
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -159,7 +164,7 @@ def test_accelerated(tmp_path):
     )
     plain, fast = (PictureAugmenter(f"{tmp_path}/pipe.py:mesh", 1, "", each) for each in (0, 1))
     (tmp_path / "a.json").write_text(json.dumps({"keypoints": [[10, 5]]}))
-    notes = sidecars.read(tmp_path / "a.json")
+    notes = read_sidecar(tmp_path / "a.json")
     (expected, pixel), (done, point) = (each(0, Picture(COLOUR), notes) for each in (plain, fast))
     assert np.abs(done.pixels.astype(int) - expected.pixels).max() <= 2
     (pixel,), (point,) = (json.loads(notes.encode())["keypoints"] for notes in (pixel, point))

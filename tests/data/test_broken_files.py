@@ -165,6 +165,7 @@ BOX = "<bndbox><xmin>{}</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation>&b;</annotation>',
             "a.xml: has a document type",
         ),
+        (f"<annotation>{'<a>' * 9999}{'</a>' * 9999}</annotation>", "a.xml: has elements in each"),
     ],
 )
 def test_voc(tmp_path, text, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import tarfile
+import threading
 
 import cv2
 import data_testing
@@ -239,3 +240,39 @@ def test_a_stream_of_buckets_is_resumed(root):
 def test_wrong_arguments(options, error, message):
     with pytest.raises(error, match=message):
         data.Files(list("ab")).batches(**{"batch_size": 2, **options})
+
+
+class Unanswered:
+    """A picture on a server that does not answer until it is told to."""
+
+    name = "far.jpg"
+
+    def __init__(self, asked, answer):
+        self.asked = asked
+        self.answer = answer
+
+    def read(self):
+        self.asked.set()
+        self.answer.wait()
+        raise FileNotFoundError(self.name)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_a_stream_is_closed_while_sizes_are_read(count):
+    """It does not wait for answers of a server, and does not warn of a source that is busy."""
+    asked, answer = threading.Event(), threading.Event()
+    far = data.PictureDataset([data.Sample(Unanswered(asked, answer))] * count)
+
+    async def close_early():
+        async with AsyncPool(data_testing.nothing, 1, engine="inline", load=data.decode) as pool:
+            stream = pool.imap_batches(far.batches(2, buckets=2))
+            first = asyncio.ensure_future(anext(stream))
+            await asyncio.to_thread(asked.wait)
+            first.cancel()
+            await stream.aclose()  # a warning would be an error
+
+    try:
+        asyncio.run(close_early())
+    finally:
+        answer.set()
+    assert far.sizes().tolist() == [[0, 0]] * count

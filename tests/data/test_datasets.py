@@ -199,6 +199,13 @@ def test_sequences_of_batches():
         ({"resize": 3}, TypeError, r"resize must be \(height, width\)"),
         ({"resize": (0, 3)}, ValueError, "resize must be at least 1"),
         ({"pad": 3}, ValueError, "pad: only together with resize"),
+        ({"interpolation": "linear"}, ValueError, "interpolation: only together with resize"),
+        (
+            {"interpolation": "linear", "buckets": 3},
+            ValueError,
+            "interpolation: only together with resize",
+        ),
+        ({"resize": (2, 2), "interpolation": "cubic"}, ValueError, "interpolation must be"),
         ({"resize": (2, 2), "pad": 256}, ValueError, "pad must be at most 255"),
         ({"resize": (2, 2), "pad": (1, 2)}, ValueError, "pad must be one value or three"),
         ({"on_unreadable": "x"}, ValueError, "on_unreadable must be one of"),

@@ -294,3 +294,44 @@ def test_voc_of_cvat_is_listed_in_default_txt(tmp_path):
     assert Voc(tmp_path, split="default")[0].labels.annotations[0].box == (0, 10.52, 20, 30.5)
     assert len(Coco(write(tmp_path / "out", Voc(tmp_path), CocoWriter(["cat"])) /
                     "annotations.json", tmp_path / "out" / "images")) == 1  # fmt: skip
+
+
+def roboflow_coco(folder, split, number, name="cat"):
+    """A split as Roboflow exports it: the ids of each begin anew."""
+    picture(folder / split / f"{split}.png")
+    content = {
+        "info": {"description": "Exported from roboflow.com"},
+        "images": [{"id": 0, "file_name": f"{split}.png", "width": WIDTH, "height": HEIGHT}],
+        "categories": [{"id": 1, "name": name, "supercategory": "pets"}],
+        "annotations": [
+            coco_row(each, image_id=0, bbox=[each, 10, 40, 20]) for each in range(number)
+        ],
+    }
+    return save(folder / split / "_annotations.coco.json", content)
+
+
+def test_coco_of_roboflow(tmp_path):
+    """All splits of an export are a dataset, and so is each of them."""
+    for number, split in enumerate(("test", "train", "valid"), 1):
+        roboflow_coco(tmp_path / "in", split, number)
+    assert format_of(tmp_path / "in") == "coco"
+    dataset = open_dataset(tmp_path / "in", "coco")
+    names = ["test/test.png", "train/train.png", "valid/valid.png"]
+    assert [sample.image.name for sample in dataset] == names
+    assert all(sample.image.read() for sample in dataset)
+    assert [sample.labels.id for sample in dataset] == [0, 1, 2]
+    ids = [[each.id for each in sample.labels.annotations] for sample in dataset]
+    assert ids == [[0], [1, 2], [3, 4, 5]]
+    out = write(tmp_path / "out", dataset, writer_for("coco", dataset))
+    again = Coco(out / "annotations.json")
+    assert [sample.labels.annotations for sample in again] == [
+        sample.labels.annotations for sample in dataset
+    ]
+    assert again.header["info"] == {"description": "Exported from roboflow.com"}
+    (sample,) = open_dataset(tmp_path / "in", "coco", "valid")
+    assert [each.id for each in sample.labels.annotations] == [0, 1, 2]
+    with pytest.raises(UnreadableLabelsError, match="no split 'val', only test, train, valid"):
+        open_dataset(tmp_path / "in", "coco", "val")
+    roboflow_coco(tmp_path / "in", "valid", 1, name="dog")
+    with pytest.raises(UnreadableLabelsError, match="test, train, valid have not the same cat"):
+        open_dataset(tmp_path / "in", "coco")

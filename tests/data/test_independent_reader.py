@@ -1,14 +1,18 @@
-"""What is written as YOLO's and VOC's is what supervision reads there, which shares no code."""
+"""What is written is what supervision and pycocotools read there, which share no code with ours."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 import supervision
-from aioaug.data import Coco, Voc, VocWriter, Yolo, YoloWriter
+from aioaug.data import Coco, CocoWriter, Voc, VocWriter, Yolo, YoloWriter
 from aioaug.data.masks import pixels_of
 from labels_testing import HEIGHT, WIDTH, augmented, coco_file, save, write, yolo_folder
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
 HEADER = "names: [cat, dog]\ntrain: images/train\n"
@@ -87,6 +91,38 @@ def test_yolos_poses(tmp_path):
     _, found = yolo(tmp_path / "out")
     assert found["a.png"].class_id.tolist() == [1]
     assert found["a.png"].xyxy == pytest.approx(labels.boxes, abs=1e-3)
+
+
+def test_cocos_keypoints(tmp_path, capsys):
+    """pycocotools finds those that are written where ours are, by a distance of its own."""
+    dataset = Coco(coco_file(tmp_path / "in"), tmp_path / "in" / "images")
+    writer = CocoWriter(dataset.classes, dataset.header)
+    moved = {}
+    for sample in dataset:
+        labels = sample.labels
+        people = tuple(each for each in labels.annotations if each.keypoints)
+        moved[labels.id], _ = augmented(replace(labels, annotations=people), TURN)
+    records = [writer.record(f"{number}.png", labels) for number, labels in moved.items()]
+    save(tmp_path / "out", writer.dataset_files(records))
+    theirs = COCO(tmp_path / "out" / "annotations.json")
+    people = [(number, each) for number, labels in moved.items() for each in labels.annotations]
+
+    def precision(shift):
+        """How well keypoints of ours are found that are so many pixels away."""
+        rows = [
+            {"image_id": number, "category_id": 3, "score": 1.0,
+             "keypoints": [at for x, y, _ in each.keypoints for at in (x + shift, y, 1)]}
+            for number, each in people
+        ]  # fmt: skip
+        judge = COCOeval(theirs, theirs.loadRes(rows), "keypoints")
+        judge.params.kpt_oks_sigmas = np.full(3, 0.05)
+        judge.evaluate()
+        judge.accumulate()
+        return judge.eval["precision"][-1, 0, 0, 0, -1]  # of the strictest measure
+
+    assert len(people) == 1
+    assert precision(0) == pytest.approx(1)
+    assert precision(3) < 0.5
 
 
 @pytest.mark.parametrize("first_pixel", [1, 0])

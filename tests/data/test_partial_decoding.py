@@ -11,8 +11,8 @@ import imgaug.parameters as iap
 import numpy as np
 import pytest
 from aioaug import AsyncPool, data
-from aioaug._pictures import reading
-from aioaug.data.first_resize import first_size
+from aioaug._pictures import jpegs
+from aioaug.data.first_step import first_size
 from labels_testing import coco_file
 from PIL import Image
 from skimage import data as photographs
@@ -50,7 +50,7 @@ def batch_of(dataset, augmenter, **options):
 def test_a_jpeg_is_decoded_at_a_quarter(picture, monkeypatch, with_simplejpeg):
     """The pixels do not depend on which decoder is installed."""
     if not with_simplejpeg:
-        monkeypatch.setattr(reading, "_simplejpeg", lambda: None)
+        monkeypatch.setattr(jpegs, "installed", lambda: None)
     quarter = cv2.imread(str(picture), cv2.IMREAD_REDUCED_COLOR_4)[:, :, ::-1]
     assert quarter.shape == (HEIGHT // 4, -(-WIDTH // 4), 3)
     expected = TO_SIZE(image=np.ascontiguousarray(quarter))
@@ -59,6 +59,18 @@ def test_a_jpeg_is_decoded_at_a_quarter(picture, monkeypatch, with_simplejpeg):
     assert np.array_equal(read(picture, TO_SIZE), TO_SIZE(image=photographs_as_read(picture)))
     whole = read(picture, TO_SIZE).astype(int)
     assert 0 < np.abs(whole - expected).mean() < 8
+
+
+def test_resized_by_the_nearest_pixels(picture):
+    """As Albumentations' Resize, but that a JPEG comes as small as it may first."""
+    size = SIZE["height"], SIZE["width"]
+    quarter = cv2.imread(str(picture), cv2.IMREAD_REDUCED_COLOR_4)[:, :, ::-1]
+    by_areas = cv2.resize(quarter, size[::-1], interpolation=cv2.INTER_AREA)
+    nearest = cv2.resize(quarter, size[::-1], interpolation=cv2.INTER_LINEAR)
+    assert not np.array_equal(by_areas, nearest)
+    assert np.array_equal(read(picture, iaa.Identity(), resize=size), by_areas)
+    got = read(picture, iaa.Identity(), resize=size, interpolation="linear")
+    assert np.array_equal(got, nearest)
 
 
 def photographs_as_read(path):

@@ -79,10 +79,8 @@ def kill_in_mid_stream(count):
             finally:
                 program.kill()
             assert program.wait() == -signal.SIGKILL
-        deadline = time.monotonic() + 2
-        while (left := remains(family, name)) and time.monotonic() < deadline:
+        while remains(family, name):  # until the test times out
             time.sleep(0.02)
-        assert not left
 
 
 def remains(processes, name):
@@ -97,7 +95,7 @@ def remains(processes, name):
 
 
 def test_nothing_is_left_of_a_killed_program():
-    kill_in_mid_stream(5)
+    kill_in_mid_stream(3)
 
 
 @pytest.mark.slow
@@ -163,9 +161,15 @@ async def test_cancelling_while_the_answer_waits_to_be_copied():
         loop = asyncio.get_running_loop()
 
         async def unpack_later(*args):
+            cancelled = threading.Event()
+
+            def cancel():
+                call.cancel()
+                loop.call_later(0.02, cancelled.set)
+
             for _ in range(2):
-                engine._threads.submit(time.sleep, 0.02)  # both threads have other things to do
-            loop.call_later(0.005, call.cancel)
+                engine._threads.submit(cancelled.wait)  # both threads have other things to do
+            loop.call_later(0.005, cancel)
             return await unpack(*args)
 
         engine._transport.unpack = unpack_later

@@ -164,3 +164,22 @@ async def test_nothing_is_sent_behind_what_nobody_waits_for():
     await asyncio.sleep(0)
     work.succeed(None)
     assert await waiting == "one"
+
+
+async def test_shared_calls_are_given_to_busy_workers():
+    scheduler = Scheduler(shared_at_once=lambda worker: 2)
+    scheduler.open("w")
+    first, alone = scheduler.join(), scheduler.join()
+    await scheduler.acquire(first, 2)
+    waiting = asyncio.create_task(scheduler.acquire(alone, 2))
+    await asyncio.sleep(0)
+    shared = scheduler.join(shared=True)
+    following = asyncio.create_task(scheduler.acquire(shared, 2))
+    await asyncio.sleep(0)
+    assert not following.done()  # the line is one
+    scheduler.release(first, "w")
+    assert await waiting == await following == "w"
+    for turn in (alone, shared):
+        scheduler.release(turn, "w")
+    for turn in (first, alone, shared):
+        scheduler.leave(turn)

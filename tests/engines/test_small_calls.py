@@ -46,6 +46,16 @@ def test_batches_go_together_when_all_workers_are_quick():
     assert policy.calls_at_once("one") == together(policy) == 1
 
 
+def test_calls_that_requests_share_follow_short_ones():
+    policy = SmallCallPolicy(2)
+    assert policy.shared_at_once("one") == 1
+    policy.note_reply("one", 0.01)
+    assert policy.shared_at_once("one") == 2
+    assert policy.calls_at_once("one") == policy.shared_at_once("other") == 1
+    policy.note_reply("one", LONG)
+    assert policy.shared_at_once("one") == 1
+
+
 def test_workers_that_do_not_stay_get_one_call_at_a_time():
     policy = SmallCallPolicy(1, workers_stay=False)
     policy.note_pickled(100, SHORT)

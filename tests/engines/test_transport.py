@@ -14,6 +14,7 @@ import psutil
 import pytest
 import transport_testing as transport
 from aioaug import AsyncPool
+from aioaug._base import threads
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from imgaug.augmentables import (
@@ -306,3 +307,27 @@ async def test_small_batches_share_messages_and_stay_on_the_light_path():
         assert pool.pool.small_calls.pickles_on_loop
         assert pool.pool._transport._result_sizes.without_arrays == 0
         assert pool.stats().bytes == 0
+
+
+async def test_a_thread_that_is_late_keeps_no_segment(monkeypatch):
+    """When the caller has dropped a result, its memory is free, whatever a thread still does."""
+    go_on, run = threading.Event(), threads._run
+
+    def late(*call):
+        run(*call)
+        go_on.wait(30)
+
+    batch = np.zeros((8, 100, 100, 3), np.uint8)
+    async with AsyncPool(iaa.Identity(), 1, seed=1) as pool:
+        await pool.augment_batch(batch)
+        engine = pool._life.engine
+        engine.small_calls.pickles_on_loop, engine.small_calls.unpacks_on_loop = True, False
+        monkeypatch.setattr(threads, "_run", late)
+        try:
+            result = await pool.augment_batch(batch)
+            assert engine.segments[0] == 1
+            del result
+            await asyncio.sleep(0)
+            assert engine.segments[0] == 0
+        finally:
+            go_on.set()

@@ -8,8 +8,9 @@ import imgaug.augmenters as iaa
 import imgaug.parameters as iap
 import numpy as np
 import pytest
-from aioaug.fast.close import motion
+from aioaug.fast.close import jpeg, motion
 from aioaug.fast.close.families import CLOSE
+from aioaug.fast.motion import line_matrix
 from aioaug.fast.parts import change_classes
 from aioaug.fast.replacements import FASTER
 from fast_testing import PICTURES, SHAPES, assert_close, noise
@@ -60,6 +61,11 @@ def test_bounds(name):
         assert_close(CASES[name](), images, most=2)
 
 
+def test_jpeg_without_simplejpeg(monkeypatch):
+    monkeypatch.setattr(jpeg, "decode_jpeg", None)
+    assert_close(CASES["JPEG"](), most=2)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_shapes(name):
     for shape in SHAPES.values():
@@ -108,7 +114,7 @@ def test_noise_of_frequencies(size):
 
 def test_parts_of_a_matrix_are_the_matrix():
     for angle in range(0, 360, 15):
-        matrix = motion.line_matrix(41, angle, 1.0, 1)
+        matrix = line_matrix(41, angle, 1.0, 1)
         together = np.zeros_like(matrix)
         for top, left, part in motion._parts(matrix, 0, 0):
             assert part.size <= motion.LARGEST_MATRIX

@@ -17,6 +17,7 @@ import pytest
 from aioaug._worker.augmentation import Augmentation
 from aioaug.fast import draws, tables
 from aioaug.fast.calls import AsInImgaug
+from aioaug.fast.draws import nearest
 from aioaug.fast.replacements import FASTER
 from fast_testing import PICTURES, SHAPES, made, noise, outcome
 from golden import cases
@@ -181,7 +182,50 @@ OPTIONS = {
         iaa.Invert(1), size_px_max=(1, 99), upscale_method=ia.ALL
     ),
     "Many superpixels": lambda: iaa.Superpixels((0.0, 1.0), (1, 300)),
+    "Motion in whole degrees": lambda: iaa.MotionBlur([3, 6, 9], [0, 90, -45, 33], (-1.0, 1.0)),
+    "Motion by any order": lambda: iaa.MotionBlur((3, 15), order=[0, 1, 3]),
+    "Motion in any direction": lambda: iaa.MotionBlur([3, 9], direction=iap.Uniform(-3, 3)),
+    "Sharpen by whole numbers": lambda: iaa.Sharpen(iap.Choice([0, 1]), iap.Choice([0, 1, 2])),
+    "Sharpen too much": lambda: iaa.Sharpen(iap.Deterministic(2)),
+    "Emboss by whole numbers": lambda: iaa.Emboss([0.0, 0.4, 1.0], iap.Choice([0, 1, 2])),
+    "Few and many are replaced": lambda: iaa.SaltAndPepper([0.001, 0.1, 0.2, 0.9]),
+    "Levels of every number": lambda: iaa.UniformColorQuantization((2, 256)),
+    "Flip half of them": lambda: iaa.Fliplr(0.5),
+    "Little blur and much": lambda: iaa.GaussianBlur([0.0, 0.001, 0.4, 2.0, 9.0]),
+    "Resize to one size": lambda: iaa.Resize(
+        {"height": 24, "width": "keep-aspect-ratio"}, ["nearest", "linear", "area", "cubic", 1]
+    ),
+    "Resize by parts": lambda: iaa.Resize((0.5, 2.0), interpolation=ia.ALL),
+    "Resize as large": lambda: iaa.Resize({"height": 1.0, "width": "keep"}),
+    "Resize one side": lambda: iaa.Resize({"shorter-side": 40, "longer-side": "keep"}),
+    "Crop and pad": lambda: iaa.CropAndPad(percent=(-0.4, 0.4), pad_mode=ia.ALL, pad_cval=(0, 255)),
+    "Crop all": lambda: iaa.Crop(px=(0, 40)),
+    "Crop nothing": lambda: iaa.Crop(px=(0, 3), sample_independently=False),
+    "Crop to a size": lambda: iaa.CropToFixedSize(40, 33, position="normal"),
+    "Crop the other side": lambda: iaa.CropToFixedSize(9999, 21),
+    "Crop the middle": lambda: iaa.CenterCropToFixedSize(31, None),
+    "Perspective of the same size": lambda: iaa.PerspectiveTransform(
+        (0.01, 0.2), mode=ia.ALL, cval=(0, 255)
+    ),
+    "Lightness equalized": lambda: iaa.CLAHE((1, 40), (1, 9), 1),
+    "Saturation equalized": lambda: iaa.CLAHE(
+        4, ([1, 3], [2, 5]), from_colorspace="BGR", to_colorspace="HLS"
+    ),
+    "Rectangles in parts": lambda: iaa.CoarseDropout(0.3, size_percent=(0.05, 0.5), min_size=1),
+    "Rectangles by any method": lambda: iaa.MultiplyElementwise(
+        iap.FromLowerResolution(
+            iap.Binomial((0.2, 0.8)), size_px=(2, 9), method=iap.Choice(["nearest", "cubic"])
+        )
+    ),
+    "Rectangles of salt and pepper": lambda: iaa.CoarseSaltAndPepper(
+        (0.1, 0.6), size_px=(2, 9), per_channel=0.5
+    ),
+    "Replace by wide numbers": lambda: iaa.ReplaceElementwise(
+        0.3, iap.Normal(100, 200), per_channel=0.5
+    ),
+    "Equalize": lambda: iaa.pillike.Equalize(),
     "Add a number": lambda: iaa.Add(-300),
+    "Add whole numbers": lambda: iaa.Add((-255, 255)),
     "Add for each channel": lambda: iaa.Add([-40, 0, 33], per_channel=True),
     "Add fractions": lambda: iaa.Add((-20.0, 20.0), per_channel=0.5),
     "Multiply for each channel": lambda: iaa.Multiply((0.5, 2), per_channel=True),
@@ -212,6 +256,30 @@ def test_options(name):
         PICTURES[:1],
     ):
         assert_same(outcome(plain, images), outcome(fast, images), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["Equalize", "Noise for each channel", "Whole numbers", "Rectangles in parts"]
+)
+def test_large_pictures(name):
+    """Of these, some rows are augmented after the others, or not by Pillow."""
+    images = PICTURES.repeat(6, axis=1).repeat(5, axis=2)
+    for channels in (3, 1):
+        plain = OPTIONS[name]()
+        fast = aioaug.fast.exact(plain)
+        some = np.ascontiguousarray(images[..., :channels])
+        assert_same(outcome(plain, some), outcome(fast, some), name)
+
+
+@pytest.mark.parametrize("few", [1, 2, 3, 7, 16, 40])
+def test_nearest_places(few):
+    """They are OpenCV's, for rows as for columns."""
+    numbers = np.arange(few, dtype=np.int32)
+    for many in [*range(1, 70), 224, 641]:
+        for size, places in (((many, 3), numbers[np.newaxis]), ((3, many), numbers[:, np.newaxis])):
+            enlarged = cv2.resize(places, size, interpolation=cv2.INTER_NEAREST)
+            found = enlarged[0] if size[0] == many and places.shape[0] == 1 else enlarged[:, 0]
+            np.testing.assert_array_equal(nearest(few, many), found, f"{few} {many}")
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name.startswith(("Mul", "Gam"))])
@@ -364,3 +432,15 @@ async def test_pools_do_not_change_their_argument(engine):
     async with aioaug.AsyncPool(plain, seed=1, engine=engine) as pool:
         await pool.map_batches([PICTURES])
     assert not set(kinds(plain)) & set(FASTER.values())
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+@pytest.mark.parametrize("mode", ["constant", "edge", "symmetric", "reflect", "wrap"])
+def test_affine_of_pictures_that_are_not_small(mode, order):
+    images = list(noise((3, 40, 51, 3), "uint8"))
+    plain = iaa.Affine(
+        (0.5, 1.5), None, (-9, 9), (-180, 180), (-20, 20), order=order, cval=(0, 255), mode=mode
+    )
+    fast = aioaug.fast.exact(plain)
+    for pictures in (images, np.array(images)):
+        assert_same(outcome(plain, pictures), outcome(fast, pictures))

@@ -58,14 +58,22 @@ def script(folder, call, head=LOUD):
     return [str(path)]
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("augmenter", ["iaa.Identity()", "aug.nothing"])
+@pytest.mark.parametrize(
+    ("augmenter", "method"),
+    [
+        ("iaa.Identity()", "forkserver"),
+        ("aug.nothing", "spawn"),
+        pytest.param("iaa.Identity()", "spawn", marks=pytest.mark.slow),
+        pytest.param("aug.nothing", "forkserver", marks=pytest.mark.slow),
+    ],
+)
 def test_a_script_is_not_imported_by_workers(tmp_path, augmenter, method):
     call = f"asyncio.run(main({augmenter}, picture, {method!r}))\n"
     done = ended(script(tmp_path, call), tmp_path)  # without a guard, as nothing needs one
     assert done == (["imported as __main__", "48"], "")
 
 
+@pytest.mark.slow
 def test_a_program_of_any_kind(tmp_path):
     text = LOUD + "asyncio.run(main(iaa.Identity(), picture, None))\n"
     (tmp_path / "program.py").write_text(text)
@@ -75,8 +83,15 @@ def test_a_program_of_any_kind(tmp_path):
     assert ended(["-m", "program"], tmp_path) == right
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("command", [["script.py"], ["-m", "script"]])
+@pytest.mark.parametrize(
+    ("command", "method"),
+    [
+        (["script.py"], "forkserver"),
+        (["-m", "script"], "spawn"),
+        pytest.param(["script.py"], "spawn", marks=pytest.mark.slow),
+        pytest.param(["-m", "script"], "forkserver", marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_script_defines(tmp_path, command, method):
     script(tmp_path, f"{GUARD}asyncio.run(main(Twice(), picture, {method!r}))\n")
     lines = ["imported as __main__", "imported as __mp_main__", "96"]
@@ -177,8 +192,15 @@ async def all_kinds():
 """
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("command", [["script.py"], ["-"]])
+@pytest.mark.parametrize(
+    ("command", "method"),
+    [
+        (["script.py"], "forkserver"),
+        (["-"], "spawn"),
+        pytest.param(["script.py"], "spawn", marks=pytest.mark.slow),
+        pytest.param(["-"], "forkserver", marks=pytest.mark.slow),
+    ],
+)
 def test_lambdas_closures_and_what_they_use(tmp_path, command, method):
     text = HEAD + CODE.replace("METHOD", repr(method)) + f"{GUARD}asyncio.run(all_kinds())\n"
     script(tmp_path, text, head="")
@@ -235,9 +257,15 @@ if __name__ == "__main__":
 REFUSED = "daemonic processes are not allowed to have children"
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
-@pytest.mark.pairwise
+@pytest.mark.parametrize(
+    ("context", "method"),
+    [
+        ("fork", "forkserver"),
+        ("forkserver", "spawn"),
+        *(pytest.param(one, METHODS[1], marks=pytest.mark.slow) for one in ("fork", "spawn")),
+        *(pytest.param(one, METHODS[0], marks=pytest.mark.slow) for one in ("spawn", "forkserver")),
+    ],
+)
 def test_a_daemonic_process_has_a_pool(tmp_path, context, method):
     call = DAEMON.format(context=context, method=method, lingers=False)
     lines, last = ended(script(tmp_path, call, HEAD), tmp_path)

@@ -83,6 +83,7 @@ class _Copy:
         self.__dict__.update(vars(batch))
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("maxtasksperchild", [None, 2])
 @pytest.mark.parametrize("chunksize", [1, 2, 7, None])
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -29,7 +29,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("run", ["asyncio.run", "aioaug.run"])
+@pytest.mark.parametrize("run", ["aioaug.run", pytest.param("asyncio.run", marks=pytest.mark.slow)])
 def test_one_interrupt_of_the_whole_group(tmp_path, run):
     program = start(tmp_path, STREAMING.format(run=run))
     assert program.stdout.readline() == "streaming\n"
@@ -48,7 +48,9 @@ def test_one_interrupt_of_the_whole_group(tmp_path, run):
     print(f"{took:.2f} s from SIGINT to the end")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_program_that_is_killed(tmp_path, number):
     program = start(tmp_path, STREAMING.format(run="aioaug.run"))
     assert program.stdout.readline() == "streaming\n"
@@ -239,6 +241,7 @@ def serving(folder, *command):
     assert "leaked" not in output
 
 
+@pytest.mark.slow
 def test_uvicorn_that_reloads(tmp_path):
     app = tmp_path / "app.py"
     app.write_text(APP)
@@ -252,7 +255,9 @@ def test_uvicorn_that_reloads(tmp_path):
         assert_gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
 
 
-@pytest.mark.parametrize("workers", ["0", "1", "2"])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(count, marks=pytest.mark.slow) for count in "01"] + ["2"]
+)
 def test_hypercorn(tmp_path, workers):
     """Its processes are daemonic, but for 0, which is the program itself."""
     (tmp_path / "app.py").write_text(APP)
@@ -397,7 +402,7 @@ def test_children_that_are_not_waited_for(tmp_path, method):
     assert run(tmp_path, POOLS + textwrap.dedent(body)) == (0, "[1]\n[1]\n", "")
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_program_that_is_killed_leaves_no_semaphores(tmp_path, method):
     """multiprocessing's tracker would print that they were leaked."""
     program = start(

@@ -135,6 +135,7 @@ async def test_a_worker_goes_on_while_the_body_blocks_the_loop(tmp_path):
             # The fourth batch is in the worker's hands, and the fifth is there as well.
             while [*pool.pool._scheduler._load.values()] != [2] and time.monotonic() < end:
                 await asyncio.sleep(0.001)
+            await asyncio.sleep(0.5)  # a thread lays it into shared memory before it is sent
             with allowed.open("ab") as file:
                 file.write(b"..")
             while done.stat().st_size < 5 and time.monotonic() < end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 import time
 import weakref
@@ -443,3 +444,22 @@ async def test_a_stream_that_is_over_needs_no_collector(pool, taken):
         assert core() is None
     finally:
         gc.enable()
+
+
+async def test_streams_have_equal_shares_of_the_workers():
+    """However large their buffers are, and so however many calls of each stand in the line."""
+    buffers, taken, full = (2, 8, 32), [0, 0, 0], asyncio.Event()
+
+    async def read(place, pool):
+        batches = itertools.repeat(place)
+        async with pool.imap_batches(batches, output_buffer_size=buffers[place]) as stream:
+            async for _ in stream:
+                taken[place] += not full.is_set()
+                if taken[place] == 60:
+                    full.set()
+                if full.is_set():
+                    return
+
+    async with AsyncPool(aug.rest_10_ms, processes=2) as pool:
+        await asyncio.gather(*(read(place, pool) for place in range(3)))
+    assert min(taken) > 40  # with shares by buffers the first would have 4

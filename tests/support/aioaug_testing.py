@@ -7,8 +7,10 @@ import os
 import random
 import threading
 import time
+from dataclasses import dataclass
 
 import numpy as np
+from aioaug._base.joining import Joined, Joining
 
 # Seconds within which something has to be done on a machine with more to do than this. What waits
 # for the wrong thing takes longer than that in the tests, or hangs.
@@ -363,3 +365,25 @@ def tell_when_begun(batch):
     begun = time.monotonic()
     time.sleep(0.01)
     return begun
+
+
+def sleep_in_lambda(images, random_state, parents, hooks):
+    """For `iaa.Lambda`: it takes half a minute."""
+    time.sleep(30)
+    return images
+
+
+@dataclass(frozen=True)
+class JoiningBatch(Joining, Joined):
+    """One that may share a call of a worker; a number above 0 never comes to its end."""
+
+    number: int
+    kind: str = "any"
+    message_bytes: int = 1000
+    taken: float = 0.001
+
+
+def hang_above_0(batch):
+    if batch.number:
+        time.sleep(1000)
+    return batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -14,11 +15,18 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
+import fsspec.asyn
 import numpy as np
 from aioaug import AsyncPool, data
+from fsspec.implementations.http import HTTPFileSystem
 from imgaug import augmenters as iaa
 from imgaug.augmentables import Keypoint, KeypointsOnImage
 from skimage import data as pictures
+
+try:
+    import s3fs
+except ImportError:
+    s3fs = None
 
 
 def make_folder(root, classes=("cat", "dog"), each=5, suffix=".jpg"):
@@ -60,13 +68,23 @@ def set_environment(**variables):
 
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *args):
-        pass
+        self.server.asked.append(self.path)
+
+
+class UnlistingHandler(QuietHandler):
+    def list_directory(self, path):
+        self.send_error(403)
 
 
 @contextmanager
-def served(folder):
-    """The URL of a server that has this folder; pages of links list what is in it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
+def served(folder, *, lists=True, asked=None):
+    """The URL of a server that has this folder; pages of links list what is in it, or nothing.
+
+    `asked` gets the paths of what it was asked for.
+    """
+    kind = QuietHandler if lists else UnlistingHandler
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(kind, directory=folder))
+    server.asked = [] if asked is None else asked
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -75,6 +93,20 @@ def served(folder):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def end_connections():
+    """End fsspec's thread and connections, which live as long as the program otherwise."""
+    loop, thread = fsspec.asyn.loop[0], fsspec.asyn.iothread[0]
+    if thread is None:
+        return
+    for kind in [HTTPFileSystem, *([] if s3fs is None else [s3fs.S3FileSystem])]:
+        kind.clear_instance_cache()  # which closes the connections
+    gc.collect()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    fsspec.asyn.reset_lock()
 
 
 @dataclass(frozen=True)

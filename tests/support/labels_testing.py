@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 from aioaug import _pictures
 from aioaug.augmenters.batch_forms import augment_with
+from aioaug.data import (
+    Coco,
+    LabelmeWriter,
+    MasksWriter,
+    ViaWriter,
+    VocWriter,
+    YoloWriter,
+)
 from imgaug.augmentables.batches import UnnormalizedBatch
 from PIL import Image
 from skimage import data as photographs
@@ -113,6 +122,31 @@ def rle(mask, listed=False):
             last = value
         counts[-1] += 1
     return {"size": list(mask.shape), "counts": counts}
+
+
+def folders_of_formats(folder):
+    """A folder of each format below this one, with labels of all kinds, by the name of the format.
+
+    Names of pictures have characters that mean something else in a URL, or in a pattern of names.
+    """
+    dataset = Coco(coco_file(folder / "coco"), folder / "coco" / "images")
+    boxes = [
+        replace(each, labels=replace(each.labels, annotations=each.labels.annotations[:2]))
+        for each in dataset
+    ]
+    writers = {
+        "yolo": YoloWriter(dataset.classes, "segment"),
+        "voc": VocWriter(dataset.classes, masks=("SegmentationClass", "SegmentationObject")),
+        "labelme": LabelmeWriter(dataset.classes),
+        "via": ViaWriter(dataset.classes),
+        "masks": MasksWriter(dataset.classes),
+    }
+    for kind, writer in writers.items():
+        write(folder / kind, boxes, writer, lambda name: name.replace("a.png", "a b#50%[1].png"))
+    notes = folder / "sidecars" / "a%20b.json"
+    picture(notes.with_suffix(".png"))
+    notes.write_text('{"bounding_boxes": [[1, 2, 30, 40, "cat"]]}')
+    return {kind: folder / kind for kind in ("coco", *writers, "sidecars")}
 
 
 def yolo_folder(folder, lines, header, name="images/train/a.png"):

@@ -48,3 +48,11 @@ class Pictures:
         image = rng.integers(0, 256, (self.size, self.size, 3), np.uint8)
         image[0, 0] = number
         return image, number
+
+
+class NamedPictures(Pictures):
+    """The same with items `{"images": image, "labels": label}`."""
+
+    def __getitem__(self, number):
+        image, label = super().__getitem__(number)
+        return {"images": image, "labels": label}

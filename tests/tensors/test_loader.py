@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -59,6 +60,39 @@ async def test_without_blocking():
         wanted = given(ours, 0)
     async with loader(shuffle=True, **INLINE) as ours:
         assert [digest(batch) async for batch in ours] == wanted
+
+
+async def test_a_request_that_is_cancelled_loses_no_batch():
+    with loader(shuffle=True, **INLINE) as ours:
+        wanted = given(ours, 3)
+    async with loader(shuffle=True, processes=1) as ours:
+        batches = aiter(ours)
+        asked = asyncio.create_task(anext(batches))
+        await asyncio.sleep(0)  # it waits for the worker to start
+        with pytest.raises(RuntimeError, match="another task"):
+            await anext(batches)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        found = [digest(await anext(batches)) for _ in range(3)]
+    assert found == wanted
+    with pytest.raises(StopAsyncIteration):  # the loader was closed
+        await anext(batches)
+    await batches.aclose()
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+async def test_a_loop_that_is_left(persistent):
+    """With its workers where they are not kept, and not only when somebody collects garbage."""
+    async with loader(persistent=persistent, processes=1) as ours:
+        async for _ in ours:
+            break
+        assert (ours._async_run is not None) == persistent
+        async with aiter(ours) as batches:
+            await anext(batches)
+            run = ours._async_run
+        assert run.is_open == persistent
+        assert len([digest(batch) async for batch in ours]) == 50
 
 
 def test_a_run_goes_on_at_every_step_in_another_process():
@@ -214,7 +248,7 @@ def test_an_error_comes_in_its_place_and_the_loop_can_go_on():
     [
         ((iter(()),), TypeError, "len"),
         ((Pictures(3), None, 0), ValueError, "batch_size"),
-        ((Pictures(3), None, 2, {"resize": (8, 8)}), ValueError, "resize and pad"),
+        ((Pictures(3), None, 2, {"resize": (8, 8)}), ValueError, "resize, pad"),
         ((Pictures(3), None, 2, {"load": print}), TypeError, "no option load"),
         ((Pictures(3), None, 2, {"shard": (2, 2)}), ValueError, "shard"),
         ((Pictures(3), None, 2, {"seed": -1}), ValueError, "seed"),

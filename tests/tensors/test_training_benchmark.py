@@ -20,10 +20,11 @@ def job(tmp_path):
     return TrialSpec("aioaug", "train", folder=str(tmp_path))
 
 
-@pytest.fixture
-def theirs(job):
-    pytest.importorskip("albumentations")
-    read = files.JpegFiles(job.folder, train.TrainingPicture())
+@pytest.fixture(params=["albumentations", "torchvision"])
+def theirs(job, request):
+    pytest.importorskip(request.param)
+    picture = {"albumentations": train.TrainingPicture, "torchvision": train.TorchvisionPicture}
+    read = files.JpegFiles(job.folder, picture[request.param]())
     return torch.stack([read[number] for number in range(8)])
 
 

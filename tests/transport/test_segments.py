@@ -358,6 +358,39 @@ def test_a_view_that_dies_in_a_cycle(segment_pool):
     assert segment_pool.free == 3
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_rows_come_one_after_the_other(segment, offered):
+    """Each is copied at once, so that whoever made it may use its memory again."""
+    rows, free = room.Rows(3), room.Room(segment, ())
+    row = np.zeros((4, 5), np.int16)
+    with room.offered(free if offered else room.Room(segment, ((0, MB),))):
+        for number in range(3):
+            row[...] = number
+            rows.add(row)
+        done = rows.done()
+    assert np.array_equal(done, np.arange(3)[:, None, None] + np.zeros((4, 5)))
+    assert done.dtype == np.int16
+    assert np.shares_memory(done, segment.memory) == offered
+    assert len(room.Rows(3).done()) == 0
+    short = room.Rows(3)
+    short.add(row)
+    assert short.done().shape == (1, 4, 5)
+
+
+@pytest.mark.parametrize("other", [np.zeros((5, 4), np.int16), np.zeros((4, 5), np.uint16)])
+def test_rows_of_two_kinds_are_a_list(other):
+    rows = room.Rows(3)
+    row = np.ones((4, 5), np.int16)
+    rows.add(row)
+    row[...] = 2
+    for each in (other, row):
+        rows.add(each)
+    first, second, third = rows.done()
+    assert (first == 1).all()
+    assert second is other
+    assert third is row
+
+
 def test_a_view_that_dies_while_its_thread_is_in_the_pool(segment_pool):
     """The collector runs finalizers at any point, also where the lock is held."""
     view = [lent(segment_pool)]

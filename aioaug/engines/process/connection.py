@@ -37,6 +37,7 @@ class Connection:
         self._reported = reported
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.replied = 0.0  # when the last reply came
         self._link = Link(connection, exit_fd, received=self._received, lost=self._ended)
 
     def send(
@@ -83,6 +84,7 @@ class Connection:
             if isinstance(message, Report):
                 self._reported(message)
             elif self._pending:  # nobody waits for replies after `hang_up`
+                self.replied = self._loop.time()
                 self._pending.popleft().succeed(message)
 
     def _ended(self) -> None:

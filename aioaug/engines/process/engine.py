@@ -103,7 +103,9 @@ class ProcessEngine(Engine):
             room=room,
         )
         self._scheduler: Scheduler[WorkerSupervisor] = Scheduler(
-            self.small_calls.calls_at_once, room=reserve
+            self.small_calls.calls_at_once,
+            shared_at_once=self.small_calls.shared_at_once,
+            room=reserve,
         )
         self._abandoned = AbandonedWork(abandon_after, self._scheduler)
         self._supervisors: list[WorkerSupervisor] = []
@@ -130,6 +132,11 @@ class ProcessEngine(Engine):
         """The numbers of the worker processes that run now."""
         found = (supervisor.pid for supervisor in self._supervisors)
         return [pid for pid in found if pid is not None]
+
+    @property
+    def restarts(self) -> int:
+        """How often a worker process was replaced, for whatever reason."""
+        return sum(supervisor.restarts for supervisor in self._supervisors)
 
     async def start(self) -> None:
         if self._closed:
@@ -163,7 +170,9 @@ class ProcessEngine(Engine):
         begun: Callable[[], object] | None = None,
         late: bool = False,
     ) -> Any:
-        call = _Call((fn, args), self._scheduler.join(caller), ahead if limit is None else 1, limit)
+        # Where the time of a call is limited, it should begin when it is sent.
+        ahead = ahead if limit is None or late else 1
+        call = _Call((fn, args), self._scheduler.join(caller, shared=late), ahead, limit)
         try:
             if not self._ready:
                 await self.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -24,6 +25,10 @@ _NEEDED = 32
 _NO_FORK = "multiprocessing's fork server failed at it, and printed its error"
 # Seconds in which a fork server that does not answer any more has ended.
 _DYING = 2.0
+
+# multiprocessing has a server's address and descriptors for the taking while another thread, which
+# found the server dead, replaces them.
+_server_lock = threading.Lock()
 
 
 @contextmanager
@@ -57,6 +62,19 @@ def kill_server() -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def connect_to_new_process(descriptors: list[int]) -> tuple[int, int]:
+    """Have the fork server start a process; returns the ends of the two pipes to it."""
+    from multiprocessing import forkserver
+
+    with _server_lock:
+        try:
+            return forkserver.connect_to_new_process(descriptors)
+        except TypeError:
+            # The program starts a process of its own, and a new server for it: that does not take
+            # turns with the package. To ask again waits until the new server is there.
+            return forkserver.connect_to_new_process(descriptors)
+
+
 def _shield_from_interrupts() -> None:
     """Have the fork server, if it starts now, start with SIGINT blocked, and so all its workers.
 
@@ -71,8 +89,9 @@ def _shield_from_interrupts() -> None:
 def _start_server() -> int | None:
     from multiprocessing import forkserver
 
-    forkserver.ensure_running()
-    return _server()
+    with _server_lock:
+        forkserver.ensure_running()
+        return _server()
 
 
 def _server() -> int | None:

@@ -20,6 +20,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from ..._base.pickling import MAIN_KEYS
+from . import helper_processes
 
 _POPEN = {
     "forkserver": "multiprocessing.popen_forkserver",
@@ -42,10 +43,12 @@ def _popen(method: str, process: BaseProcess) -> Any:
 
 def _popen_class(method: str) -> Callable[[BaseProcess], Any]:
     original = import_module(_POPEN[method]).Popen
-    launch = _with_globals(original._launch, spawn=_SpawnWithoutMain())
-    own = {"_launch": launch}
+    exchanged: dict[str, Any] = {"spawn": _SpawnWithoutMain()}
+    own = {}
     if method == "forkserver":
+        exchanged["forkserver"] = _ForkServerAskedInTurn()
         own["poll"] = _poll_one_at_a_time(original.poll)
+    own["_launch"] = _with_globals(original._launch, **exchanged)
     return type("Popen", (original,), own)
 
 
@@ -76,6 +79,16 @@ class _SpawnWithoutMain:
     def get_preparation_data(self, name: str) -> dict[str, Any]:
         data = spawn.get_preparation_data(name)
         return {key: value for key, value in data.items() if key not in MAIN_KEYS}
+
+
+class _ForkServerAskedInTurn:
+    """The module `multiprocessing.forkserver`, whose server is not begun anew while it is asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("multiprocessing.forkserver"), name)
+
+    def connect_to_new_process(self, descriptors: list[int]) -> tuple[int, int]:
+        return helper_processes.connect_to_new_process(descriptors)
 
 
 def _with_globals(function: Any, **exchanged: Any) -> Any:

@@ -28,6 +28,7 @@ class WorkerSupervisor:
         self._leaving: dict[asyncio.Task[None], Worker] = {}
         self._changing = asyncio.Lock()
         self._closed = False
+        self.restarts = 0  # how often another process took the place of one that was there
 
     @property
     def pid(self) -> int | None:
@@ -103,6 +104,7 @@ class WorkerSupervisor:
         old, self._worker, self._next = self._worker, self._next, None
         self._coming = None
         if old is not None:
+            self.restarts += 1
             leaving = asyncio.ensure_future(old.close())
             self._leaving[leaving] = old
             leaving.add_done_callback(self._leaving.pop)

@@ -118,9 +118,13 @@ class Transport:
             size += sum(length for _, length in reply.spans)
         if size < LOOP_BYTES and self._small_calls.unpacks_on_loop:
             return self._unpack(packed, reply)
-        unpacking = self._threads.submit(self._unpack, packed, reply)
+        # Not the result of the future, which the thread may keep for a moment after the caller has
+        # it, and with it the segment.
+        unpacked: list[tuple[Any, bool]] = []
+        unpacking = self._threads.submit(lambda: unpacked.append(self._unpack(packed, reply)))
         try:
-            return await asyncio.wrap_future(unpacking)
+            await asyncio.wrap_future(unpacking)
+            return unpacked.pop()
         except asyncio.CancelledError:
             if unpacking.cancelled():  # before a thread got to it
                 self._return(packed, reply)

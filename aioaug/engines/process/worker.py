@@ -93,14 +93,13 @@ class Worker:
         """Have it answer a request; the work fails with `ConnectionLost` if the process is gone.
 
         Descriptors go along with it, and must stay open until then. The process is
-        killed if the answer does not come within `timeout` seconds.
+        killed if the answer does not come within `timeout` seconds after it began the work.
         """
         if self._connection is None or self._closed:
             work.fail(NotBegun())
             return
         if timeout is not None:
-            loop = asyncio.get_running_loop()
-            work.timers.append(loop.call_later(timeout, self._kill_overdue, timeout))
+            self._limit(work, timeout, asyncio.get_running_loop().time())
         self._connection.send(work, request, descriptors)
 
     async def post_mortem(self, doing: str) -> WorkerDied | BatchTimeout:
@@ -172,7 +171,20 @@ class Worker:
         self._ready = False
         self._killing = asyncio.ensure_future(end_in_thread(self._process.kill))
 
-    def _kill_overdue(self, limit: float) -> None:
+    def _limit(self, work: Assignment[Reply], limit: float, begun: float) -> None:
+        loop = asyncio.get_running_loop()
+        work.timers[:] = [loop.call_at(begun + limit, self._end_overdue, work, limit, begun)]
+
+    def _end_overdue(self, work: Assignment[Reply], limit: float, begun: float) -> None:
+        """Begin to kill the process if it has been busy with this for so many seconds."""
+        if self._connection is None:
+            return
+        now = asyncio.get_running_loop().time()
+        # What is sent to a busy worker begins with the reply to what was sent before.
+        since = max(begun, self._connection.replied) if work is self.working_on else now
+        if since > begun and since + limit > now:
+            self._limit(work, limit, since)
+            return
         self._overdue = limit
         self.end_abandoned()
 

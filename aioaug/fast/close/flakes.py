@@ -18,11 +18,12 @@ import numpy as np
 from imgaug.random import get_global_rng
 
 from ..draws import advance, draws_by_itself
+from ..motion import line_matrix
 from ..parts import change_classes
 from ..pictures import plain
 from ..replacements import Faster, replaces
 from ..tables import LEVELS, UNIT
-from .motion import convolve_line, line_matrix
+from .motion import convolve_line
 
 LEAST_SHAPE = 0.0001  # of a beta distribution, for imgaug
 # From 1000 bytes of the noise imgaug makes the color of rain, and it is always the same one if
@@ -86,9 +87,7 @@ class NoiseDrawn(Faster):
 
 def _advance(random_state: Any, *constants: str) -> None:
     """Do to a generator what imgaug does to draw constants, and after other draws."""
-    generator = random_state.generator
-    for _ in constants:
-        advance(generator)
+    advance(random_state.generator, len(constants))
 
 
 def _salt(density: Any, shape: tuple[int, int], random_state: Any) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
-"""JPEG, by OpenCV's encoder and decoder, which take less time than Pillow's.
+"""JPEG, by OpenCV's encoder and the faster decoder of simplejpeg, if it is installed, or OpenCV's.
 
-Both are of the same library with the same tables, so that the bytes usually are equal. But the
-library has other versions in other builds.
+They take less time than Pillow's. All are of the same library with the same tables, so that the
+bytes usually are equal. But the library has other versions in other builds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ import imgaug.augmenters as iaa
 from ..colors import compress_jpeg, jpeg_quality
 from ..replacements import Faster, calling, replaces
 
+try:
+    from simplejpeg import decode_jpeg
+except ImportError:
+    decode_jpeg = None
+
 
 def compress_by_opencv(image: Any, compression: int) -> Any:
     """Only the common pictures."""
@@ -23,6 +28,8 @@ def compress_by_opencv(image: Any, compression: int) -> Any:
     encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )[1]
+    if decode_jpeg is not None:
+        return decode_jpeg(encoded)
     return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 

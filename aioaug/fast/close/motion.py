@@ -8,53 +8,17 @@ by the other numbers only. So the matrix is taken apart, and the sums of the par
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import cv2
 import imgaug.augmenters as iaa
 import numpy as np
-from imgaug.random import get_global_rng
 
-from ..parts import change_classes
 from ..pictures import are_bytes, stay_in_place, writable
 from ..replacements import Faster, replaces
 
 LARGEST_MATRIX = 11 * 11  # for which OpenCV computes with the numbers themselves
-
-
-def line_matrix(length: int, angle: float, start: float, order: int) -> Any:
-    """imgaug's matrix for a blur along a line; it draws from the global generator.
-
-    imgaug turns the line by an augmenter without a seed, whose numbers all are constants.
-    """
-    _turning()._draw_samples(1, get_global_rng())
-    length += 1 - length % 2
-    line = np.zeros((length, length), np.uint8)
-    line[:, length // 2] = np.linspace(start, 1 - start, length, dtype=np.float32) * 255
-    center, radians = (length - 1) / 2, math.radians(angle)
-    cos, sin = math.cos(radians), math.sin(radians)
-    turn = np.array(
-        [
-            [cos, -sin, center - cos * center + sin * center],
-            [sin, cos, center - sin * center - cos * center],
-        ]
-    )
-    if np.abs(turn - np.eye(2, 3)).sum() > 9e-4:  # otherwise imgaug leaves it as it is
-        line = cv2.warpAffine(line, turn, (length, length), flags=FLAGS[order])
-    matrix = line.astype(np.float32) / 255.0
-    return matrix / matrix.sum()
-
-
-FLAGS = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
-ORDERS = tuple(FLAGS)
-
-
-@cache
-def _turning() -> Any:
-    return change_classes(iaa.Affine(rotate=0.0))
 
 
 def convolve_line(image: Any, matrix: Any) -> Any:
@@ -97,13 +61,13 @@ def _parts(matrix: Any, top: int, left: int) -> Iterator[tuple[int, int, Any]]:
 class MotionBlurredByParts(Faster):
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
         images, line = batch.images, self.matrix
-        is_common = are_bytes(images) and stay_in_place(images) and line.order in ORDERS
+        is_common = are_bytes(images) and stay_in_place(images)
         if not is_common or any(image.shape[2] > 4 for image in images):
             return self._as_imgaug(batch, random_state, parents, hooks)
         for image in writable(batch):
-            length = int(line.k.draw_sample(random_state=random_state))
-            angle = line.angle.draw_sample(random_state=random_state)
-            direction = line.direction.draw_sample(random_state=random_state)
-            start = (float(np.clip(direction, -1.0, 1.0)) + 1) / 2
-            image[...] = convolve_line(image, line_matrix(length, angle, start, line.order))
+            matrix = line(image, 1, random_state)[0]
+            if matrix.size <= LARGEST_MATRIX:
+                cv2.filter2D(image, -1, matrix, dst=image)
+            else:
+                image[...] = convolve_line(image, matrix)
         return batch

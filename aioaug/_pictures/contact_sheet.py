@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._pictures import Picture
-from .._pictures.drawing import drawn_on
+from .drawing import drawn_on
+from .reading import Picture
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""Workers on other machines: the clusters of Dask and Ray."""
