@@ -42,6 +42,8 @@ function restore(found) {
 function changed({ slowly = true } = {}) {
   const edited = JSON.stringify(state.tree) !== JSON.stringify(given(state.pipeline).tree);
   byId("reset").hidden = !edited;
+  // From here on what is shown is not what the state says, though nothing is asked for yet.
+  document.body.dataset.rendering = "yes";
   clearTimeout(timer);
   timer = setTimeout(render, slowly ? PAUSE : 0);
 }
@@ -60,6 +62,8 @@ function subject() {
 const query = (more = {}) => ({ ...subject(), pipeline: state.tree, seed: state.seed, index: state.index, ...more });
 
 async function render() {
+  clearTimeout(timer);
+  timer = 0;
   running?.abort();
   const mine = (running = new AbortController());
   history.replaceState(null, "", address.toFragment(state, given(state.pipeline).tree));
@@ -79,7 +83,7 @@ async function render() {
   } catch (error) {
     if (error.name !== "AbortError" && !mine.signal.aborted) toast(error.message);
   }
-  if (running === mine) document.body.dataset.rendering = "no";
+  if (running === mine && !timer) document.body.dataset.rendering = "no";
 }
 
 const nameOf = (key) => {
