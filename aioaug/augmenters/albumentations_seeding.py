@@ -69,6 +69,9 @@ class Part:
         """Have it draw the numbers of this seed, from which this state follows."""
         self._generator.bit_generator.state = state
         self._py_random.seed(seed)
+        self._tell_owner(seed)
+
+    def _tell_owner(self, seed: int) -> None:
         # A transform may have got others from another one meanwhile.
         owner = self._owner
         owner.seed, owner.random_generator, owner.py_random = seed, self._generator, self._py_random
@@ -89,10 +92,7 @@ class Root(Part):
             and owner._rng_source_thread_id == threading.get_ident()
         )
 
-    def seed(self, seed: int, state: Any) -> None:
-        """As the others, but it has its generators already."""
-        self._generator.bit_generator.state = state
-        self._py_random.seed(seed)
+    def _tell_owner(self, seed: int) -> None:
         self._owner.seed = self._owner._base_seed = seed
 
 
