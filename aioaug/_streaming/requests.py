@@ -27,6 +27,8 @@ from .retries import RetryingCaller
 _TOGETHER_SECONDS = 0.012
 _TOGETHER_BYTES = 1 << 17
 _SHORTEST = 1e-6
+# How much longer than before a request of its kind may seem to take.
+_GROWTH = 1.2
 # A request may be sent to a quick worker that is busy with another one, so that it is there when
 # that is done; but not behind more of them, for one may turn out to be slow.
 _AHEAD = 2
@@ -173,9 +175,11 @@ class RequestRunner:
 
     def _note_taken(self, batch: Any, result: BatchResult) -> None:
         if isinstance(batch, Joining) and isinstance(result, Joined):
-            # Not the last one alone: other programs may have held it up.
+            # Not the last one alone, and more slowly up than down: while all cores are busy, other
+            # programs hold up many of them, and to send each alone would take more time still.
             before = self._taken.get(batch.kind, result.taken)
-            self._taken[batch.kind] = max((3 * before + result.taken) / 4, _SHORTEST)
+            taken = min(result.taken, before * _GROWTH)
+            self._taken[batch.kind] = max((3 * before + taken) / 4, _SHORTEST)
 
 
 class SharedCall:

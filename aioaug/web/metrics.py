@@ -41,8 +41,16 @@ class WebMetrics:
             buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1),
             registry=registry,
         )
+        self._latencies: dict[tuple[str, int], Any] = {}
         self._loop_lag: LoopLag | None = None
         self._figures: PoolFigures | None = None
+
+    def note_answer(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered, so many seconds after it came."""
+        counted = self._latencies.get((route, status))
+        if counted is None:  # the client makes strings of the labels each time that it is asked
+            counted = self._latencies[route, status] = self.latency.labels(route, status)
+        counted.observe(seconds)
 
     def start(self, pool: AsyncPool) -> None:
         """Begin to look at the event loop that runs, and at a pool."""

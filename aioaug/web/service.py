@@ -86,8 +86,8 @@ class WebService:
                 if span is not None:
                     span.set_attribute("http.response.status_code", response.status_code)
             if isinstance(self.metrics, WebMetrics):
-                counted = self.metrics.latency.labels(route.path, response.status_code)
-                counted.observe(perf_counter() - begun)
+                seconds = perf_counter() - begun
+                self.metrics.note_answer(route.path, response.status_code, seconds)
             return response
 
         return endpoint

@@ -122,6 +122,30 @@ async def test_requests_that_may_join_share_calls_also_with_a_time_limit(monkeyp
         assert last == batches[0]
 
 
+async def test_requests_share_calls_also_where_some_were_held_up(monkeypatch):
+    monkeypatch.setattr(small_calls, "_SHORT_SECONDS", 60)  # whatever else the machine does
+    batches = [aug.JoiningBatch(0, taken=0.001 if at % 3 else 0.04) for at in range(90)]
+    async with AsyncPool(aug.hang_above_0, processes=2) as pool:
+        await asyncio.gather(*map(pool.augment_batch, [aug.JoiningBatch(0)] * 3))
+        await asyncio.gather(*map(pool.augment_batch, batches))
+        numbers = pool.pool._scheduler._numbers
+        before = next(numbers)
+        assert await asyncio.gather(*map(pool.augment_batch, batches)) == batches
+        assert next(numbers) - before < 50
+
+
+async def test_requests_that_grew_slow_no_longer_share_calls():
+    slow = [aug.JoiningBatch(0, taken=0.04)] * 90
+    async with AsyncPool(aug.hang_above_0, processes=2) as pool:
+        await asyncio.gather(*map(pool.augment_batch, [aug.JoiningBatch(0)] * 3))
+        for batch in slow:
+            await pool.augment_batch(batch)
+        numbers = pool.pool._scheduler._numbers
+        before = next(numbers)
+        await asyncio.gather(*map(pool.augment_batch, slow))
+        assert next(numbers) - before >= 90
+
+
 async def test_one_image_and_what_is_annotated_on_it():
     augmenter = iaa.Sequential([iaa.Affine(rotate=(-30, 30)), iaa.AdditiveGaussianNoise(scale=9)])
     (image,) = images(1, (40, 50, 3))
