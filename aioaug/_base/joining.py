@@ -1,8 +1,15 @@
-"""What small batches of several tasks say of themselves, so that they may share a worker's call."""
+"""Small batches of several tasks that may share a worker's call, and what does them together."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# Work of several stages, with a pause after each but the last.
+Stages = Generator[None, None, T]
 
 
 class Joining(ABC):
@@ -27,3 +34,21 @@ class Joined(ABC):
     """What becomes of a batch that is `Joining`."""
 
     taken: float  # how many seconds a worker took for it
+
+
+class JointAugmenter(ABC):
+    """A callable in the place of an augmenter that takes batches which share a call together."""
+
+    @abstractmethod
+    def together(self, batches: Sequence[Any]) -> list[Any]:
+        """What becomes of each of them: a result, or a `Failure` that leaves the others alone."""
+
+
+def finished(stages: Stages[T]) -> T:
+    """The result of work of several stages, done without a pause."""
+    while True:
+        try:
+            next(stages)
+        except StopIteration as end:
+            result: T = end.value
+            return result

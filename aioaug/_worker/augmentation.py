@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from .._base.joining import Joining, JointAugmenter
 from .._base.results import BatchResult, value_or_failure
 from .._base.seeding import Seeds, batch_seeds, seed_generators, seeded_generators
 from .._base.signatures import parameters_of
@@ -115,6 +116,10 @@ class Augmentation(Portable):
 
 def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[BatchResult]:
     """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
+    if len(chunk) > 1 and isinstance(worker.augmenter, JointAugmenter):
+        batches = [batch for _, batch in chunk]
+        if all(isinstance(batch, Joining) for batch in batches):
+            return worker.augmenter.together(batches)
     in_place = worker.owns_interpreter and _are_separate(chunk)
     return [value_or_failure(worker, index, batch, in_place) for index, batch in chunk]
 

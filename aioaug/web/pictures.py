@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import _pictures
 from .._base.arguments import one_of, whole
-from .._base.joining import Joined
+from .._base.joining import Joined, Stages, finished
 from .._pictures import Array, Picture
 from ..errors import UnreadablePictureError
 from .annotations import PictureMarks
@@ -27,6 +27,8 @@ BUNDLES: tuple[Bundle, ...] = ("auto", "multipart", "zip", "json")
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _FIELDS = ("image", "options")
 _OPTIONS = ("format", "quality", "annotations")
+
+_SMALL = 1 << 20  # bytes of pixels
 
 AugmentBatch = Callable[[Any], Any]
 
@@ -108,13 +110,24 @@ class PostedPictures:
 
     def answer(self, augment_batch: AugmentBatch) -> PictureAnswer:
         """Everything, with this function for imgaug's `UnnormalizedBatch`."""
+        return finished(self.stages(augment_batch))
+
+    def stages(self, augment_batch: AugmentBatch) -> Stages[PictureAnswer]:
+        """The same in three stages. Large pictures make no pause: many would take much memory."""
         begun, watch = time.time_ns(), Stopwatch()
         files, options = self._parts()
         encoding, marks = self._options(options, len(files))
         pixels = decoded(files, self.limits.pixels)
+        is_small = sum(each.nbytes for each in pixels) <= _SMALL
         watch.lap("decode")
+        if is_small:
+            yield
+            watch.go_on()
         images, told = _augmented(augment_batch, pixels, marks)
         watch.lap("augment")
+        if is_small:
+            yield
+            watch.go_on()
         parts = [
             AnswerPart(f"image-{place}{encoding.suffix}", encoding.media_type, encoding.encode(one))
             for place, one in enumerate(images)
@@ -174,6 +187,10 @@ class Stopwatch:
         """A stage has ended, and the next begins."""
         now = time.perf_counter()
         self.seconds[stage], self._last = now - self._last, now
+
+    def go_on(self) -> None:
+        """What was done since the last stage does not count."""
+        self._last = time.perf_counter()
 
     @property
     def taken(self) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import pickle
 import zipfile
 import zlib
 from http import HTTPStatus
@@ -15,8 +16,13 @@ import httpx
 import numpy as np
 import pytest
 from aioaug import AsyncPool, _pictures
+from aioaug._base.results import Failure
+from aioaug._base.seeding import batch_seeds
+from aioaug._worker.augmentation import Augmentation, augment_chunk
 from aioaug.web import WebLimits, augment_response, cancel_on_disconnect, pool_lifespan
 from aioaug.web.multipart import parts_of
+from aioaug.web.pictures import Encoding, PostedPictures
+from aioaug.web.pipelines import PipelineSet, PostTask
 from imgaug import augmenters as iaa
 from PIL import Image
 from starlette.applications import Starlette
@@ -44,6 +50,35 @@ def flips(seed=3, **options):
 
 def client_for(address):
     return httpx.AsyncClient(base_url=address, timeout=30)
+
+
+def noisy(images):
+    return [image + np.random.randint(0, 9, image.shape, np.uint8) for image in images]
+
+
+def test_requests_that_share_a_call_are_answered_as_if_alone():
+    """They are done side by side: neither numbers nor errors of one may get to another."""
+    pipelines = {"imgaug": iaa.Affine(rotate=(-30, 30)), "function": noisy}
+    made = Augmentation(PipelineSet(pipelines, profile=True), 0, owns_interpreter=True)
+    worker = pickle.loads(pickle.dumps(made))
+    bodies = [picture(1), b"broken", picture(2), picture(3, 700, 900), picture(4)]
+    chunk = [
+        (at, PostTask(name, batch_seeds(5, at), PostedPictures(body, "", Encoding("png"))))
+        for at, body in enumerate(bodies)
+        for name in pipelines
+    ]
+    alone = [augment_chunk(worker, [item])[0] for item in chunk]
+    together = augment_chunk(worker, chunk)
+    for one, other in zip(alone, together, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Failure):
+            assert str(one.error) == str(other.error)
+        else:
+            assert (one.body, one.media_type) == (other.body, other.media_type)
+            assert one.seconds.keys() == other.seconds.keys()
+    assert [place // 2 for place, one in enumerate(together) if isinstance(one, Failure)] == [1, 1]
+    assert len({one.body for one in together if not isinstance(one, Failure)}) == 8
+    assert "Affine" in str(together[0].seconds)
 
 
 async def test_a_picture_comes_back_as_the_pool_makes_it():
