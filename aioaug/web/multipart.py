@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from .problems import RequestRefused
 _MOST_HEADERS = 20
 _LONGEST_HEADER = 1000
 _PLAIN_HEAD = re.compile(rb"(?:\r\n[A-Za-z-]{1,50}: [!-~](?:[ -~]{0,498}[!-~])?){1,10}")
+_SILENT = logging.Logger("aioaug.web.multipart", logging.CRITICAL + 1)
 
 
 @dataclass
@@ -73,6 +75,9 @@ class FormReader:
         calls = {f"on_{name}": getattr(self, f"_on_{name}") for name in names}
         module = need("python_multipart.multipart", extra="web")
         parser = module.MultipartParser(self._boundary, calls)
+        # It warns of each form that is wrong: any client could fill the log of a server with that,
+        # and each client is told what is wrong with its own.
+        parser.logger = _SILENT
         try:
             parser.write(body)
             parser.finalize()

@@ -58,3 +58,10 @@ def test_cut_forms_are_read_as_by_python_multipart(seed, monkeypatch):
             place = dice.randint(0, len(body))
             body[place : place + dice.choice((0, 0, 2, 5))] = dice.choice(PIECES)
         assert parts_of(bytes(body)) == parts_of(bytes(body), monkeypatch), bytes(body)
+
+
+def test_forms_that_are_wrong_leave_the_log_alone(caplog):
+    """Each of them would be a warning there, and anybody can send them by the thousand."""
+    for body in (b"--other\r\n", FORM.replace(b": ", b"\0: "), FORM[:-4] + b"!!"):
+        assert parts_of(body) == 400
+    assert not caplog.records
