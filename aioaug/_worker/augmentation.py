@@ -116,7 +116,7 @@ class Augmentation(Portable):
 
 def augment_chunk(worker: Augmentation, chunk: Sequence[Item]) -> list[BatchResult]:
     """Augment some (index, batch) pairs; a batch that fails does not touch its neighbours."""
-    if len(chunk) > 1 and isinstance(worker.augmenter, JointAugmenter):
+    if isinstance(worker.augmenter, JointAugmenter):
         batches = [batch for _, batch in chunk]
         if all(isinstance(batch, Joining) for batch in batches):
             return worker.augmenter.together(batches)

@@ -142,7 +142,7 @@ async def augment_response(
     limits = limits or WebLimits()
     try:
         async with asyncio.timeout(deadline(request, timeout or limits.timeout)):
-            at = seed_and_index(request.query_params, pool.effective_seed)
+            at = seed_and_index(query_of(request), pool.effective_seed)
             posted = await posted_pictures(request, limits)
             async with cancel_on_disconnect(request):
                 answer = await pool.augment_batch(posted, index=pool_index(pool, at))
@@ -166,7 +166,7 @@ def response_of(answer: PictureAnswer, at: SeedAndIndex, *more: Mapping[str, str
 
 async def posted_pictures(request: Request, limits: WebLimits) -> PostedPictures:
     """The body of a request for a worker, and the options in its query."""
-    encoding, bundle = encoding_of(request.query_params), bundle_of(request)
+    encoding, bundle = encoding_of(query_of(request)), bundle_of(request)
     body: Any = await read_body(request, limits.body)
     if len(body) > _SHARED:
         import numpy as np
@@ -193,6 +193,11 @@ async def read_body(request: Request, most: int) -> bytes:
     except ClientDisconnect:
         raise ClientGone from None
     return b"".join(parts)
+
+
+def query_of(request: Request) -> Mapping[str, str]:
+    """What the query of a request says. Starlette takes ten times as long for one that is empty."""
+    return request.query_params if request.scope.get("query_string") else {}
 
 
 def deadline(request: Request, most: float) -> float:
@@ -244,7 +249,7 @@ def encoding_of(query: Mapping[str, str], accept: str = "") -> Encoding:
 def bundle_of(request: Request) -> Bundle:
     """How several pictures are put together: by the query, or else the header Accept."""
     accept = request.headers.get("accept", "")
-    asked = request.query_params.get("bundle")
+    asked = query_of(request).get("bundle")
     if asked is None:
         if "application/zip" in accept:
             return "zip"

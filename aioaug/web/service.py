@@ -32,6 +32,7 @@ from .requests import (
     cancel_on_disconnect,
     deadline,
     posted_pictures,
+    query_of,
     response_of,
     seed_and_index,
 )
@@ -122,7 +123,7 @@ class WebService:
         name, limits = self._pipeline(request), self._limits
         with self._admitted():
             async with asyncio.timeout(deadline(request, limits.timeout)):
-                at = seed_and_index(request.query_params, self.pool.effective_seed)
+                at = seed_and_index(query_of(request), self.pool.effective_seed)
                 pictures = await posted_pictures(request, limits)
                 task = PostTask(name, batch_seeds(at.seed, at.index), pictures)
                 return response_of(await self._done(request, task), at)

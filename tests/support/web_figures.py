@@ -1,6 +1,7 @@
 """Figures of servers under load: `python tests/support/web_figures.py [WHAT...]`.
 
 stall      a client that takes nothing for 30 s, with "block" and with "latest"
+fresh      how old the first frame is behind what sockets held, after each of several stalls
 drop       200 clients that are gone in the middle of their streams
 signals    SIGTERM under load, 20 times, and a change of the program under `--reload`
 servers    each server started, asked and stopped
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import statistics
 import struct
 import sys
@@ -55,7 +57,7 @@ PIXELS = bytes(224 * 224 * 3)
 
 def work(frame):
     time.sleep(0.04)
-    return frame
+    return frame[:16] + struct.pack("<d", time.time()) + PIXELS
 
 async def camera(fps):
     loop = asyncio.get_running_loop()
@@ -63,7 +65,7 @@ async def camera(fps):
     for number in itertools.count():
         if fps:
             await asyncio.sleep(max(begun + number / fps - loop.time(), 0))
-        yield struct.pack("<qd", number, time.time()) + PIXELS
+        yield struct.pack("<qd", number, time.time())
 
 async def stream(request):
     fps = int(request.query_params.get("fps", 0))
@@ -117,10 +119,10 @@ def ended(process, number=signal.SIGTERM):
 
 
 async def frame_of(reader):
-    """The next frame: its number, and when the camera gave it."""
+    """The next frame: its number, when the camera gave it, and when a worker was done with it."""
     size = int(await reader.readline(), 16)
     data = await reader.readexactly(size + 2)
-    return struct.unpack("<qd", data[:16])
+    return struct.unpack("<qdd", data[:24])
 
 
 class Readers:
@@ -136,7 +138,7 @@ class Readers:
 
     async def _read(self, place, reader):
         while self._reads:
-            _, given = await frame_of(reader)
+            _, given, _ = await frame_of(reader)
             self.ages.append((time.time() - given) * FPS)
             self._counts[place] += 1
 
@@ -174,7 +176,7 @@ async def stalled(address, process, overflow, seconds=30):
         numbers, age = [], 0.0
         # The sockets hold a few that were sent long ago; behind them comes the newest one.
         while len(numbers) < 2 or numbers[-1] == numbers[-2] + 1:
-            number, given = await frame_of(reader)
+            number, given, _ = await frame_of(reader)
             numbers.append(number)
             age = (time.time() - given) * FPS
             if overflow == "block" and len(numbers) > 40:
@@ -196,6 +198,44 @@ def stall():
     for overflow in ("latest", "block"):
         with served(CAMERAS) as (process, address, _):
             asyncio.run(stalled(address, process, overflow))
+
+
+async def behind_stalls(address, count):
+    """Of the first new frame after each stall: frames since the camera gave it, and it was done.
+
+    One that was done more than a frame ago is not the newest: the next one was done since then.
+    The last figure is for frames that are sent as soon as they are done: their way to us.
+    """
+    ages, since_done, ways = [], [], []
+    client = connected(address, f"/?fps={FPS}&overflow=latest", limit=1 << 14)
+    async with client as (reader, writer):
+        # Of its own accord the kernel would take seconds of frames.
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        await reader.readuntil(b"\r\n\r\n")
+        for place in range(count):
+            for _ in range(20):
+                number, _, done = await frame_of(reader)
+                ways.append((time.time() - done) * FPS)
+            await asyncio.sleep(6 + place / count / FPS)  # until the sockets are full, and longer
+            follows = True
+            while follows:
+                before = number
+                number, given, done = await frame_of(reader)
+                follows = number == before + 1
+            ages.append((time.time() - given) * FPS)
+            since_done.append((time.time() - done) * FPS)
+    return ages, since_done, statistics.median(ways)
+
+
+def fresh(count=10):
+    with served(CAMERAS) as (_, address, _):
+        ages, since_done, way = asyncio.run(behind_stalls(address, count))
+    print(f"{count} stalls: the first frame behind what sockets held was done")
+    print(
+        f"  {min(since_done):.2f} to {max(since_done):.2f} frames ago, {way:.2f} of it on its way;"
+    )
+    print(f"  the camera gave it {min(ages):.2f} to {max(ages):.2f} frames ago")
 
 
 def drop(count=200):
@@ -356,7 +396,9 @@ def cancelled():
     told("20 requests of 30 s are given up, and the next one is answered", times)
 
 
-FIGURES = {each.__name__: each for each in (stall, drop, signals, servers, health, cancelled)}
+FIGURES = {
+    each.__name__: each for each in (stall, fresh, drop, signals, servers, health, cancelled)
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or FIGURES:
