@@ -48,14 +48,10 @@ class AffineMatrices(geometric._AffineSamplingResult):  # type: ignore[misc]
         drawn = [self.rotate[numbers], self.shear[0][numbers], self.shear[1][numbers]]
         rotations, shears, shears_of_rows = np.deg2rad(np.array(drawn)).astype(float).tolist()
         scales = (self.scale[axis][numbers].astype(float).tolist() for axis in (0, 1))
-        turned_back = _matrix(1, 1, -QUARTER, 0, 0, 0) @ _shift(
-            -(width / 2.0 - shift_add[1]), -(height / 2.0 - shift_add[0])
-        )
-        found = np.array([_matrix(1, 1, 0, shear, 0, 0) for shear in shears_of_rows])
-        found = _matrix(1, 1, QUARTER, 0, 0, 0) @ (found @ turned_back)
+        center = width / 2.0 - shift_add[1], height / 2.0 - shift_add[0]
+        sheared = _sheared(*center, shears_of_rows) if any(shears_of_rows) else _kept(*center)
         moves = map(_matrix, *scales, rotations, shears, across, down)
-        found = np.array(list(moves)) @ found
-        return _shift(width / 2.0 - shift_add[1], height / 2.0 - shift_add[0]) @ found
+        return _shift(*center) @ (np.array(list(moves)) @ sheared)
 
     def _translations(self, numbers: Any, axis: int, length: int, of_image: int) -> list[float]:
         """In pixels."""
@@ -105,6 +101,19 @@ def turning(angle: Any, length: int) -> Any:
     rotation = float(np.deg2rad(kind(angle)))
     found = np.array([_matrix(1, 1, rotation, 0, 0, 0)]) @ _unsheared(length)
     return (_back_from_center(length) @ found)[0]
+
+
+def _sheared(across: float, down: float, shears_of_rows: list[float]) -> Any:
+    """What comes before the turns around that center, (N,3,3)."""
+    turned_back = _matrix(1, 1, -QUARTER, 0, 0, 0) @ _shift(-across, -down)
+    found = np.array([_matrix(1, 1, 0, shear, 0, 0) for shear in shears_of_rows])
+    return _matrix(1, 1, QUARTER, 0, 0, 0) @ (found @ turned_back)
+
+
+@lru_cache(maxsize=64)
+def _kept(across: float, down: float) -> Any:
+    """The same where no rows are sheared, which is so in most batches: computed once for a size."""
+    return _sheared(across, down, [0.0])
 
 
 @lru_cache(maxsize=64)
