@@ -16,14 +16,16 @@ import numpy as np
 from imgaug.augmenters import arithmetic, blend, color
 
 from .._imgaug.views import View
-from .pictures import are_bytes
+from .pictures import are_bytes, are_rgb_array, can_be_changed
 from .replacements import Faster, calling, replaces
 
+RGB, GRAY = color.CSPACE_RGB, color.CSPACE_GRAY
 
-def change_colorspace_(image: Any, to_colorspace: str, from_colorspace: str = "RGB") -> Any:
+
+def change_colorspace_(image: Any, to_colorspace: str, from_colorspace: str = RGB) -> Any:
     """To gray, OpenCV repeats the values in all channels."""
     is_common = image.dtype == np.uint8 and image.size > 0 and image.shape[2] == 3
-    if not is_common or to_colorspace != "GRAY" or from_colorspace != "RGB":
+    if not is_common or to_colorspace != GRAY or from_colorspace != RGB:
         return color.change_colorspace_(image, to_colorspace, from_colorspace)
     gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
     return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
@@ -94,11 +96,26 @@ def jpeg_quality(image: Any, compression: int) -> int | None:
 
 @replaces(iaa.ChangeColorspace, iaa.Grayscale)
 class ColorsChanged(Faster):
-    _augment_batch_ = calling(
+    _augment_as_drawn = calling(
         iaa.ChangeColorspace._augment_batch_,
         change_colorspace_=change_colorspace_,
         blend=View(blend, blend_alpha=blend_alpha_anew),
     )
+
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        images = batch.images
+        to_gray = getattr(self.to_colorspace, "value", None) == GRAY and self.from_colorspace == RGB
+        if not to_gray or not are_rgb_array(images) or not can_be_changed(images):
+            return self._augment_as_drawn(batch, random_state, parents, hooks)
+        alphas, _ = self._draw_samples(len(images), random_state)
+        gray = np.empty(images.shape[1:3], np.uint8)
+        for image, alpha in zip(images, alphas, strict=True):
+            if alpha >= 1.0 - self.eps:
+                cv2.cvtColor(image, cv2.COLOR_RGB2GRAY, dst=gray)
+                cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB, dst=image)
+            elif alpha > self.eps:
+                image[...] = blend_alpha(change_colorspace_(image, GRAY), image, alpha, self.eps)
+        return batch
 
 
 @replaces(iaa.BlendAlpha)

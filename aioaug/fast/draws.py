@@ -86,6 +86,15 @@ class ConstantDrawn(Drawn):
             return self._draw_as_imgaug(size, random_state)
         return np.full(size, self.value, kind)
 
+    def draw_sample(self, random_state: Any = None) -> Any:
+        """The number, without an array around it."""
+        generator, value = own_generator(random_state), self.value
+        kind = KINDS.get(type(value))
+        if generator is None or kind is None or not -INT32 <= value < INT32:
+            return super().draw_sample(random_state)  # type: ignore[misc]
+        advance(generator)
+        return kind(value)
+
 
 KINDS = {int: np.int32, float: np.float32}  # of Python's numbers, in imgaug
 
@@ -202,6 +211,18 @@ class UniformDrawn(DrawnBetween):
     """NumPy computes with the bounds as double, whatever kind of number they are."""
 
     kind = np.float32
+
+    def draw_sample(self, random_state: Any = None) -> Any:
+        """One number, in half the time of an array with one."""
+        generator = own_generator(random_state)
+        low, high = constant(self.a), constant(self.b)
+        if generator is None or low is None or high is None:
+            return super().draw_sample(random_state)  # type: ignore[misc]
+        advance(generator)
+        generator.random()
+        number = low if low == high else generator.uniform(min(low, high), max(low, high))
+        generator.random()  # nothing to drop: what came before were whole numbers of its stream
+        return self.kind(number)
 
     def _between(self, generator: Any, low: Any, high: Any, size: Any) -> Any:
         return generator.uniform(low, high, size).astype(self.kind)

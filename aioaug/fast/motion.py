@@ -45,10 +45,18 @@ def line_matrix(length: int, angle: Any, start: float, order: int) -> Any:
     line = np.zeros((length, length), np.uint8)
     line[:, length // 2] = _spaced(start, 1.0 - start, length).astype(np.float32) * 255
     turn = turning(angle, length)
-    if np.abs(turn - IDENTITY).mean() > NEARLY:
+    if is_a_turn(turn):
         line = cv2.warpAffine(line, turn[:2], (length, length), flags=FLAGS[order])
     matrix = line.astype(np.float32) / 255.0
     return matrix / matrix.sum()
+
+
+def is_a_turn(turn: Any) -> bool:
+    """Whether imgaug turns by this matrix: its numbers are `NEARLY` those of `IDENTITY`, if not.
+
+    One number that differs by more than nine times as much is enough, since the mean is of nine.
+    """
+    return abs(turn.item(1)) > 10 * NEARLY or bool(np.abs(turn - IDENTITY).mean() > NEARLY)
 
 
 def _spaced(start: float, stop: float, count: int) -> Any:

@@ -295,6 +295,11 @@ def test_mesh_of_too_many_triangles_for_a_byte():
 
 
 PARAMETERS = {
+    "one whole number": lambda: iap.Deterministic(3),
+    "one number": lambda: iap.Deterministic(0.3),
+    "no number": lambda: iap.Deterministic(float("nan")),
+    "too large a number": lambda: iap.Deterministic(2**40),
+    "one word": lambda: iap.Deterministic("a"),
     "constants": lambda: iap.Uniform(0.1, 0.7),
     "whole numbers": lambda: iap.Uniform(-3, 2),
     "swapped": lambda: iap.Uniform(2, -3.5),
@@ -324,6 +329,14 @@ def drawn(parameter, generator, size):
         return [type(error), str(error)]
 
 
+def one_drawn(parameter, generator):
+    rng = ia.random.RNG(generator)
+    try:
+        return [parameter.draw_sample(random_state=rng), rng.state]
+    except Exception as error:
+        return [type(error), str(error)]
+
+
 @pytest.mark.parametrize("doubt", [draws.DOUBT, 1e-3])
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_draws(name, doubt, monkeypatch):
@@ -340,6 +353,9 @@ def test_draws(name, doubt, monkeypatch):
             done = drawn(fast, generator(), size)
             np.testing.assert_equal(done, expected, name)
             assert getattr(done[0], "dtype", None) == getattr(expected[0], "dtype", None)
+        expected, done = (one_drawn(parameter, generator()) for parameter in (plain, fast))
+        np.testing.assert_equal(done, expected, name)
+        assert type(done[0]) is type(expected[0])
 
 
 def _with_half_a_number(seed):
