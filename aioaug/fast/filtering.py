@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 MOST = 2**18  # values of a picture; more of them do not fit into the caches as float32
-FEWEST = 7  # numbers of a matrix that are not 0; fewer are faster with bytes
+FEWEST = 8  # numbers of a matrix that are not 0; fewer take no longer with bytes
 LARGEST_MATRIX = 11 * 11  # above it, OpenCV uses Fourier transforms
 VECTOR = 32  # values that OpenCV takes at once, at most
 

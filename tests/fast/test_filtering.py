@@ -113,7 +113,6 @@ def test_another_way_of_rounding_is_noticed(monkeypatch):
 
 AUGMENTERS = {
     "sharpen": lambda: iaa.Sharpen((0, 1)),
-    "emboss": lambda: iaa.Emboss((0, 1), strength=(0, 3)),
     "motion": lambda: iaa.MotionBlur((3, 9)),
     "convolve": lambda: iaa.Convolve(mean(5, 26)),
     "pillow's blur": lambda: iaa.pillike.FilterBlur(),
