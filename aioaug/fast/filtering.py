@@ -2,7 +2,8 @@
 
 For each number of a matrix, OpenCV makes a `float32` of each byte anew. A picture that becomes
 `float32` once, and bytes again at the end, takes two thirds of the time for a matrix of 13 numbers.
-This pays as long as the picture fits into the processor's caches, and for more than a few numbers.
+This pays for more than a few numbers, as long as the picture fits into the processor's caches and
+the memory for it is there already: a single picture takes no less time.
 
 The sums are of the same numbers, in the same order, by the same instructions, but for the last
 values of a row that do not fill a vector: some of those may be rounded once more. So rows are whole
@@ -12,44 +13,45 @@ vectors where bytes must be the same, and `bytes_are_the_same` tries it with Ope
 from __future__ import annotations
 
 from functools import cache
+from threading import local
 from typing import Any
 
 import cv2
 import numpy as np
 
-MOST = 2**18  # values of a picture; more of them do not fit into the caches as float32
+LEAST, MOST = 2**15, 2**18  # values of a picture; more of them do not fit into caches as float32
+SEVERAL = 4  # pictures of a batch; the first one finds memory that is in no cache
 FEWEST = 8  # numbers of a matrix that are not 0; fewer take no longer with bytes
 LARGEST_MATRIX = 11 * 11  # above it, OpenCV uses Fourier transforms
 VECTOR = 32  # values that OpenCV takes at once, at most
 
+_kept = local()  # memory of this thread: new memory for each batch takes as long as it saves
 
-class ByteFilter:
-    """Filters pictures one after the other, and keeps the memory that it needs.
+
+def filter_bytes_(
+    image: Any, matrix: Any, pictures: int, delta: float = 0, halves: bool = True
+) -> None:
+    """`cv2.filter2D` of a contiguous picture (H,W,C) of `uint8`, in place.
 
     Args:
-        close: A value may be another one if its sum is half way between two levels.
+        pictures: How many of them there are in the batch.
+        halves: Whether sums can be half way between two levels, where rounding matters.
     """
+    if pictures < SEVERAL or not _pays(image, matrix, halves):
+        cv2.filter2D(image, -1, matrix, dst=image, delta=delta)
+        return
+    if not hasattr(_kept, "floats"):
+        _kept.floats = np.empty(MOST, np.float32)
+    filter_as_floats(image, matrix, _kept.floats[: image.size].reshape(image.shape), delta)
 
-    def __init__(self, close: bool = False) -> None:
-        self._close = close
-        self._floats: Any = None
 
-    def filter_(self, image: Any, matrix: Any, delta: float = 0) -> None:
-        """`cv2.filter2D` of a contiguous picture (H,W,C) of `uint8`, in place."""
-        if self._pays(image, matrix):
-            if self._floats is None or self._floats.shape != image.shape:
-                self._floats = np.empty(image.shape, np.float32)
-            filter_as_floats(image, matrix, self._floats, delta)
-        else:
-            cv2.filter2D(image, -1, matrix, dst=image, delta=delta)
-
-    def _pays(self, image: Any, matrix: Any) -> bool:
-        if image.size > MOST or matrix.dtype != np.float32 or matrix.size > LARGEST_MATRIX:
-            return False
-        if np.count_nonzero(matrix) < FEWEST:
-            return False
-        row = image.shape[1] * image.shape[2]
-        return self._close or (row % VECTOR == 0 and bytes_are_the_same())
+def _pays(image: Any, matrix: Any, halves: bool) -> bool:
+    if not LEAST <= image.size <= MOST or matrix.dtype != np.float32:
+        return False
+    if matrix.size > LARGEST_MATRIX or np.count_nonzero(matrix) < FEWEST:
+        return False
+    row = image.shape[1] * image.shape[2]
+    return not halves or (row % VECTOR == 0 and bytes_are_the_same())
 
 
 def filter_as_floats(image: Any, matrix: Any, floats: Any, delta: float = 0) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from imgaug.augmenters import pillike
 from PIL import ImageFilter
 
-from .filtering import ByteFilter
+from .filtering import filter_bytes_
 from .pictures import are_bytes
 from .replacements import Faster, replaces
 
@@ -42,12 +42,11 @@ class FilteredByOpenCV(Faster):
         matrix = np.array(numbers, np.float32).reshape(height, width) / divisor
         matrix = matrix[::-1]  # in Pillow, it is upside down
         top, left = height // 2, width // 2
-        byte_filter = ByteFilter(close=True)  # no sum is half way between two levels, because of UP
         for image in images:
             if image.shape[0] < height or image.shape[1] < width:
                 continue  # it is all border
             pixels = np.array(image, order="C")
-            byte_filter.filter_(pixels, matrix, offset + UP)
+            filter_bytes_(pixels, matrix, len(images), offset + UP, halves=False)
             inside = slice(top, -top), slice(left, -left)
             image[inside] = pixels[inside]
         return batch

@@ -18,7 +18,7 @@ import numpy as np
 from imgaug.augmenters import convolutional
 from imgaug.augmenters.size import pad_to_multiples_of
 
-from .filtering import ByteFilter
+from .filtering import filter_bytes_
 from .pictures import are_bytes, stay_in_place, writable
 from .replacements import Faster, replaces
 
@@ -41,13 +41,12 @@ class Convolved(Faster):
         is_common = are_bytes(images) and stay_in_place(images)
         if not is_common or self.matrix_type == "None" or is_own:
             return self._as_imgaug(batch, random_state, parents, hooks)
-        byte_filter = ByteFilter()
         for image in writable(batch):
             matrix = self.matrix
             if self.matrix_type == "function":
                 matrix = matrix(image, 1, random_state)[0]
             if image.shape[2] <= 4 and matrix.size <= LARGEST_MATRIX:
-                byte_filter.filter_(image, matrix)
+                filter_bytes_(image, matrix, len(images))
                 continue
             for channel in range(image.shape[2]):
                 image[..., channel] = cv2.filter2D(image[..., channel].copy(), -1, matrix)

@@ -8,7 +8,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 from aioaug.fast import filtering
-from aioaug.fast.filtering import ByteFilter
+from aioaug.fast.filtering import filter_bytes_
 from fast_testing import noise, outcome
 
 
@@ -26,8 +26,9 @@ def sharper(share):
 
 
 MATRICES = {"3x3": mean(3, 10), "5x5": mean(5, 26), "sharper": sharper(1 / 6)}
-WHOLE_VECTORS = [(50, 64, 3), (41, 96, 1), (3, 224, 3), (1, 32, 4), (60, 8, 4)]
-OTHERS = [(400, 61, 4), (400, 77, 1), (400, 31, 1), (400, 45, 3)]
+WHOLE_VECTORS = [(200, 64, 3), (350, 96, 1), (99, 224, 3), (1025, 8, 4), (2, 16384, 1)]
+OTHERS = [(400, 61, 4), (500, 77, 1), (1100, 31, 1), (400, 45, 3)]
+MANY = 64
 
 
 @pytest.fixture
@@ -51,44 +52,45 @@ def test_halves(shape, matrix, as_floats):
     """With rows that are not whole vectors, a dozen of these bytes would be others."""
     image = noise(shape, "uint8")
     expected = cv2.filter2D(image, -1, matrix).reshape(shape)
-    ByteFilter().filter_(image, matrix)
+    filter_bytes_(image, matrix, MANY)
     np.testing.assert_array_equal(image, expected)
     assert bool(as_floats) == (shape in WHOLE_VECTORS)
 
 
 @pytest.mark.parametrize("shape", OTHERS, ids=str)
-def test_close(shape, as_floats):
-    image = noise(shape, "uint8")
-    expected = cv2.filter2D(image, -1, MATRICES["3x3"]).reshape(shape)
-    ByteFilter(close=True).filter_(image, MATRICES["3x3"])
+def test_no_halves(shape, as_floats):
+    image, matrix = noise(shape, "uint8"), MATRICES["3x3"]
+    expected = cv2.filter2D(image, -1, matrix, delta=1e-3).reshape(shape)
+    filter_bytes_(image, matrix, MANY, delta=1e-3, halves=False)
+    np.testing.assert_array_equal(image, expected)
     assert as_floats
-    assert np.abs(image.astype(int) - expected).max() <= 1
 
 
-def test_one_filter_for_pictures_of_many_sizes():
-    byte_filter = ByteFilter()
+def test_memory_is_kept_for_pictures_of_many_sizes():
     for shape in [*WHOLE_VECTORS, *OTHERS, *WHOLE_VECTORS]:
         for matrix in (*MATRICES.values(), np.full((3, 3), np.nan, np.float32)):
             image = noise(shape, "uint8")
             expected = cv2.filter2D(image, -1, matrix).reshape(shape)
-            byte_filter.filter_(image, matrix)
+            filter_bytes_(image, matrix, MANY)
             np.testing.assert_array_equal(image, expected)
 
 
 @pytest.mark.parametrize(
-    ("shape", "matrix"),
+    ("shape", "matrix", "pictures"),
     [
-        ((600, 640, 3), mean(3, 10)),  # it does not fit into caches
-        ((50, 64, 3), np.eye(3, dtype=np.float32) / 3),  # few numbers
-        ((50, 64, 3), mean(3, 10).astype(float)),
-        ((50, 64, 3), mean(13, 170)),  # for which OpenCV has Fourier transforms
+        ((600, 640, 3), mean(3, 10), MANY),  # it does not fit into caches
+        ((50, 64, 3), mean(3, 10), MANY),
+        ((200, 64, 3), mean(3, 10), 1),  # memory is in no cache yet
+        ((200, 64, 3), np.eye(3, dtype=np.float32) / 3, MANY),  # few numbers
+        ((200, 64, 3), mean(3, 10).astype(float), MANY),
+        ((200, 64, 3), mean(13, 170), MANY),  # for which OpenCV has Fourier transforms
     ],
-    ids=["large", "few", "double", "large matrix"],
+    ids=["large", "small", "single", "few numbers", "double", "large matrix"],
 )
-def test_what_does_not_pay(shape, matrix, as_floats):
+def test_what_does_not_pay(shape, matrix, pictures, as_floats):
     image = noise(shape, "uint8")
     expected = cv2.filter2D(image, -1, matrix)
-    ByteFilter(close=True).filter_(image, matrix)
+    filter_bytes_(image, matrix, pictures)
     np.testing.assert_array_equal(image, expected)
     assert not as_floats
 
@@ -120,8 +122,11 @@ AUGMENTERS = {
 }
 
 
+SHAPES = [(8, 192, 64, 3), (5, 350, 96, 1), (5, 520, 16, 4), (4, 200, 61, 3)]
+
+
 @pytest.mark.parametrize("name", AUGMENTERS)
-@pytest.mark.parametrize("shape", [(8, 64, 64, 3), (5, 30, 96, 1), (5, 41, 16, 4), (4, 40, 61, 3)])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_augmenters(name, shape, as_floats):
     plain = AUGMENTERS[name]()
     fast = aioaug.fast.exact(plain)

@@ -15,6 +15,7 @@ import aioaug.fast.families  # noqa: F401  imgaug cannot be imported without it
 import cv2
 import imgaug as ia
 import numpy as np
+from aioaug.fast.filtering import filter_as_floats
 
 ROUNDS, BATCH, SIDE = 9, 64, 224
 
@@ -30,7 +31,10 @@ def calls():
     few = np.zeros((22, 22), np.int32)
     matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), 5, 1.05)
     matrix = np.vstack([matrix, [0.0001, 0.0002, 1]])
-    sharpen = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], np.float32) + np.float32(0.01)
+    sharpen = np.full((3, 3), -0.3, np.float32)
+    sharpen[1, 1] = 3.4
+    emboss = np.array([[-1, -1, 0], [-1, 3, 1], [0, 1, 1]], np.float32) / 3
+    floats = np.empty(picture.shape, np.float32)
     line = np.zeros((7, 7), np.float32)
     line[np.arange(7), np.arange(7)] = line[np.arange(6), np.arange(1, 7)] = 1 / 13
     coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 50])[1]
@@ -81,8 +85,11 @@ def calls():
         "coarse dropout": coarse,
         "salt and pepper": salt,
         "median blur": lambda image: cv2.medianBlur(image, 5, dst=image),
-        "motion blur": lambda image: cv2.filter2D(image, -1, line, dst=image),
-        "sharpen": lambda image: cv2.filter2D(image, -1, sharpen, dst=image),
+        "motion blur": lambda image: filter_as_floats(image, line, floats),
+        "motion blur, bytes": lambda image: cv2.filter2D(image, -1, line, dst=image),
+        "sharpen": lambda image: filter_as_floats(image, sharpen, floats),
+        "sharpen, bytes": lambda image: cv2.filter2D(image, -1, sharpen, dst=image),
+        "emboss": lambda image: cv2.filter2D(image, -1, emboss, dst=image),
         "jpeg": jpeg,
         "perspective": perspective,
         "elastic": lambda image: generator.random((2 * (SIDE + 34), SIDE + 34)),

@@ -15,7 +15,7 @@ import cv2
 import imgaug.augmenters as iaa
 import numpy as np
 
-from ..filtering import ByteFilter
+from ..filtering import filter_bytes_
 from ..pictures import are_bytes, stay_in_place, writable
 from ..replacements import Faster, replaces
 
@@ -65,11 +65,10 @@ class MotionBlurredByParts(Faster):
         is_common = are_bytes(images) and stay_in_place(images)
         if not is_common or any(image.shape[2] > 4 for image in images):
             return self._as_imgaug(batch, random_state, parents, hooks)
-        byte_filter = ByteFilter(close=True)
         for image in writable(batch):
             matrix = line(image, 1, random_state)[0]
             if matrix.size <= LARGEST_MATRIX:
-                byte_filter.filter_(image, matrix)
+                filter_bytes_(image, matrix, len(images))
             else:
                 image[...] = convolve_line(image, matrix)
         return batch
