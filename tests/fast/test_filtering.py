@@ -20,12 +20,12 @@ def mean(side, divisor):
 
 
 def sharper(share):
-    matrix = np.full((3, 3), -share, np.float32)
-    matrix[1, 1] = 1 + 8 * share
+    matrix = np.full((5, 5), -share, np.float32)
+    matrix[2, 2] = 1 + 24 * share
     return matrix
 
 
-MATRICES = {"3x3": mean(3, 10), "5x5": mean(5, 26), "sharper": sharper(1 / 6)}
+MATRICES = {"26": mean(5, 26), "30": mean(5, 30), "sharper": sharper(1 / 30)}
 WHOLE_VECTORS = [(200, 64, 3), (350, 96, 1), (99, 224, 3), (1025, 8, 4), (2, 16384, 1)]
 OTHERS = [(400, 61, 4), (500, 77, 1), (1100, 31, 1), (400, 45, 3)]
 MANY = 64
@@ -59,7 +59,7 @@ def test_halves(shape, matrix, as_floats):
 
 @pytest.mark.parametrize("shape", OTHERS, ids=str)
 def test_no_halves(shape, as_floats):
-    image, matrix = noise(shape, "uint8"), MATRICES["3x3"]
+    image, matrix = noise(shape, "uint8"), MATRICES["30"]
     expected = cv2.filter2D(image, -1, matrix, delta=1e-3).reshape(shape)
     filter_bytes_(image, matrix, MANY, delta=1e-3, halves=False)
     np.testing.assert_array_equal(image, expected)
@@ -78,11 +78,11 @@ def test_memory_is_kept_for_pictures_of_many_sizes():
 @pytest.mark.parametrize(
     ("shape", "matrix", "pictures"),
     [
-        ((600, 640, 3), mean(3, 10), MANY),  # it does not fit into caches
-        ((50, 64, 3), mean(3, 10), MANY),
-        ((200, 64, 3), mean(3, 10), 1),  # memory is in no cache yet
+        ((600, 640, 3), mean(5, 26), MANY),  # it does not fit into caches
+        ((50, 64, 3), mean(5, 26), MANY),
+        ((200, 64, 3), mean(5, 26), 1),  # memory is in no cache yet
         ((200, 64, 3), np.eye(3, dtype=np.float32) / 3, MANY),  # few numbers
-        ((200, 64, 3), mean(3, 10).astype(float), MANY),
+        ((200, 64, 3), mean(5, 26).astype(float), MANY),
         ((200, 64, 3), mean(13, 170), MANY),  # for which OpenCV has Fourier transforms
     ],
     ids=["large", "small", "single", "few numbers", "double", "large matrix"],
@@ -114,11 +114,10 @@ def test_another_way_of_rounding_is_noticed(monkeypatch):
 
 
 AUGMENTERS = {
-    "sharpen": lambda: iaa.Sharpen((0, 1)),
-    "motion": lambda: iaa.MotionBlur((3, 9)),
-    "convolve": lambda: iaa.Convolve(mean(5, 26)),
+    "motion": lambda: iaa.MotionBlur((5, 9)),
+    "mean": lambda: iaa.Convolve(mean(5, 26)),
+    "sharper": lambda: iaa.Convolve(sharper(1 / 30)),
     "pillow's blur": lambda: iaa.pillike.FilterBlur(),
-    "pillow's edges": lambda: iaa.pillike.FilterEdgeEnhance(),
 }
 
 
@@ -133,4 +132,4 @@ def test_augmenters(name, shape, as_floats):
     images = noise(shape, "uint8")
     done, expected = outcome(fast, images), outcome(plain, images)
     np.testing.assert_equal(done, expected)
-    assert as_floats or shape[2] == 61
+    assert as_floats or (shape[2] == 61 and not name.startswith("pillow"))
