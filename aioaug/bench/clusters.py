@@ -5,6 +5,7 @@ Each way starts a cluster of its own, with its scheduler in a process of its own
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
@@ -12,7 +13,6 @@ from itertools import islice
 from typing import Any
 
 from .. import AsyncPool
-from .._aio.tasks import in_thread
 from .._base.optional import need
 from ..engines import DaskEngine, RayEngine
 from .trial_spec import TrialSpec
@@ -42,13 +42,15 @@ async def _dask(job: TrialSpec) -> AsyncIterator[Any]:
 async def _ray(job: TrialSpec) -> AsyncIterator[Any]:
     """Ray with as many CPUs as there are to be workers."""
     ray = need("ray", extra="ray")
-    await in_thread(
+    # Linux kills what Ray started as soon as the thread that called `ray.init` has ended; those of
+    # the event loop's own executor live as long as the loop.
+    await asyncio.to_thread(
         lambda: ray.init(num_cpus=job.workers, include_dashboard=False, log_to_driver=False)
     )
     try:
         yield ray
     finally:
-        await in_thread(ray.shutdown)
+        await asyncio.to_thread(ray.shutdown)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +26,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..._aio.tasks import in_thread
+from ..._base.threads import DaemonExecutor
 from ..._worker import parcels
 from ..._worker.parcels import Parcel, StateMissing
 from ...errors import ClusterLost, WorkerDied
@@ -55,7 +57,7 @@ class RayWorkers(ClusterEngine):
     def __init__(self, address: str | None, state: State, *, max_bytes: int | None = None) -> None:
         super().__init__(state, workers=1, max_bytes=max_bytes)
         self._address = address
-        self._began_ray = False
+        self._ray: DaemonExecutor | None = None  # the thread that began Ray, if this engine did
         self._state_ref: Any = None
         self._tasks_of: dict[str, Any] = {}
         self._versions: dict[str, str] = {}
@@ -71,8 +73,7 @@ class RayWorkers(ClusterEngine):
     def _begin(self, state: bytes) -> None:
         try:
             if not ray.is_initialized():
-                ray.init(address=self._address, include_dashboard=False, log_to_driver=False)
-                self._began_ray = True
+                self._ray = _begun(self._address)
             # An array is read where it lies, while bytes would be copied for each task.
             self._state_ref = ray.put(np.frombuffer(state, np.uint8))
         except (ConnectionError, RaySystemError) as error:
@@ -163,9 +164,26 @@ class RayWorkers(ClusterEngine):
 
     async def _shut(self, *, kill: bool) -> None:
         self._state_ref = None
-        if self._began_ray:
-            self._began_ray = False
+        if self._ray is not None:
+            began, self._ray = self._ray, None
             await in_thread(ray.shutdown)
+            began.shutdown(wait=False)
+
+
+def _begun(address: str | None) -> DaemonExecutor:
+    """Begin Ray, in a thread that has to live for as long as Ray is used.
+
+    Ray has the system kill its own programs when what started them ends, and for Linux that is the
+    thread. A program whose Ray is killed so is ended by it.
+    """
+    thread = DaemonExecutor(1, "aioaug-ray")
+    begin = partial(ray.init, address=address, include_dashboard=False, log_to_driver=False)
+    try:
+        thread.submit(begin).result()
+    except BaseException:
+        thread.shutdown(wait=False)
+        raise
+    return thread
 
 
 def _on_node(fn: Callable[..., Any], node: str) -> Any:
