@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from ..._worker import parcels
@@ -66,16 +66,8 @@ class StraightCalls:
         if call.dropped.done():
             channel.forget(number)
             return None
-        task = self._client.submit(
-            run_sent,
-            self._token,
-            channel.name,
-            number,
-            key=f"{self._topic}-{channel.name}-{number}",
-            pure=False,
-            workers=[address],
-            allow_other_workers=True,
-        )
+        key = f"{self._topic}-{channel.name}-{number}"
+        task = _submit(self._client, address, key, run_sent, self._token, channel.name, number)
         self._under_way[task] = address
         self._spawn(self._watch(task, answer))
         await asyncio.wait((answer, call.dropped), return_when=asyncio.FIRST_COMPLETED)
@@ -133,15 +125,8 @@ class ScatteredCalls:
         [data] = await client.scatter([call.parcel], workers=[address], direct=False, hash=False)
         if call.dropped.done():
             return None
-        future = client.submit(
-            parcels.run_parcel,
-            self._token,
-            data,
-            key=f"{self._topic}-{next(self._numbers)}",
-            pure=False,
-            workers=[address],
-            allow_other_workers=True,
-        )
+        key = f"{self._topic}-{next(self._numbers)}"
+        future = _submit(client, address, key, parcels.run_parcel, self._token, data)
         try:
             ended = asyncio.ensure_future(_error(future))
             await asyncio.wait((ended, call.dropped), return_when=asyncio.FIRST_COMPLETED)
@@ -163,6 +148,18 @@ class ScatteredCalls:
 
     async def close(self) -> None:
         """See `DaskCalls`."""
+
+
+def _submit(
+    client: Any, address: str, key: str, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """A task for this worker; where it is gone, Dask may run the task on another one.
+
+    Otherwise the task of a worker that left would wait for as long as that one stays away.
+    """
+    return client.submit(
+        function, *arguments, key=key, pure=False, workers=[address], allow_other_workers=True
+    )
 
 
 async def _error(future: Any) -> BaseException | None:
