@@ -209,12 +209,18 @@ async def test_killed_workers_cost_no_batch(dask_programs):
 @pytest.mark.slow
 async def test_the_scheduler_has_few_tasks_at_any_time(dask_programs):
     def alive(dask_scheduler):
+        from dask.utils import key_split
+
         spans = dask_scheduler.extensions["spans"].spans.values()
-        return len(dask_scheduler.tasks), [len(span.metadata["collections"]) for span in spans]
+        return (
+            len(dask_scheduler.tasks),
+            [len(span.metadata["collections"]) for span in spans],
+            key_split.cache_info().currsize,
+        )
 
     async with cl.client_of(dask_programs.address) as client:
         await cl.workers_of(client, 2)
-        most, spans = 0, set()
+        most, spans, names = 0, set(), 0
         async with AsyncPool(cl.pipeline(), engine=DaskEngine(client)) as pool:
             source = iter(cl.batches(2000, side=4))
             async with pool.imap_batches(source, output_buffer_size=64) as stream:
@@ -222,10 +228,12 @@ async def test_the_scheduler_has_few_tasks_at_any_time(dask_programs):
                 async for _ in stream:
                     number += 1
                     if number % 50 == 0:
-                        tasks, found = await client.run_on_scheduler(alive)
+                        tasks, found, named = await client.run_on_scheduler(alive)
                         most, spans = max(most, tasks), spans | {tuple(found)}
+                        names = max(names, named)
         assert number == 2000
         assert most <= 24  # two for each call under way, and those that are being released
+    assert names <= 1100  # those of the last thousand calls, and a few more
     assert len(spans) == 1  # what Dask notes of them, and never forgets, is as long at any time
 
 

@@ -7,10 +7,14 @@ import random
 import sys
 from typing import Any
 
+from dask.utils import key_split
 from distributed import SchedulerPlugin, WorkerPlugin
 
 from ..._worker import parcels
 from .dask_channel import serve
+
+# After so many calls the scheduler forgets their names, which it would keep for 100,000 of them.
+_NAMES_KEPT = 1000
 
 
 class StatePlugin(WorkerPlugin):  # type: ignore[misc]
@@ -49,6 +53,7 @@ class WorkerWatch(SchedulerPlugin):  # type: ignore[misc]
         self.plugin = plugin
         self.name = f"{plugin}-watch"
         self.scheduler: Any = None
+        self._named = 0
         self._cleaning: asyncio.Task[None] | None = None
 
     async def start(self, scheduler: Any) -> None:
@@ -72,6 +77,11 @@ class WorkerWatch(SchedulerPlugin):  # type: ignore[misc]
             span = spans.spans.get(task.group.span_id)
             if span is not None and span.metadata and span.metadata["collections"]:
                 span.metadata["collections"].pop()
+        self._named += len(keys)
+        # What Dask has found out about the names of tasks; no two calls have the same name.
+        if self._named > _NAMES_KEPT and hasattr(key_split, "cache_clear"):
+            self._named = 0
+            key_split.cache_clear()
 
     def remove_client(self, scheduler: Any, client: str) -> None:
         if client == self.client:
