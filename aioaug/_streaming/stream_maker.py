@@ -7,7 +7,6 @@ from typing import Any
 
 from .._base.arguments import shard_or_default, whole_or_none
 from .._base.seeding import IndexAllocator, PlannedIndices
-from ..engines.limits import CHUNKS_PER_WORKER
 from ..engines.scheduler import Caller
 from ..engines.small_calls import CALLS_AT_ONCE
 from .feeder import Feeder
@@ -108,7 +107,7 @@ class StreamMaker:
             tracker,
             life.engine.meter,
             buffer=buffer,
-            at_once=lambda: CHUNKS_PER_WORKER * life.engine.workers,
+            at_once=lambda: life.engine.calls_wanted,
             chunksize=chunksize,
             together=call.together,
         )

@@ -80,6 +80,13 @@ class ReferenceBatch:
         """What height and width of a picture of a height and width would do."""
         return self.fit.needed(size) if self.enough is None else self.enough
 
+    def __read_place__(self) -> str | None:
+        """Where its first picture is: workers of a cluster that read from there are preferred."""
+        if not self.references:
+            return None
+        first = self.references[0]
+        return str(getattr(first, "place", first.name))
+
     def __augment__(self, augment_batch: Callable[[Any], Any]) -> DataBatch:
         pictures = DecodedPictures(self)
         columns = _filled(pictures.columns, pictures.shapes)

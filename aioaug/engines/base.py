@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from .._aio.tasks import AsyncResource
 from ..stats import Meter
+from .limits import CHUNKS_PER_WORKER
 from .scheduler import Caller
 from .small_calls import SmallCallPolicy
 
@@ -60,6 +61,11 @@ class Engine(AsyncResource, ABC):
     def busy(self) -> int:
         """How many workers have something to do."""
         return 0
+
+    @property
+    def calls_wanted(self) -> int:
+        """How many calls of one stream should be here at once, with those that wait."""
+        return CHUNKS_PER_WORKER * self.workers
 
     @property
     def started(self) -> bool:

@@ -37,7 +37,9 @@ class Turn:
         "caller",
         "future",
         "has_room",
+        "home",
         "number",
+        "overtaken",
         "present",
         "queue",
         "shared",
@@ -53,6 +55,9 @@ class Turn:
         self.has_room = False
         self.future: asyncio.Future[Any] | None = None  # while it waits
         self.queue: _Queue = []  # where it waits
+        # The worker that it prefers, where the line has such; how many others went before it so.
+        self.home: Any = None
+        self.overtaken = 0
 
 
 _Queue = list[tuple[bool, int, Turn]]
@@ -243,12 +248,16 @@ class Scheduler(Generic[W]):
     def _first(self, queue: _Queue) -> Turn | None:
         """The first that waits in it. Those that wait no more, or in another place, are dropped."""
         while queue:
-            _, number, turn = queue[0]
-            waits = turn.future is not None and not turn.future.done() and turn.queue is queue
-            if waits and number == turn.number:
-                return turn
+            if self._waits(queue, *queue[0]):
+                return queue[0][2]
             heappop(queue)
         return None
+
+    @staticmethod
+    def _waits(queue: _Queue, spare: bool, number: int, turn: Turn) -> bool:
+        """Whether an entry of a queue stands for a call that still waits at this place of it."""
+        waits = turn.future is not None and not turn.future.done() and turn.queue is queue
+        return waits and number == turn.number
 
     def _stand(self, turn: Turn) -> None:
         caller = turn.caller

@@ -17,13 +17,15 @@ from ..._transport import serialization
 from ..._worker.parcels import Parcel
 from ...errors import ClosedError, ClusterLost, WorkerDied
 from ..base import Engine, State
-from ..scheduler import Caller, Scheduler, Turn
+from ..limits import CHUNKS_PER_WORKER
+from ..scheduler import Caller, Turn
 from ..small_calls import LOOP_BYTES
 from .byte_budget import ByteBudget
+from .homes import HomeScheduler, WorkerHomes, read_place
 from .members import CallLost, ClusterCall, ClusterWorker
 
-# So many calls more than it has threads a worker has: one is on its way while others run.
-_AHEAD = 1
+# So many calls for each thread are here at once, where calls prefer a worker.
+_TO_CHOOSE_FROM = 12
 # A call that was lost so often, and its worker lived on, ends workers that Dask moved it to.
 _MOST_LOSSES = 10
 
@@ -32,9 +34,11 @@ class ClusterEngine(Engine):
     """Runs calls on the workers that a cluster has at the time, each with a copy of the state.
 
     Calls are given to workers in the order of submission, to the one with the fewest first; a
-    worker has one more than it has threads, so that the next is there when one is done. `max_bytes`
-    bounds the bytes of their arguments. A class that derives from this says how a call gets to a
-    worker (`_run`), and calls `_joined` and `_left` as workers come and go.
+    worker has one more than it has threads, so that the next is there when one is done. Calls that
+    say what they read from may go a little earlier or later, to have the worker that read from
+    there before, see `HomeScheduler`. `max_bytes` bounds the bytes of their arguments. A class that
+    derives from this says how a call gets to a worker (`_run`), and calls `_joined` and `_left` as
+    workers come and go.
     """
 
     def __init__(
@@ -49,7 +53,8 @@ class ClusterEngine(Engine):
         self._token = uuid.uuid4().hex
         self._budget = ByteBudget(max_bytes)
         self._threads = DaemonExecutor(2, "aioaug-cluster")
-        self._scheduler: Scheduler[ClusterWorker] = Scheduler(lambda one: one.threads + _AHEAD)
+        self._scheduler = HomeScheduler()
+        self._homes = WorkerHomes()
         self._members: dict[str, ClusterWorker] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting: asyncio.Task[None] | None = None
@@ -60,6 +65,11 @@ class ClusterEngine(Engine):
     @property
     def idle(self) -> int:
         return self._scheduler.idle
+
+    @property
+    def calls_wanted(self) -> int:
+        """More of them for calls that prefer a worker: these need others to choose from."""
+        return self.workers * (_TO_CHOOSE_FROM if self._homes.known else CHUNKS_PER_WORKER)
 
     @property
     def busy(self) -> int:
@@ -110,8 +120,11 @@ class ClusterEngine(Engine):
                 await self.start()
             self._check()
             parcel = None if late else await self._pack((fn, args))
+            place = None if late else read_place(args)
             alone = False
             for _ in range(_MOST_LOSSES):
+                if place is not None:
+                    turn.home = self._homes.find(place, self._members)
                 worker = await self._acquire(turn, alone)
                 try:
                     if begun is not None:
@@ -125,6 +138,8 @@ class ClusterEngine(Engine):
                     continue
                 finally:
                     self._release(turn, worker, alone)
+                if place is not None:
+                    self._homes.note(place, worker)
                 return await self._unpack(reply)
             raise WorkerDied(None, "working")
         finally:
