@@ -27,25 +27,28 @@ MAIN_KEYS = BY_NAME, BY_PATH = ("init_main_from_name", "init_main_from_path")
 _known_classes: weakref.WeakSet[type] = weakref.WeakSet()
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, *, elsewhere: bool = False) -> bytes:
     """Pickle `value` whole."""
-    return flatten(value, None)[0]
+    return flatten(value, None, elsewhere=elsewhere)[0]
 
 
-def flatten(value: Any, small: int | None, room: int = 0) -> tuple[bytes, list[memoryview]]:
+def flatten(
+    value: Any, small: int | None, room: int = 0, *, elsewhere: bool = False
+) -> tuple[bytes, list[memoryview]]:
     """Pickle `value` but for buffers of `small` bytes or more, returned beside it, uncopied.
 
     `None` pickles it whole. Buffers stay in the pickle, too, while those of `small` bytes or more
-    have together less than `room` bytes.
+    have together less than `room` bytes. What goes `elsewhere`, to programs that are not started
+    by this one, holds the code of what the main program defines, also if that is a script.
     """
     buffers: list[memoryview] = []
     try:
         data = _pickled(value, _collector(buffers, small, room))
     except Exception:
-        return _flatten_by_value(value, small, room)
+        return _flatten_by_value(value, small, room, elsewhere)
     # A text with this name in it goes by value as well, which does no harm.
-    if not _is_importable(sys.modules.get("__main__")) and b"__main__" in data:
-        return _flatten_by_value(value, small, room)
+    if (elsewhere or not _is_importable(sys.modules.get("__main__"))) and b"__main__" in data:
+        return _flatten_by_value(value, small, room, elsewhere)
     return data, buffers
 
 
@@ -99,10 +102,14 @@ def _is_importable(main: ModuleType | None) -> bool:
     return bool(main_program())
 
 
-def _flatten_by_value(value: Any, small: int | None, room: int) -> tuple[bytes, list[memoryview]]:
+def _flatten_by_value(
+    value: Any, small: int | None, room: int, elsewhere: bool
+) -> tuple[bytes, list[memoryview]]:
     buffers: list[memoryview] = []
     file = io.BytesIO()
-    _pickler_class()(file, protocol=5, buffer_callback=_collector(buffers, small, room)).dump(value)
+    pickler = _pickler_class()(file, protocol=5, buffer_callback=_collector(buffers, small, room))
+    pickler.elsewhere = elsewhere
+    pickler.dump(value)
     return file.getvalue(), buffers
 
 
@@ -115,8 +122,11 @@ def _pickler_class() -> Any:
             tensors.of_torch, *cloudpickle.Pickler.dispatch_table.maps
         )
 
+        elsewhere = False
+
         def reducer_override(self, value: Any) -> Any:
-            if isinstance(value, (type, FunctionType)) and _is_of_importable_main(value):
+            imports_main = not self.elsewhere and isinstance(value, (type, FunctionType))
+            if imports_main and _is_of_importable_main(value):
                 return NotImplemented  # else workers would have two classes of this name
             reduced = super().reducer_override(value)
             if not isinstance(value, type) or reduced is NotImplemented or len(reduced) < 6:

@@ -23,21 +23,24 @@ if TYPE_CHECKING:
 _SMALL = 4096
 
 
-def flatten(value: Any, room: int = 0) -> tuple[bytes, list[memoryview]]:
+def flatten(
+    value: Any, room: int = 0, *, elsewhere: bool = False
+) -> tuple[bytes, list[memoryview]]:
     """Pickle `value` but for its large buffers, returned beside it, uncopied.
 
-    They stay in the pickle while all of them together have less than `room` bytes.
+    They stay in the pickle while all of them together have less than `room` bytes. `elsewhere` is
+    for programs that cannot import the main program of this one.
     """
     try:
-        return pickling.flatten(value, _SMALL, room)
+        return pickling.flatten(value, _SMALL, room, elsewhere=elsewhere)
     except BaseException as error:
         raise _refusal("pickled", error, unpicklable.describe(value)) from error
 
 
-def pickled(value: Any) -> bytes:
-    """Pickle `value` whole, or raise `TransportError`."""
+def pickled(value: Any, *, elsewhere: bool = False) -> bytes:
+    """Pickle `value` whole, or raise `TransportError`; `elsewhere` as in `flatten`."""
     try:
-        return pickling.dumps(value)
+        return pickling.dumps(value, elsewhere=elsewhere)
     except BaseException as error:
         raise _refusal("pickled", error, unpicklable.describe(value)) from error
 

@@ -51,7 +51,7 @@ class Parcel:
     @classmethod
     def of(cls, value: Any, seconds: float = 0.0) -> Parcel:
         """Pack a value, uncopied; `TransportError` if it cannot be pickled."""
-        return cls(*serialization.flatten(value), seconds)
+        return cls(*serialization.flatten(value, elsewhere=True), seconds)
 
     @property
     def nbytes(self) -> int:

@@ -37,6 +37,11 @@ async def test_an_address_does_for_a_client(dask_programs):
         await cl.gone(client)
 
 
+def test_workers_need_no_file_of_a_script(dask_programs, tmp_path):
+    done = cl.run_script(tmp_path, dask_programs.address.replace("tcp", "dask"))
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 async def test_nobody_at_the_address_is_said():
     engine = DaskEngine(f"tcp://127.0.0.1:{cl.free_port()}", reconnect=0.5)
     with pytest.raises(ClusterLost, match="no scheduler of Dask answers"):

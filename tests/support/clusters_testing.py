@@ -59,6 +59,17 @@ def met_again(first, second):
     return sum(before[name] == pid for name, pid in after.items()) / len(after)
 
 
+class Pause:
+    """Takes its time, and returns an array as large as the batch."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __call__(self, batch):
+        time.sleep(self.seconds)
+        return batch
+
+
 class Deadly:
     """Takes its worker down with the batch that has this number, each time."""
 
@@ -75,6 +86,50 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+# A script whose own classes and functions workers need; it says whether all results are right.
+SCRIPT = """
+import asyncio
+import sys
+from aioaug import AsyncPool
+
+OFFSET = 5
+
+class Sample:
+    def __init__(self, value):
+        self.value = value
+
+def moved(value):
+    return value + OFFSET
+
+def augment(sample):
+    return Sample(moved(sample.value))
+
+async def main():
+    async with AsyncPool(augment, engine=sys.argv[1]) as pool:
+        results = await pool.map_batches([Sample(number) for number in range(100)])
+    assert all(type(each) is Sample for each in results)
+    print([each.value for each in results] == list(range(5, 105)))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def run_script(place, engine):
+    """What the script prints and how it ends, as a file in this folder."""
+    path = place / "script.py"
+    path.write_text(SCRIPT)
+    ours = {name: text for name, text in os.environ.items() if name != "RAY_ADDRESS"}
+    return subprocess.run(
+        [sys.executable, path, engine],
+        env=ours | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
 
 
 class DaskPrograms:

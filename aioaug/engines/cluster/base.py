@@ -240,7 +240,9 @@ class ClusterEngine(Engine):
         self._scheduler.release(turn, worker)
 
     async def _start(self) -> None:
-        state = await asyncio.wrap_future(self._threads.submit(serialization.pickled, self._state))
+        # Workers are programs of their own, which do not have this one's main program.
+        pickling = self._threads.submit(serialization.pickled, self._state, elsewhere=True)
+        state = await asyncio.wrap_future(pickling)
         try:
             await self._open(state)
         except BaseException:
