@@ -68,8 +68,12 @@ class ClusterEngine(Engine):
 
     @property
     def calls_wanted(self) -> int:
-        """More of them for calls that prefer a worker: these need others to choose from."""
-        return self.workers * (_TO_CHOOSE_FROM if self._homes.known else CHUNKS_PER_WORKER)
+        """More of them for calls that prefer a worker: these need others to choose from.
+
+        Quick ones are better joined, which they are only while as many as wanted are here.
+        """
+        choose = self._homes.known and not self.small_calls.quick
+        return self.workers * (_TO_CHOOSE_FROM if choose else CHUNKS_PER_WORKER)
 
     @property
     def busy(self) -> int:

@@ -23,6 +23,7 @@ _LOOKED_AT = 32
 _OVERTAKEN = 4
 # Of so many places it is known who has read from them last; they need about 10 MiB.
 _MOST_PLACES = 1 << 16
+_PATHS = ("utf-8", "surrogatepass")  # names of files need not be valid text
 
 
 def read_place(args: tuple[Any, ...]) -> str | None:
@@ -69,12 +70,9 @@ class WorkerHomes:
 
 def _first_of(place: str, addresses: Iterable[str]) -> str:
     """One that stays the same while others come and go: the one with the highest hash."""
-    text = place.encode("utf-8", "surrogatepass")
-    return max(addresses, key=lambda address: blake2b(text, key=_key(address)).digest())
-
-
-def _key(address: str) -> bytes:
-    return blake2b(address.encode(), digest_size=32).digest()
+    return max(
+        addresses, key=lambda address: blake2b(f"{address}\0{place}".encode(*_PATHS)).digest()
+    )
 
 
 class HomeScheduler(Scheduler[ClusterWorker]):
