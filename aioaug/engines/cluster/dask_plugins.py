@@ -14,7 +14,7 @@ from ..._worker import parcels
 from .dask_channel import serve
 
 # After so many calls the scheduler forgets their names, which it would keep for 100,000 of them.
-_NAMES_KEPT = 1000
+_NAMES_KEPT = 500
 
 
 class StatePlugin(WorkerPlugin):  # type: ignore[misc]
