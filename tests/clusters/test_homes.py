@@ -53,3 +53,25 @@ async def test_another_pool_begins_with_the_same_workers(dask_programs, folder):
     (first,) = await epochs(dask_programs, batches)
     (second,) = await epochs(dask_programs, batches)
     assert cl.met_again(first, second) > 0.65
+
+
+async def test_a_worker_that_leaves_has_its_batches_taken_over(folder):
+    programs = cl.DaskPrograms()
+    try:
+        for _ in range(2):
+            programs.add_worker()
+        await programs.ready(2)
+        batches = list(folder.batches(PER_BATCH))
+        async with cl.client_of(programs.address) as client:
+            first, *_ = await cl.workers_of(client, 2)
+            async with AsyncPool(cl.reader, load=decode, engine=DaskEngine(client)) as pool:
+                async with pool.imap_batches(batches, output_buffer_size=24) as stream:
+                    before = [result async for result in stream]
+                await client.retire_workers([first])
+                async with pool.imap_batches(batches, output_buffer_size=24) as stream:
+                    after = [result async for result in stream]
+        assert len({pid for pid, _ in before}) == 2
+        assert [names for _, names in after] == [names for _, names in before]
+        assert len({pid for pid, _ in after[len(after) // 2 :]}) == 1
+    finally:
+        programs.close()
