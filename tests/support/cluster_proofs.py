@@ -2,6 +2,7 @@
 
 python tests/support/cluster_proofs.py kills ray     20 of its workers die in 500 batches
 python tests/support/cluster_proofs.py memory dask 40000   so many batches: nothing grows
+python tests/support/cluster_proofs.py homes dask 24       pictures meet their worker again
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import random
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import clusters_testing as cl
+import cv2
 import numpy as np
 from aioaug import AsyncPool
+from aioaug.data import Files, decode
 from aioaug.engines import DaskEngine, RayEngine
 
 BATCHES, KILLS, MANY = 500, 20, 10_000
@@ -133,6 +138,42 @@ async def memory(cluster, many=MANY):
                 print(f"{number} batches: program {here:.0f} MiB, scheduler {there:.0f} MiB")
 
 
+async def homes(cluster, buffer=24):
+    """Epoch after epoch: the share of pictures that their last worker reads again."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(192 * 4):
+            picture = np.full((8, 8, 3), number % 250, np.uint8)
+            cv2.imwrite(str(Path(folder, f"{number:04}.png")), picture)
+        batches, others = (
+            list(Files(folder).batches(4, shuffle=True, seed=seed)) for seed in range(2)
+        )
+        order = random.Random(2).sample(batches, len(batches))
+        async with cluster.engine() as engine:
+            first, again, moved, mixed = await _epochs(
+                engine, buffer, batches, batches, order, others
+            )
+            (anew,) = await _epochs(engine, buffer, batches)
+    for name, before, after in (
+        ("same", first, again),
+        ("another order", again, moved),
+        ("shuffled", moved, mixed),
+        ("another pool", first, anew),
+    ):
+        print(f"{name}: {cl.met_again(before, after):.2f}")
+
+
+async def _epochs(engine, buffer, *sources):
+    found = []
+    async with AsyncPool(cl.reader, load=decode, engine=engine) as pool:
+        for source in sources:
+            async with pool.imap_batches(source, output_buffer_size=buffer) as stream:
+                found.append([result async for result in stream])
+    return found
+
+
 if __name__ == "__main__":
-    proofs, clusters = {"kills": kills, "memory": memory}, {"dask": Dask, "ray": Ray}
+    proofs, clusters = (
+        {"kills": kills, "memory": memory, "homes": homes},
+        {"dask": Dask, "ray": Ray},
+    )
     asyncio.run(proofs[sys.argv[1]](clusters[sys.argv[2]](), *map(int, sys.argv[3:])))
