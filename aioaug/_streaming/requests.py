@@ -151,7 +151,8 @@ class RequestRunner:
     def _share(self, item: Item, request: RequestCount) -> Awaitable[Sequence[BatchResult]] | None:
         """What a call brings that others join, or have joined; `None` if this one goes alone."""
         engine, batch = self._life.engine, item[1]
-        if engine.idle:
+        # Those that are pickled in threads wait, too, though the workers for them are idle yet.
+        if engine.idle >= engine.meter.requests.waiting:
             return None
         if isinstance(batch, Joining):
             kind, size, most_bytes = batch.kind, batch.message_bytes, _TOGETHER_BYTES

@@ -134,6 +134,17 @@ async def test_requests_share_calls_also_where_some_were_held_up(monkeypatch):
         assert next(numbers) - before < 50
 
 
+async def test_requests_share_calls_also_where_they_are_pickled_in_threads(monkeypatch):
+    monkeypatch.setattr(small_calls, "_LOOP_SECONDS", 0)
+    batches = [aug.JoiningBatch(0)] * 90
+    async with AsyncPool(aug.hang_above_0, processes=2) as pool:
+        await asyncio.gather(*map(pool.augment_batch, batches[:3]))
+        numbers = pool.pool._scheduler._numbers
+        before = next(numbers)
+        await asyncio.gather(*map(pool.augment_batch, batches))
+        assert next(numbers) - before < 50
+
+
 async def test_requests_that_grew_slow_no_longer_share_calls():
     slow = [aug.JoiningBatch(0, taken=0.04)] * 90
     async with AsyncPool(aug.hang_above_0, processes=2) as pool:
