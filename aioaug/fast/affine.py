@@ -18,6 +18,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import geometric
 
+from .fourth import pays_with_fourth, with_fourth, without_fourth
 from .pictures import LONGEST_SIDE, plain
 from .replacements import Faster, replaces
 
@@ -27,10 +28,7 @@ NEARLY = 1e-4  # how near a matrix is to it for a picture to stay as it is, on a
 # Neither scikit-image nor a channel by itself.
 ORDERS = 0, 1, 3
 MOST_CHANNELS = 3
-# OpenCV interpolates four channels in half the time of three, and each channel by itself: with one
-# more, which is dropped afterwards, the three are the same.
 LINEAR = 1
-FOURTH_FROM = 32  # pixels a side; it pays from there on
 
 
 class AffineMatrices(geometric._AffineSamplingResult):  # type: ignore[misc]
@@ -164,13 +162,10 @@ class MovedByMatrices(Faster):
         shape = images.shape[1:]
         matrices = samples.matrices(np.arange(len(images)), shape, shape)
         distances = np.abs(IDENTITY - matrices).reshape(-1, 9).mean(axis=1)
-        pictures, moved = plain(images), np.empty(images.shape, images.dtype)
-        for place, image in enumerate(pictures):
-            if distances[place] <= NEARLY:
-                moved[place] = image
-            else:
-                _warp(image, matrices[place], samples, place, moved[place])
-        return moved
+        images = plain(images) if images.flags.writeable else images.copy()
+        for place in np.flatnonzero(~(distances <= NEARLY)).tolist():
+            _warp(images[place], matrices[place], samples, place, images[place])
+        return images
 
     def _moved_alone(self, place: int, image: Any, samples: Any) -> Any:
         """A picture of a list, which stays the same object if it stays where it is."""
@@ -209,20 +204,24 @@ def _is_plain(pixels: Any) -> bool:
 
 
 def _warp(image: Any, matrix: Any, samples: Any, place: int, moved: Any) -> Any:
-    """Move one picture, into an array if there is one."""
+    """Move one picture, into an array if there is one, which may be that of the picture."""
     order, mode = int(samples.order[place]), samples.mode[place]
-    height, width, channels = image.shape
-    has_fourth = order == LINEAR and channels == 3 and min(height, width) >= FOURTH_FROM
+    height, width = image.shape[:2]
+    has_fourth = order == LINEAR and pays_with_fourth(image)
     warped = cv2.warpAffine(
-        cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if has_fourth else image,
+        with_fourth(image) if has_fourth else image,
         matrix[:2],
         (width, height),
-        dst=None if has_fourth else moved,
         flags=geometric._AFFINE_INTERPOLATION_ORDER_SKIMAGE_TO_CV2[order],
         borderMode=geometric._AFFINE_MODE_SKIMAGE_TO_CV2[str(mode)],
         borderValue=tuple(int(value) for value in samples.cval[place]),
     )
-    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=moved) if has_fourth else warped
+    if has_fourth:
+        return without_fourth(warped, moved)
+    if moved is None:
+        return warped
+    moved[...] = warped.reshape(moved.shape)
+    return moved
 
 
 if formula_is_known():

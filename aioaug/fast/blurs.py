@@ -14,7 +14,7 @@ from imgaug.augmenters import blur, flip
 
 from .pictures import as_it_is, can_be_changed, plain
 from .replacements import Faster, calling, replaces
-from .sizes import are_small_array, resize_into
+from .sizes import are_small_array
 
 HORIZONTALLY = 1
 MOST_CHANNELS = 4
@@ -91,24 +91,3 @@ class FlippedInPlace(Faster):
         for place in np.flatnonzero(drawn >= 0.5):
             cv2.flip(pictures[place], HORIZONTALLY, dst=pictures[place])
         return batch
-
-
-@replaces(iaa.PerspectiveTransform)
-class SeenWithoutCopies(Faster):
-    _see_others = calling(
-        iaa.PerspectiveTransform._augment_images_by_samples, _normalize_cv2_input_arr_=as_it_is
-    )
-
-    def _augment_images_by_samples(self, images: Any, samples: Any) -> Any:
-        if not self.keep_size or not are_small_array(images):
-            return self._see_others(images, samples)
-        drawn = samples.matrices, samples.max_heights, samples.max_widths, samples.cvals
-        pictures = plain(images)
-        for image, matrix, height, width, color, mode in zip(
-            pictures, *drawn, samples.modes, strict=False
-        ):
-            seen = cv2.warpPerspective(
-                image, matrix, (width, height), borderValue=color, borderMode=mode
-            )
-            resize_into(image, seen.reshape(*seen.shape[:2], -1))
-        return images

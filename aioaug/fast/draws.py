@@ -29,13 +29,18 @@ MANY = 256  # below, it takes longer to look for rare values than to draw
 DOUBT = 1e-12  # much more than the rounding errors of NumPy's formulas
 
 
-def advance(generator: Any, draws: int = 1) -> None:
-    """Do to a generator what imgaug does after each draw, or after some of constants."""
+def drop_half(generator: Any) -> None:
+    """Forget the half of a number that was left over, which imgaug does before it advances."""
     bits = generator.bit_generator
     state = bits.state
-    if state.get("has_uint32"):  # the half of a number that was left over is dropped
+    if state.get("has_uint32"):
         state["has_uint32"] = 0
         bits.state = state
+
+
+def advance(generator: Any, draws: int = 1) -> None:
+    """Do to a generator what imgaug does after each draw, or after some of constants."""
+    drop_half(generator)
     if draws == 1:
         generator.random()
     else:
@@ -78,21 +83,59 @@ def own_generator(random_state: Any) -> Any:
     return generator if _is_common(generator) else None
 
 
+class NumberDrawn(Drawn):
+    """A parameter of which single numbers are drawn without an array around them."""
+
+    def draw_sample(self, random_state: Any = None) -> Any:
+        number = self.next_number(own_generator(random_state))
+        return self._sample_as_imgaug(random_state) if number is None else number
+
+    def _sample_as_imgaug(self, random_state: Any) -> Any:
+        return super().draw_sample(random_state)  # type: ignore[misc]
+
+    @abstractmethod
+    def next_number(self, generator: Any, has_half: bool = True) -> Any:
+        """A number; or `None`, and nothing is drawn, if it is not simply drawn from a generator.
+
+        Args:
+            has_half: Whether the half of a number may be left over in the generator.
+        """
+
+
+def draw_numbers(random_state: Any, *parameters: Any) -> list[Any]:
+    """One number of each parameter, as `draw_sample` of one after the other gives them.
+
+    The generator's state takes longer to read than a number to draw. It is read once, as what is
+    drawn here leaves no half over.
+    """
+    generator = own_generator(random_state)
+    numbers: list[Any] = []
+    has_half = True
+    for parameter in parameters:
+        number = None
+        if isinstance(parameter, NumberDrawn):
+            number = parameter.next_number(generator, has_half)
+        has_half = number is None
+        numbers.append(parameter.draw_sample(random_state=random_state) if has_half else number)
+    return numbers
+
+
 @replaces(iap.Deterministic)
-class ConstantDrawn(Drawn):
+class ConstantDrawn(NumberDrawn):
     def _draw_samples(self, size: Any, random_state: Any) -> Any:
         kind = KINDS.get(type(self.value))
         if kind is None:
             return self._draw_as_imgaug(size, random_state)
         return np.full(size, self.value, kind)
 
-    def draw_sample(self, random_state: Any = None) -> Any:
-        """The number, without an array around it."""
-        generator, value = own_generator(random_state), self.value
+    def next_number(self, generator: Any, has_half: bool = True) -> Any:
+        value = self.value
         kind = KINDS.get(type(value))
         if generator is None or kind is None or not -INT32 <= value < INT32:
-            return super().draw_sample(random_state)  # type: ignore[misc]
-        advance(generator)
+            return None
+        if has_half:
+            drop_half(generator)
+        generator.random()
         return kind(value)
 
 
@@ -103,7 +146,6 @@ KINDS = {int: np.int32, float: np.float32}  # of Python's numbers, in imgaug
     iap.DeterministicList,
     iap.Choice,
     iap.Poisson,
-    iap.Normal,
     iap.TruncatedNormal,
     iap.Laplace,
     iap.ChiSquare,
@@ -207,25 +249,45 @@ class DrawnBetween(Drawn):
 
 
 @replaces(iap.Uniform)
-class UniformDrawn(DrawnBetween):
+class UniformDrawn(NumberDrawn, DrawnBetween):
     """NumPy computes with the bounds as double, whatever kind of number they are."""
 
     kind = np.float32
 
-    def draw_sample(self, random_state: Any = None) -> Any:
+    def next_number(self, generator: Any, has_half: bool = True) -> Any:
         """One number, in half the time of an array with one."""
-        generator = own_generator(random_state)
         low, high = constant(self.a), constant(self.b)
         if generator is None or low is None or high is None:
-            return super().draw_sample(random_state)  # type: ignore[misc]
-        advance(generator)
+            return None
+        if has_half:
+            drop_half(generator)
+        generator.random()
         generator.random()
         number = low if low == high else generator.uniform(min(low, high), max(low, high))
-        generator.random()  # nothing to drop: what came before were whole numbers of its stream
+        generator.random()
         return self.kind(number)
 
     def _between(self, generator: Any, low: Any, high: Any, size: Any) -> Any:
         return generator.uniform(low, high, size).astype(self.kind)
+
+
+@replaces(iap.Normal)
+class NormalDrawn(Drawn):
+    """NumPy draws many numbers at once sooner than one after the other by a function of both."""
+
+    def _draw_samples(self, size: Any, random_state: Any) -> Any:
+        generator = own_generator(random_state)
+        if generator is None or constant(self.loc) != 0 or type(size) is not tuple:
+            return self._draw_as_imgaug(size, random_state)
+        _, scale = draw_numbers(random_state, self.loc, self.scale)
+        if scale < 0:  # as imgaug says it
+            raise AssertionError(f"Expected scale to be >=0, got {scale:.4f}.")
+        if scale == 0:
+            return np.zeros(size, np.float32)
+        numbers = generator.standard_normal(size)
+        samples = np.empty(size, np.float32)
+        # NumPy's formula for one number is the same product, with 0 added.
+        return np.multiply(numbers, float(scale), out=samples, casting="same_kind")
 
 
 @replaces(iap.DiscreteUniform)

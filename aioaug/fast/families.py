@@ -22,6 +22,7 @@ from . import (
     masks,
     meshes,
     motion,
+    perspective,
     simplex,
     sizes,
     tables,
@@ -54,7 +55,7 @@ __all__ = [
     "edges",
     "filters",
 ]
-__all__ += ["geometry", "kernels", "levels", "masks", "meshes", "motion", "simplex", "sizes"]
-__all__ += ["tables"]
+__all__ += ["geometry", "kernels", "levels", "masks", "meshes", "motion", "perspective"]
+__all__ += ["simplex", "sizes", "tables"]
 
 calls.give_to_all()  # last, when all others are there

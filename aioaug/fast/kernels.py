@@ -18,6 +18,7 @@ import numpy as np
 from imgaug.augmenters import convolutional
 from imgaug.augmenters.size import pad_to_multiples_of
 
+from .draws import draw_numbers
 from .filtering import filter_bytes_
 from .pictures import are_bytes, stay_in_place, writable
 from .replacements import Faster, replaces
@@ -69,39 +70,40 @@ class MixedMatrices(Faster):
     """
 
     unchanged = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+    drawn: ClassVar[str]  # the name of the parameter that the other one depends on
 
     def __call__(self, image: Any, channels: int, random_state: Any) -> Any:
-        alpha = self.alpha.draw_sample(random_state=random_state)
+        alpha, number = draw_numbers(random_state, self.alpha, getattr(self, self.drawn))
         if not 0 <= alpha <= 1.0:  # as imgaug says it
             raise AssertionError(
                 f"Expected 'alpha' to be in the interval [0.0, 1.0], got {alpha:.4f}."
             )
-        other = self._other(random_state)
-        return [(1 - alpha) * self.unchanged + alpha * other] * channels
+        return [(1 - alpha) * self.unchanged + alpha * self._other(number)] * channels
 
     @abstractmethod
-    def _other(self, random_state: Any) -> Any:
+    def _other(self, number: Any) -> Any:
         """The other one, of `float32`."""
 
 
 @replaces(convolutional._SharpeningMatrixGenerator)
 class SharpeningMatrices(MixedMatrices):
+    drawn = "lightness"
     around = np.full((3, 3), -1, np.float32)
 
-    def _other(self, random_state: Any) -> Any:
+    def _other(self, number: Any) -> Any:
         matrix = self.around.copy()
-        matrix[1, 1] = 8 + self.lightness.draw_sample(random_state=random_state)
+        matrix[1, 1] = 8 + number
         return matrix
 
 
 @replaces(convolutional._EmbossMatrixGenerator)
 class EmbossingMatrices(MixedMatrices):
+    drawn = "strength"
     flat = np.array([[-1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     raised = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32)
 
-    def _other(self, random_state: Any) -> Any:
-        strength = self.strength.draw_sample(random_state=random_state)
-        return (self.flat + strength * self.raised).astype(np.float32, copy=False)
+    def _other(self, number: Any) -> Any:
+        return (self.flat + number * self.raised).astype(np.float32, copy=False)
 
 
 def _folded(combine: Callable[..., Any], parts: Iterable[Any], kind: Any) -> Any:

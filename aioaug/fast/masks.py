@@ -59,12 +59,17 @@ def _add_floats(pixels: Any, values: Any) -> None:
 
 def _add_bytes(pixels: Any, values: Any) -> None:
     """What is above 0 and what is below, by sums that end at 0 and at 255."""
-    if values.dtype.kind == "f":
-        values = np.rint(values)
-    more = np.clip(values, 0, 255).astype(np.uint8)
-    less = np.clip(np.negative(values), 0, 255).astype(np.uint8)
+    more, less = _levels_between(values, 0, 255), _levels_between(values, -255, 0)
     cv2.add(pixels, _for_each_channel(more, pixels), dst=pixels)
     cv2.subtract(pixels, _for_each_channel(less, pixels), dst=pixels)
+
+
+def _levels_between(values: Any, low: int, high: int) -> Any:
+    """How far values are from 0, as `uint8` rounded to even, of those between two bounds."""
+    values = np.clip(values, low, high)
+    if values.dtype in (np.float32, np.float64, np.int32):
+        return cv2.convertScaleAbs(values).reshape(values.shape)
+    return np.abs(np.rint(values)).astype(np.uint8)
 
 
 def replace_elementwise_(image: Any, mask: Any, replacements: Any) -> Any:

@@ -16,7 +16,7 @@ from imgaug.augmenters import blur
 from imgaug.random import RNG, get_global_rng
 
 from .affine import IDENTITY, NEARLY, formula_is_known, turning
-from .draws import advance, own_generator
+from .draws import advance, draw_numbers, own_generator
 from .replacements import Faster, replaces
 
 FLAGS = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
@@ -31,11 +31,9 @@ class Turned(Faster):
 
     def draw_matrix(self, random_state: Any) -> Any:
         """One for all channels, of `float32`."""
-        length = int(self.k.draw_sample(random_state=random_state))
-        angle = self.angle.draw_sample(random_state=random_state)
-        direction = self.direction.draw_sample(random_state=random_state)
+        length, angle, direction = draw_numbers(random_state, self.k, self.angle, self.direction)
         start = (min(max(float(direction), -1.0), 1.0) + 1.0) / 2.0
-        return line_matrix(length, angle, start, self.order)
+        return line_matrix(int(length), angle, start, self.order)
 
 
 def line_matrix(length: int, angle: Any, start: float, order: int) -> Any:
@@ -47,8 +45,10 @@ def line_matrix(length: int, angle: Any, start: float, order: int) -> Any:
     turn = turning(angle, length)
     if is_a_turn(turn):
         line = cv2.warpAffine(line, turn[:2], (length, length), flags=FLAGS[order])
-    matrix = line.astype(np.float32) / 255.0
-    return matrix / matrix.sum()
+    matrix = line.astype(np.float32)
+    matrix /= 255.0
+    matrix /= matrix.sum()
+    return matrix
 
 
 def is_a_turn(turn: Any) -> bool:

@@ -13,8 +13,8 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import size as imgaugs
 
-from .pictures import are_bytes
-from .replacements import Faster, replaces
+from .pictures import are_bytes, plain
+from .replacements import Faster, calling, replaces
 
 MOST_CHANNELS = 4
 # imgaug's names and numbers for them.
@@ -80,14 +80,39 @@ class ResizedInPlace(Faster):
         return size if not sizes and are_numbers else None
 
 
+def _prevent_zero_size(height: int, width: int, *amounts: Any) -> tuple[Any, ...]:
+    """imgaug's function, which computes with NumPy's numbers also where there is nothing to do."""
+    top, right, bottom, left = as_plain = tuple(map(int, amounts))
+    if top + bottom < height and left + right < width:
+        return as_plain
+    return imgaugs._crop_prevent_zero_size(height, width, *amounts)  # type: ignore[no-any-return]
+
+
+def _crop(image: Any, top: Any, right: Any, bottom: Any, left: Any) -> Any:
+    """imgaug's function, without what it does for pictures of which nothing would be left."""
+    height, width = image.shape[:2]
+    if top + bottom < height and left + right < width:
+        return image[top : height - bottom, left : width - right]
+    return imgaugs._crop_arr_(image, top, right, bottom, left)
+
+
 @replaces(iaa.CropAndPad, iaa.Crop, iaa.Pad)
 class CroppedInPlace(Faster):
+    _draw_samples = calling(
+        iaa.CropAndPad._draw_samples, _crop_prevent_zero_size=_prevent_zero_size
+    )
+
     def _augment_images_by_samples(self, images: Any, samples: Any) -> Any:
         if not self.keep_size or not are_small_array(images):
             return super()._augment_images_by_samples(images, samples)  # type: ignore[misc]
-        results = np.empty(images.shape, np.uint8)
-        for out, image, drawn in zip(results, images, samples, strict=True):
-            part = imgaugs._crop_arr_(image, *drawn.croppings)
+        images = plain(images) if images.flags.writeable else images.copy()
+        memory = np.empty(images[0].size, np.uint8)
+        for image, drawn in zip(images, samples, strict=True):
+            part = image
+            if any(drawn.croppings):
+                inside = _crop(image, *drawn.croppings)
+                part = memory[: inside.size].reshape(inside.shape)
+                np.copyto(part, inside)
             if any(drawn.paddings):
                 top, right, bottom, left = drawn.paddings
                 part = imgaugs.pad(
@@ -99,8 +124,9 @@ class CroppedInPlace(Faster):
                     mode=drawn.pad_mode,
                     cval=drawn.pad_cval,
                 )
-            resize_into(out, part)
-        return results
+            if part is not image:
+                resize_into(image, part)
+        return images
 
 
 @replaces(iaa.CropToFixedSize, iaa.CenterCropToFixedSize)

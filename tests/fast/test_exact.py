@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from itertools import permutations
 
 import aioaug
 import aioaug.fast
@@ -159,6 +160,16 @@ OPTIONS = {
     "Affine to another size": lambda: iaa.Affine(rotate=(-30, 30), fit_output=True),
     "Affine that does nothing": lambda: iaa.Affine(rotate=[0, 30]),
     "Perspective": lambda: iaa.PerspectiveTransform((0.01, 0.2), keep_size=False),
+    "Perspective to another size": lambda: iaa.PerspectiveTransform((0.01, 0.2), fit_output=True),
+    "Perspective of whole pixels": lambda: iaa.PerspectiveTransform([0.0, 0.05, 1.0]),
+    "Perspective turned over": lambda: iaa.PerspectiveTransform((0.3, 2.0)),
+    "Hues of BGR": lambda: iaa.AddToHueAndSaturation((-99, 99), from_colorspace="BGR"),
+    "Hues of YUV": lambda: iaa.AddToHueAndSaturation((-99, 99), from_colorspace="YUV"),
+    "Hue alone": lambda: iaa.AddToHue((-255, 255)),
+    "Noise around a level": lambda: iaa.AdditiveGaussianNoise((-20, 20), [0, 0.001, 30]),
+    "Noise around a constant": lambda: iaa.AdditiveGaussianNoise(7, (0, 30), per_channel=True),
+    "Long numbers": lambda: iaa.AddElementwise(iap.Poisson((0, 400)), per_channel=0.5),
+    "Numbers far away": lambda: iaa.AddElementwise([-1e12, 1e12, 0.5, -1.5, 2.5]),
     "Hue and saturation as wide numbers": lambda: iaa.WithHueAndSaturation(iaa.Add((-300, 300))),
     "Some channels": lambda: iaa.WithChannels([0], iaa.MultiplyElementwise((0.5, 1.5))),
     "Blend for each channel": lambda: iaa.BlendAlpha((0.0, 1.0), iaa.Invert(1), per_channel=True),
@@ -259,6 +270,23 @@ def test_options(name):
 
 
 @pytest.mark.parametrize(
+    "name", ["Affine in every way", "Affine that does nothing", "Crop all", "Crop nothing"]
+)
+def test_pictures_that_cannot_be_changed(name):
+    """imgaug makes new ones of them; ours change a picture itself where they can."""
+    plain = OPTIONS[name]()
+    images = PICTURES.copy()
+    images.flags.writeable = False
+
+    def done(augmenter):
+        augmenter.seed_(3)
+        return augmenter.augment_batch_(_BatchInAugmentation(images=images)).images
+
+    np.testing.assert_array_equal(done(aioaug.fast.exact(plain)), done(plain))
+    np.testing.assert_array_equal(images, PICTURES)
+
+
+@pytest.mark.parametrize(
     "name", ["Equalize", "Noise for each channel", "Whole numbers", "Rectangles in parts"]
 )
 def test_large_pictures(name):
@@ -316,6 +344,12 @@ PARAMETERS = {
     "always": lambda: iap.Binomial(1.0),
     "no probability": lambda: iap.Binomial(1.5),
     "words": lambda: iap.Choice(["a", "b"]),
+    "normal": lambda: iap.Normal(0, 3),
+    "normal of any width": lambda: iap.Normal(0.0, (0.0, 3.0)),
+    "normal around a number": lambda: iap.Normal(0.1, 3),
+    "normal around any number": lambda: iap.Normal((0, 9), 3),
+    "normal without width": lambda: iap.Normal(0, [0, 3]),
+    "normal of no possible width": lambda: iap.Normal(0, iap.Deterministic(-1)),
     "coarse": lambda: iap.FromLowerResolution(iap.Binomial(0.2), size_px=(2, 20)),
     "salt": lambda: iap.ForceSign(iap.Beta(0.5, 0.5) - 0.5, positive=True, mode="invert") + 0.5,
 }
@@ -356,6 +390,20 @@ def test_draws(name, doubt, monkeypatch):
         expected, done = (one_drawn(parameter, generator()) for parameter in (plain, fast))
         np.testing.assert_equal(done, expected, name)
         assert type(done[0]) is type(expected[0])
+
+
+@pytest.mark.parametrize("names", [*permutations(["one number", "swapped", "dice", "seldom"], 3)])
+def test_numbers_drawn_one_after_the_other(names):
+    """As many as a matrix depends on, with the half of a number left over before."""
+    plain = [PARAMETERS[name]() for name in names]
+    holder = iaa.Identity()
+    holder.parameters = plain
+    fast = aioaug.fast.exact(holder).parameters
+    for generator in (lambda: np.random.RandomState(7), lambda: _with_half_a_number(7)):
+        expected, done = (ia.random.RNG(generator()) for _ in range(2))
+        numbers = [parameter.draw_sample(random_state=expected) for parameter in plain]
+        assert draws.draw_numbers(done, *fast) == numbers
+        np.testing.assert_equal(done.state, expected.state)
 
 
 def _with_half_a_number(seed):

@@ -50,7 +50,8 @@ def calls():
         cv2.cvtColor(out, cv2.COLOR_Lab2RGB, dst=image)
 
     def perspective(image):
-        seen = cv2.warpPerspective(image, matrix, (210, 205))
+        four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+        seen = cv2.cvtColor(cv2.warpPerspective(four, matrix, (210, 205)), cv2.COLOR_RGBA2RGB)
         cv2.resize(seen, (SIDE, SIDE), dst=image, interpolation=cv2.INTER_AREA)
 
     def coarse(image):
