@@ -1,4 +1,4 @@
-"""OpenCV's filters of bytes, computed from `float32`.
+"""OpenCV's filters of bytes, of all channels at once, and by way of `float32`.
 
 For each number of a matrix, OpenCV makes a `float32` of each byte anew. A picture that becomes
 `float32` once, and bytes again at the end, takes two thirds of the time for a matrix of 13 numbers.
@@ -6,8 +6,10 @@ This pays for ten numbers or more, as long as the picture fits into the processo
 the memory for it is there already: a single picture takes no less time.
 
 The sums are of the same numbers, in the same order, by the same instructions, but for the last
-values of a row that do not fill a vector: some of those may be rounded once more. So rows are whole
-vectors where bytes must be the same, and `bytes_are_the_same` tries it with OpenCV as it is here.
+values of a row that do not fill a vector: some of those may be rounded once more or less. imgaug
+filters each channel by itself, whose rows end elsewhere. So where bytes must be the same, the last
+columns that are no whole vector are filtered as imgaug does, and `bytes_are_the_same` tries the
+rest with OpenCV as it is here.
 """
 
 from __future__ import annotations
@@ -31,27 +33,40 @@ _kept = local()  # memory of this thread: new memory for each batch takes as lon
 def filter_bytes_(
     image: Any, matrix: Any, pictures: int, delta: float = 0, halves: bool = True
 ) -> None:
-    """`cv2.filter2D` of a contiguous picture (H,W,C) of `uint8`, in place.
+    """`cv2.filter2D` of each channel of a contiguous picture (H,W,C) of `uint8`, in place.
 
     Args:
         pictures: How many of them there are in the batch.
         halves: Whether sums can be half way between two levels, where rounding matters.
     """
-    if pictures < SEVERAL or not _pays(image, matrix, halves):
+    as_floats = (
+        pictures >= SEVERAL and _pays(image, matrix) and (not halves or bytes_are_the_same())
+    )
+    rest = image.shape[1] % VECTOR if halves and (as_floats or image.shape[2] > 1) else 0
+    columns = _last_columns(image, matrix, delta, rest) if rest else None
+    if rest == image.shape[1]:
+        pass
+    elif as_floats:
+        if not hasattr(_kept, "floats"):
+            _kept.floats = np.empty(MOST, np.float32)
+        filter_as_floats(image, matrix, _kept.floats[: image.size].reshape(image.shape), delta)
+    else:
         cv2.filter2D(image, -1, matrix, dst=image, delta=delta)
-        return
-    if not hasattr(_kept, "floats"):
-        _kept.floats = np.empty(MOST, np.float32)
-    filter_as_floats(image, matrix, _kept.floats[: image.size].reshape(image.shape), delta)
+    if columns is not None:
+        image[:, -rest:] = columns
 
 
-def _pays(image: Any, matrix: Any, halves: bool) -> bool:
+def _pays(image: Any, matrix: Any) -> bool:
     if not FEWEST <= matrix.size <= LARGEST_MATRIX or not LEAST <= image.size <= MOST:
         return False
-    if matrix.dtype != np.float32 or np.count_nonzero(matrix) < FEWEST:
-        return False
-    row = image.shape[1] * image.shape[2]
-    return not halves or (row % VECTOR == 0 and bytes_are_the_same())
+    return bool(matrix.dtype == np.float32 and np.count_nonzero(matrix) >= FEWEST)
+
+
+def _last_columns(image: Any, matrix: Any, delta: float, count: int) -> Any:
+    """So many of them, filtered channel by channel with some columns before, of one more vector."""
+    channels = cv2.split(image[:, -count - VECTOR :])
+    filtered = cv2.merge([cv2.filter2D(channel, -1, matrix, delta=delta) for channel in channels])
+    return filtered.reshape(len(image), -1, image.shape[2])[:, -count:]
 
 
 def filter_as_floats(image: Any, matrix: Any, floats: Any, delta: float = 0) -> None:

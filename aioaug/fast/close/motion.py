@@ -68,7 +68,7 @@ class MotionBlurredByParts(Faster):
         for image in writable(batch):
             matrix = line(image, 1, random_state)[0]
             if matrix.size <= LARGEST_MATRIX:
-                filter_bytes_(image, matrix, len(images))
+                filter_bytes_(image, matrix, len(images), halves=False)
             else:
                 image[...] = convolve_line(image, matrix)
         return batch
