@@ -98,4 +98,6 @@ class SimplexNoiseOfPlaces(Drawn):
         noise = np.clip((simplex_noise(seed, *size) + 1.0) / 2, 0.0, 1.0)
         if size == (height, width):
             return noise
-        return (enlarged(noise, (height, width), method) / 255.0).astype(np.float32)
+        # Of three channels as in imgaug: OpenCV rounds the last values of a row otherwise.
+        three = np.repeat(noise[..., np.newaxis], 3, axis=2)
+        return (enlarged(three, (height, width), method)[..., 0] / 255.0).astype(np.float32)

@@ -299,6 +299,22 @@ def test_large_pictures(name):
         assert_same(outcome(plain, some), outcome(fast, some), name)
 
 
+@pytest.mark.parametrize("method", ["nearest", "linear", "cubic", "area"])
+def test_simplex_noise_of_any_size(method):
+    """OpenCV's cubic interpolation depends on where a row ends."""
+    plain = iap.SimplexNoise((2, 16), upscale_method=method)
+    holder = iaa.Identity()
+    holder.parameter = plain
+    fast = aioaug.fast.exact(holder).parameter
+    for size in [(20 + width % 7, width) for width in range(1, 120)]:
+        for seed in range(2):
+            expected, done = (
+                parameter.draw_samples(size, random_state=ia.random.RNG(seed))
+                for parameter in (plain, fast)
+            )
+            np.testing.assert_array_equal(done, expected, f"{size} {seed}")
+
+
 @pytest.mark.parametrize("few", [1, 2, 3, 7, 16, 40])
 def test_nearest_places(few):
     """They are OpenCV's, for rows as for columns."""

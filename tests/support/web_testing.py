@@ -12,11 +12,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import prometheus_client  # noqa: F401  # else the first app of a test does it on the loop, and reads /proc
+import psutil
 import uvicorn
 from PIL import Image
 from programs_testing import PATIENCE, environment, session_of, still_running
@@ -98,7 +99,8 @@ def program(folder, body, command=None, ready=r"running on (http://127.0.0.1:\d+
         yield process, _address(process, log, re.compile(ready))
     finally:
         for one in session_of(process.pid):
-            one.kill()
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         process.wait()
 
 
