@@ -203,10 +203,10 @@ def stall():
 async def behind_stalls(address, count):
     """Of the first new frame after each stall: frames since the camera gave it, and it was done.
 
-    One that was done more than a frame ago is not the newest: the next one was done since then.
+    And until the next one was done, which is below 0 if that was there already when this one came.
     The last figure is for frames that are sent as soon as they are done: their way to us.
     """
-    ages, since_done, ways = [], [], []
+    ages, since_done, until_next, ways = [], [], [], []
     client = connected(address, f"/?fps={FPS}&overflow=latest", limit=1 << 14)
     async with client as (reader, writer):
         # Of its own accord the kernel would take seconds of frames.
@@ -223,19 +223,25 @@ async def behind_stalls(address, count):
                 before = number
                 number, given, done = await frame_of(reader)
                 follows = number == before + 1
-            ages.append((time.time() - given) * FPS)
-            since_done.append((time.time() - done) * FPS)
-    return ages, since_done, statistics.median(ways)
+            came = time.time()
+            ages.append((came - given) * FPS)
+            since_done.append((came - done) * FPS)
+            following, _, done = await frame_of(reader)
+            until_next.append((done - came) * FPS if following == number + 1 else -1.0)
+    return ages, since_done, until_next, statistics.median(ways)
 
 
 def fresh(count=10):
     with served(CAMERAS) as (_, address, _):
-        ages, since_done, way = asyncio.run(behind_stalls(address, count))
+        ages, since_done, until_next, way = asyncio.run(behind_stalls(address, count))
     print(f"{count} stalls: the first frame behind what sockets held was done")
     print(
         f"  {min(since_done):.2f} to {max(since_done):.2f} frames ago, {way:.2f} of it on its way;"
     )
-    print(f"  the camera gave it {min(ages):.2f} to {max(ages):.2f} frames ago")
+    print(f"  the camera gave it {min(ages):.2f} to {max(ages):.2f} frames ago;")
+    newest = sum(each + way >= 0 for each in until_next)
+    print(f"  it was the newest when it was sent {newest} of {count} times, and at worst")
+    print(f"  the next one was done {-min(until_next):.2f} frames before it came")
 
 
 def drop(count=200):
