@@ -16,17 +16,13 @@ def patch(module: Any) -> None:
         AffineTransform=_affine_transform(module.tf),
         PiecewiseAffineTransform=_piecewise_affine(module.tf),
     )
-    module.cv2 = View(
-        module.cv2, cartToPolar=_cart_to_polar(module.cv2), remap=_remapping(module.cv2)
-    )
+    module.cv2 = _opencv(module.cv2)
     module.ndimage = View(module.ndimage, interpolation=module.ndimage)
 
 
 def patch_imaug(module: Any) -> None:
     module.tf = View(module.tf, PiecewiseAffineTransform=_piecewise_affine(module.tf))
-    module.cv2 = View(
-        module.cv2, cartToPolar=_cart_to_polar(module.cv2), remap=_remapping(module.cv2)
-    )
+    module.cv2 = _opencv(module.cv2)
 
 
 def _elastic(elastic: Any) -> None:
@@ -104,12 +100,19 @@ def _cart_to_polar(cv2: Any) -> Any:
     return cart_to_polar
 
 
-def _remapping(cv2: Any) -> Any:
-    def remap(src: Any, *args: Any, **kwargs: Any) -> Any:
+def _opencv(cv2: Any) -> View:
+    moving = {name: _of_single_rows(cv2, name) for name in ("remap", "warpAffine")}
+    return View(cv2, cartToPolar=_cart_to_polar(cv2), **moving)
+
+
+def _of_single_rows(cv2: Any, name: str) -> Any:
+    move = getattr(cv2, name)
+
+    def moved(src: Any, *args: Any, **kwargs: Any) -> Any:
         # OpenCV reflects at the edges of a single row for ever. Two that are equal show the same.
         if kwargs.get("borderMode") == cv2.BORDER_REFLECT_101:
             for axis in (0, 1):
                 src = src.repeat(2, axis) if src.shape[axis] == 1 else src
-        return cv2.remap(src, *args, **kwargs)
+        return move(src, *args, **kwargs)
 
-    return remap
+    return moved

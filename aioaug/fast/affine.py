@@ -12,7 +12,6 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import imgaug as ia
 import imgaug.augmenters as iaa
 import numpy as np
@@ -208,7 +207,7 @@ def _warp(image: Any, matrix: Any, samples: Any, place: int, moved: Any) -> Any:
     order, mode = int(samples.order[place]), samples.mode[place]
     height, width = image.shape[:2]
     has_fourth = order == LINEAR and pays_with_fourth(image)
-    warped = cv2.warpAffine(
+    warped = geometric.cv2.warpAffine(  # which does not hang where OpenCV's does
         with_fourth(image) if has_fourth else image,
         matrix[:2],
         (width, height),

@@ -381,6 +381,17 @@ def test_elastic_transformation_of_a_single_row(shape):
         np.testing.assert_array_equal(each(images=[image])[0], image)
 
 
+@pytest.mark.parametrize("shape", [(1, 35, 3), (35, 1, 3), (1, 35, 4), (1, 1, 1)])
+def test_affine_transformation_of_a_single_row(shape):
+    """It hangs in OpenCV, too."""
+    image = np.full(shape, 9, np.uint8)
+    options = {"rotate": 20, "scale": 0.9, "shear": 12, "order": 3, "mode": "reflect"}
+    augmenter = iaa.Affine(**options, backend="cv2", seed=1)
+    for each in [augmenter] if IS_IMAUG else [augmenter, aioaug.fast.exact(augmenter)]:
+        for images in ([image], np.stack([image] * 2)):
+            np.testing.assert_array_equal(each(images=images)[0], image)
+
+
 def test_polar_warping_of_points():
     points = imgaug.KeypointsOnImage.from_xy_array(np.float32([[5, 6], [30, 20]]), NOISE[0].shape)
     kept = iaa.WithPolarWarping(iaa.Identity())(keypoints=points)
