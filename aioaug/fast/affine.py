@@ -92,12 +92,18 @@ def _matrix(
     )
 
 
-def turning(angle: Any, length: int) -> Any:
-    """The matrix (3,3) of a square that is turned by so many degrees, and no more."""
-    kind = float if ia.is_single_integer(angle) else np.float32
-    rotation = float(np.deg2rad(kind(angle)))
-    found = np.array([_matrix(1, 1, rotation, 0, 0, 0)]) @ _unsheared(length)
-    return (_back_from_center(length) @ found)[0]
+def turnings(angles: list[Any], length: int) -> Any:
+    """The matrices (N,3,3) of a square that is turned by so many degrees, and no more."""
+    rotations = [float(np.deg2rad(_as_drawn(angle))) for angle in angles]
+    found = np.array([_matrix(1, 1, rotation, 0, 0, 0) for rotation in rotations])
+    return _back_from_center(length) @ (found @ _unsheared(length))
+
+
+def _as_drawn(angle: Any) -> Any:
+    """Of the kind of number that imgaug has of a constant."""
+    if type(angle) is np.float32:
+        return angle
+    return float(angle) if ia.is_single_integer(angle) else np.float32(angle)
 
 
 def _sheared(across: float, down: float, shears_of_rows: list[float]) -> Any:

@@ -20,6 +20,7 @@ from imgaug.augmenters.size import pad_to_multiples_of
 
 from .draws import draw_numbers
 from .filtering import filter_bytes_
+from .motion import ORDERS, Turned
 from .pictures import are_bytes, stay_in_place, writable
 from .replacements import Faster, replaces
 
@@ -42,16 +43,25 @@ class Convolved(Faster):
         is_common = are_bytes(images) and stay_in_place(images)
         if not is_common or self.matrix_type == "None" or is_own:
             return self._as_imgaug(batch, random_state, parents, hooks)
-        for image in writable(batch):
-            matrix = self.matrix
-            if self.matrix_type == "function":
-                matrix = matrix(image, 1, random_state)[0]
+        pictures = writable(batch)
+        matrices = matrices_for(self, pictures, random_state)
+        for image, matrix in zip(pictures, matrices, strict=True):
             if image.shape[2] <= 4 and matrix.size <= LARGEST_MATRIX:
                 filter_bytes_(image, matrix, len(images))
                 continue
             for channel in range(image.shape[2]):
                 image[..., channel] = cv2.filter2D(image[..., channel].copy(), -1, matrix)
         return batch
+
+
+def matrices_for(augmenter: Any, images: Any, random_state: Any) -> Iterable[Any]:
+    """One for each picture, as an augmenter of imgaug's that convolves draws them."""
+    matrix = augmenter.matrix
+    if augmenter.matrix_type != "function":
+        return [matrix] * len(images)
+    if isinstance(matrix, Turned) and matrix.order in ORDERS:
+        return matrix.draw_matrices(len(images), random_state)  # type: ignore[no-any-return]
+    return [matrix(image, 1, random_state)[0] for image in images]
 
 
 # Generators of these modules make one matrix for all channels, and do not look at the picture.

@@ -15,7 +15,7 @@ import numpy as np
 from imgaug.augmenters import blur
 from imgaug.random import RNG, get_global_rng
 
-from .affine import IDENTITY, NEARLY, formula_is_known, turning
+from .affine import IDENTITY, NEARLY, formula_is_known, turnings
 from .draws import advance, draw_numbers, own_generator
 from .replacements import Faster, replaces
 
@@ -27,28 +27,45 @@ class Turned(Faster):
     def __call__(self, image: Any, channels: int, random_state: Any) -> Any:
         if self.order not in ORDERS:
             return super().__call__(image, channels, random_state)  # type: ignore[misc]
-        return [self.draw_matrix(random_state)] * channels
+        return [self.draw_matrices(1, random_state)[0]] * channels
 
-    def draw_matrix(self, random_state: Any) -> Any:
-        """One for all channels, of `float32`."""
-        length, angle, direction = draw_numbers(random_state, self.k, self.angle, self.direction)
-        start = (min(max(float(direction), -1.0), 1.0) + 1.0) / 2.0
-        return line_matrix(int(length), angle, start, self.order)
+    def draw_matrices(self, count: int, random_state: Any) -> Any:
+        """One for all channels of each picture, of `float32`, for an order of `ORDERS`."""
+        lengths, angles, starts = [], [], []
+        for _ in range(count):
+            length, angle, direction = draw_numbers(
+                random_state, self.k, self.angle, self.direction
+            )
+            advance_as_turning(get_global_rng())
+            lengths.append(int(length))
+            angles.append(angle)
+            starts.append((min(max(float(direction), -1.0), 1.0) + 1.0) / 2.0)
+        if len(set(lengths)) == 1:
+            return line_matrices(lengths[0], angles, starts, self.order)
+        drawn = zip(lengths, angles, starts, strict=True)
+        return [
+            line_matrices(length, [angle], [start], self.order)[0] for length, angle, start in drawn
+        ]
 
 
 def line_matrix(length: int, angle: Any, start: float, order: int) -> Any:
     """imgaug's matrix for a blur along a line; it draws from the global generator."""
     advance_as_turning(get_global_rng())
+    return line_matrices(length, [angle], [start], order)[0]
+
+
+def line_matrices(length: int, angles: list[Any], starts: list[float], order: int) -> Any:
+    """Those of lines of one length (N,L,L), from a weight at their start to what it lacks to 1."""
     length += 1 - length % 2
-    line = np.zeros((length, length), np.uint8)
-    line[:, length // 2] = _spaced(start, 1.0 - start, length).astype(np.float32) * 255
-    turn = turning(angle, length)
-    if is_a_turn(turn):
-        line = cv2.warpAffine(line, turn[:2], (length, length), flags=FLAGS[order])
-    matrix = line.astype(np.float32)
-    matrix /= 255.0
-    matrix /= matrix.sum()
-    return matrix
+    lines = np.zeros((len(starts), length, length), np.uint8)
+    lines[:, :, length // 2] = _spaced(np.array(starts), length).astype(np.float32) * 255
+    for line, turn in zip(lines, turnings(angles, length), strict=True):
+        if is_a_turn(turn):
+            line[...] = cv2.warpAffine(line, turn[:2], (length, length), flags=FLAGS[order])
+    matrices = lines.reshape(len(lines), -1).astype(np.float32)
+    matrices /= 255.0
+    matrices /= matrices.sum(axis=1, keepdims=True)
+    return matrices.reshape(lines.shape)
 
 
 def is_a_turn(turn: Any) -> bool:
@@ -59,14 +76,14 @@ def is_a_turn(turn: Any) -> bool:
     return abs(turn.item(1)) > 10 * NEARLY or bool(np.abs(turn - IDENTITY).mean() > NEARLY)
 
 
-def _spaced(start: float, stop: float, count: int) -> Any:
-    """What `numpy.linspace` computes of two numbers, in half the time."""
+def _spaced(starts: Any, count: int) -> Any:
+    """What `numpy.linspace` computes from each start to what it lacks to 1, (N,count)."""
+    stops = 1.0 - starts
     if count < 2:
-        return np.linspace(start, stop, count)
-    spaced = np.arange(float(count))
-    spaced *= (stop - start) / (count - 1)
-    spaced += start
-    spaced[-1] = stop
+        return starts[:, np.newaxis]
+    spaced = np.arange(float(count)) * ((stops - starts) / (count - 1))[:, np.newaxis]
+    spaced += starts[:, np.newaxis]
+    spaced[:, -1] = stops
     return spaced
 
 

@@ -16,6 +16,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 
 from ..filtering import filter_bytes_
+from ..kernels import matrices_for
 from ..pictures import are_bytes, stay_in_place, writable
 from ..replacements import Faster, replaces
 
@@ -61,12 +62,13 @@ def _parts(matrix: Any, top: int, left: int) -> Iterator[tuple[int, int, Any]]:
 @replaces(iaa.MotionBlur, close=True)
 class MotionBlurredByParts(Faster):
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
-        images, line = batch.images, self.matrix
+        images = batch.images
         is_common = are_bytes(images) and stay_in_place(images)
         if not is_common or any(image.shape[2] > 4 for image in images):
             return self._as_imgaug(batch, random_state, parents, hooks)
-        for image in writable(batch):
-            matrix = line(image, 1, random_state)[0]
+        pictures = writable(batch)
+        matrices = matrices_for(self, pictures, random_state)
+        for image, matrix in zip(pictures, matrices, strict=True):
             if matrix.size <= LARGEST_MATRIX:
                 filter_bytes_(image, matrix, len(images), halves=False)
             else:
