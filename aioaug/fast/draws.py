@@ -204,18 +204,31 @@ class EnlargedFromDrawn(Drawn):
     def draw_mask(self, size: tuple[int, int, int], random_state: Any) -> Any:
         """What `draw_samples` draws, as `bool` (H,W,C), for `can_draw_mask`."""
         height, width, channels = size
-        if 0 in size or not draws_by_itself(random_state):
+        generator = own_generator(random_state)
+        if 0 in size or generator is None:
             return self.draw_samples(size, random_state) > 0
-        if self.size_method == "percent":
-            parts = self.size_percent.draw_samples((1, 2), random_state=random_state)
-            drawn = (parts * np.array(size[:2])).astype(np.int32)[0]
-        else:
-            drawn = self.size_px.draw_samples((1, 2), random_state=random_state)[0]
-        rows, columns = (max(int(length), self.min_size) for length in drawn)
-        advance(random_state.generator)  # as for the draw of the method
-        small = self.other_param.draw_mask((1, rows, columns, channels), random_state)[0]
-        advance(random_state.generator)
+        rows, columns = self._draw_size(height, width, generator, random_state)
+        generator.random()  # as for the draw of the method
+        small = self.other_param.draw_mask((rows, columns, channels), random_state, has_half=False)
+        generator.random()
         return small.take(nearest(columns, width), axis=1).take(nearest(rows, height), axis=0)
+
+    def _draw_size(
+        self, height: int, width: int, generator: Any, random_state: Any
+    ) -> tuple[int, int]:
+        """Rows and columns; no half of a number is left over then."""
+        in_parts = self.size_method == "percent"
+        parameter = self.size_percent if in_parts else self.size_px
+        number = constant(parameter)
+        if number is None:
+            numbers = parameter.draw_samples((1, 2), random_state=random_state)[0].tolist()
+        else:
+            advance(generator)
+            numbers = [number, number]
+        if in_parts:
+            numbers = [numbers[0] * height, numbers[1] * width]
+        rows, columns = (max(int(length), self.min_size) for length in numbers)
+        return rows, columns
 
 
 @lru_cache(maxsize=256)
@@ -307,21 +320,21 @@ class BinomialDrawn(Drawn):
             return self._draw_as_imgaug(size, random_state)
         return self._ones(size, random_state).astype(np.int32)
 
-    def draw_mask(self, size: tuple[int, ...], random_state: Any) -> Any:
-        """What `draw_samples` draws, as `bool`."""
-        if not draws_by_itself(random_state):
+    def draw_mask(self, size: tuple[int, ...], random_state: Any, has_half: bool = True) -> Any:
+        """What `draw_samples` draws, as `bool`; the half of a number may be left over before."""
+        generator = own_generator(random_state)
+        if generator is None:
             return self.draw_samples(size, random_state) > 0
-        drawn = self._ones(size, random_state)
-        advance(random_state.generator)
+        drawn = self._ones(size, random_state, has_half)
+        generator.random()
         return drawn
 
-    def _ones(self, size: Any, random_state: Any) -> Any:
+    def _ones(self, size: Any, random_state: Any, has_half: bool = True) -> Any:
         generator = random_state.generator
-        p = constant(self.p)
+        p = self.p.next_number(generator, has_half) if isinstance(self.p, NumberDrawn) else None
         if p is None:
-            p = float(self.p.draw_sample(random_state=random_state))
-        else:
-            advance(generator)
+            p = self.p.draw_sample(random_state=random_state)
+        p = float(p)
         if not 0 <= p <= 1:  # as imgaug says it
             interval = "the interval [0.0, 1.0]"
             raise AssertionError(f"Expected probability p to be in {interval}, got {p:.4f}.")

@@ -15,19 +15,18 @@ rest with OpenCV as it is here.
 from __future__ import annotations
 
 from functools import cache
-from threading import local
 from typing import Any
 
 import cv2
 import numpy as np
+
+from .scratch import scratch
 
 LEAST, MOST = 2**15, 2**18  # values of a picture; more of them do not fit into caches as float32
 SEVERAL = 4  # pictures of a batch; the first one finds memory that is in no cache
 FEWEST = 10  # numbers of a matrix that are not 0; with 9, it depends on how busy the caches are
 LARGEST_MATRIX = 11 * 11  # above it, OpenCV uses Fourier transforms
 VECTOR = 32  # values that OpenCV takes at once, at most
-
-_kept = local()  # memory of this thread: new memory for each batch takes as long as it saves
 
 
 def filter_bytes_(
@@ -47,9 +46,7 @@ def filter_bytes_(
     if rest == image.shape[1]:
         pass
     elif as_floats:
-        if not hasattr(_kept, "floats"):
-            _kept.floats = np.empty(MOST, np.float32)
-        filter_as_floats(image, matrix, _kept.floats[: image.size].reshape(image.shape), delta)
+        filter_as_floats(image, matrix, scratch(image.shape, np.float32), delta)
     else:
         cv2.filter2D(image, -1, matrix, dst=image, delta=delta)
     if columns is not None:

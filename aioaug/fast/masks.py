@@ -17,6 +17,7 @@ from imgaug.augmenters import arithmetic
 
 from .pictures import can_be_changed, plain
 from .replacements import Faster, calling, replaces
+from .scratch import scratch
 
 MANY = 2**16  # values at once
 FEW = 0.15  # of the pixels; more of them it takes longer to replace one by one than all at once
@@ -113,8 +114,11 @@ def _is_common(image: Any) -> bool:
 
 
 def _for_each_channel(values: Any, image: Any) -> Any:
+    """Values of pixels as those of channels, for use at once."""
     channels = image.shape[2]
-    return values if values.shape[2] == channels else cv2.merge([values[..., 0]] * channels)
+    if values.shape[2] == channels:
+        return values
+    return cv2.merge([values[..., 0]] * channels, dst=scratch(image.shape, values.dtype))
 
 
 @replaces(iaa.MultiplyElementwise, iaa.Dropout, iaa.CoarseDropout)
