@@ -44,7 +44,7 @@ def filter_bytes_(
     rest = image.shape[1] % VECTOR if halves and (as_floats or image.shape[2] > 1) else 0
     columns = _last_columns(image, matrix, delta, rest) if rest else None
     if rest == image.shape[1]:
-        pass
+        pass  # the last columns are all that there are
     elif as_floats:
         filter_as_floats(image, matrix, scratch(image.shape, np.float32), delta)
     else:
