@@ -31,6 +31,9 @@ def blur(module: Any) -> None:
 
     # In NumPy 1, float32 times a Python float is float64. Near a whole number int() differs.
     module._compute_gaussian_blur_ksize = lambda sigma: ksize(float(sigma))
+    # The direction of a motion, likewise: its matrix is made of whole levels.
+    clip = module.np.clip
+    module.np = View(module.np, clip=lambda *args: float(clip(*args)))
 
 
 def color(module: Any) -> None:

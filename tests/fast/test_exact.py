@@ -194,6 +194,7 @@ OPTIONS = {
     ),
     "Many superpixels": lambda: iaa.Superpixels((0.0, 1.0), (1, 300)),
     "Motion in whole degrees": lambda: iaa.MotionBlur([3, 6, 9], [0, 90, -45, 33], (-1.0, 1.0)),
+    "Motion near a whole level": lambda: iaa.MotionBlur(8, 110.13382, 0.6745097),
     "Motion by any order": lambda: iaa.MotionBlur((3, 15), order=[0, 1, 3]),
     "Motion in any direction": lambda: iaa.MotionBlur([3, 9], direction=iap.Uniform(-3, 3)),
     "Sharpen by whole numbers": lambda: iaa.Sharpen(iap.Choice([0, 1]), iap.Choice([0, 1, 2])),
