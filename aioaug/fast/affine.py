@@ -18,7 +18,7 @@ import numpy as np
 from imgaug.augmenters import geometric
 
 from .fourth import pays_with_fourth, with_fourth, without_fourth
-from .pictures import LONGEST_SIDE, plain
+from .pictures import LONGEST_SIDE, changeable
 from .replacements import Faster, replaces
 
 QUARTER = 3.141592 / 2  # imgaug's number
@@ -167,7 +167,7 @@ class MovedByMatrices(Faster):
         shape = images.shape[1:]
         matrices = samples.matrices(np.arange(len(images)), shape, shape)
         distances = np.abs(IDENTITY - matrices).reshape(-1, 9).mean(axis=1)
-        images = plain(images) if images.flags.writeable else images.copy()
+        images = changeable(images)
         for place in np.flatnonzero(~(distances <= NEARLY)).tolist():
             _warp(images[place], matrices[place], samples, place, images[place])
         return images

@@ -59,6 +59,14 @@ def plain(array: Any) -> Any:
     return array.reshape(-1).reshape(array.shape)
 
 
+def changeable(images: Any) -> Any:
+    """The pictures of an array for results in their places, or a copy if they are read-only.
+
+    It is for augmenters that make new pictures in imgaug, and so take those that are read-only.
+    """
+    return plain(images) if images.flags.writeable else images.copy()
+
+
 def can_be_changed(array: Any) -> bool:
     """Whether OpenCV and tables can work in an array itself."""
     return bool(array.flags.c_contiguous and array.flags.writeable)

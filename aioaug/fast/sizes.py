@@ -13,7 +13,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import size as imgaugs
 
-from .pictures import are_bytes, plain
+from .pictures import are_bytes, changeable
 from .replacements import Faster, calling, replaces
 
 MOST_CHANNELS = 4
@@ -105,7 +105,7 @@ class CroppedInPlace(Faster):
     def _augment_images_by_samples(self, images: Any, samples: Any) -> Any:
         if not self.keep_size or not are_small_array(images):
             return super()._augment_images_by_samples(images, samples)  # type: ignore[misc]
-        images = plain(images) if images.flags.writeable else images.copy()
+        images = changeable(images)
         memory = np.empty(images[0].size, np.uint8)
         for image, drawn in zip(images, samples, strict=True):
             part = image
