@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ Check = Callable[[Make], Awaitable[None]]
 # Seconds that a call takes which others are to meet while it runs.
 _WHILE = 0.3
 _WORKERS = 2
+_SLOW = 255  # the level of a batch that takes that long
 
 
 def expect(kept: object, promise: str) -> None:
@@ -216,18 +218,22 @@ async def pools_give_the_same(make: Make) -> None:
 
 async def streams_may_be_left(make: Make) -> None:
     """A stream that its consumer leaves early costs the next one nothing."""
-    batches = [np.full((2, 8, 8, 3), number, np.uint8) for number in range(40)]
+    batches = [np.full((2, 8, 8, 3), number, np.uint8) for number in range(6)]
+    slow = [np.full((2, 8, 8, 3), _SLOW, np.uint8)] * 20
     async with aioaug.AsyncPool(_darkened, seed=1, engine=make) as pool:
-        async with pool.imap_batches(iter(batches), output_buffer_size=8) as stream:
+        left = iter([batches[0], *slow])  # while calls are under way
+        async with pool.imap_batches(left, output_buffer_size=8) as stream:
             async for batch in stream:
                 expect(not batch.any(), "the first batch of a stream comes first")
                 break
-        got = await pool.map_batches(batches[:6])
-    wanted = [_darkened(batch) for batch in batches[:6]]
+        got = await pool.map_batches(batches)
+    wanted = [_darkened(batch) for batch in batches]
     expect(all(map(_equal, got, wanted)), "what comes after a stream that was left is right")
 
 
 def _darkened(batch: Any) -> Any:
+    if batch[0, 0, 0, 0] == _SLOW:
+        threading.Event().wait(_WHILE)
     return batch // 2
 
 
