@@ -328,6 +328,10 @@ def test_background_augmenter_of_imgaug_seeds_its_worker():
     augmenter = BackgroundAugmenter(loader, iaa.Add(1), nb_workers=1)
     try:
         assert augmenter.get_batch().images_aug.shape == NOISE.shape
+        assert augmenter.get_batch() is None
+        # A worker that is killed may keep the lock of a queue, for which the loader waits for ever.
+        for worker in augmenter.workers:
+            worker.join()
     finally:
         augmenter.terminate()
         loader.terminate()
