@@ -17,7 +17,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import geometric
 
-from .fourth import pays_with_fourth, with_fourth, without_fourth
+from .fourth_channel import pays_with_fourth, with_fourth, without_fourth
 from .pictures import LONGEST_SIDE, changeable
 from .replacements import Faster, replaces
 

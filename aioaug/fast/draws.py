@@ -29,18 +29,19 @@ MANY = 256  # below, it takes longer to look for rare values than to draw
 DOUBT = 1e-12  # much more than the rounding errors of NumPy's formulas
 
 
-def drop_half(generator: Any) -> None:
-    """Forget the half of a number that was left over, which imgaug does before it advances."""
-    bits = generator.bit_generator
-    state = bits.state
-    if state.get("has_uint32"):
-        state["has_uint32"] = 0
-        bits.state = state
+def advance(generator: Any, draws: int = 1, has_half: bool = True) -> None:
+    """Do to a generator what imgaug does after each draw, or after some of constants.
 
-
-def advance(generator: Any, draws: int = 1) -> None:
-    """Do to a generator what imgaug does after each draw, or after some of constants."""
-    drop_half(generator)
+    Args:
+        has_half: Whether the half of a number may be left over, which is dropped. To look for it
+            takes longer than to draw a number.
+    """
+    if has_half:
+        bits = generator.bit_generator
+        state = bits.state
+        if state.get("has_uint32"):
+            state["has_uint32"] = 0
+            bits.state = state
     if draws == 1:
         generator.random()
     else:
@@ -102,15 +103,13 @@ class NumberDrawn(Drawn):
         """
 
 
-def draw_numbers(random_state: Any, *parameters: Any) -> list[Any]:
+def draw_numbers(random_state: Any, *parameters: Any, has_half: bool = True) -> list[Any]:
     """One number of each parameter, as `draw_sample` of one after the other gives them.
 
-    The generator's state takes longer to read than a number to draw. It is read once, as what is
-    drawn here leaves no half over.
+    A half that is left over is looked for once, as what is drawn here leaves none.
     """
     generator = own_generator(random_state)
     numbers: list[Any] = []
-    has_half = True
     for parameter in parameters:
         number = None
         if isinstance(parameter, NumberDrawn):
@@ -133,9 +132,7 @@ class ConstantDrawn(NumberDrawn):
         kind = KINDS.get(type(value))
         if generator is None or kind is None or not -INT32 <= value < INT32:
             return None
-        if has_half:
-            drop_half(generator)
-        generator.random()
+        advance(generator, has_half=has_half)
         return kind(value)
 
 
@@ -272,9 +269,7 @@ class UniformDrawn(NumberDrawn, DrawnBetween):
         low, high = constant(self.a), constant(self.b)
         if generator is None or low is None or high is None:
             return None
-        if has_half:
-            drop_half(generator)
-        generator.random()
+        advance(generator, has_half=has_half)
         generator.random()
         number = low if low == high else generator.uniform(min(low, high), max(low, high))
         generator.random()
@@ -331,10 +326,7 @@ class BinomialDrawn(Drawn):
 
     def _ones(self, size: Any, random_state: Any, has_half: bool = True) -> Any:
         generator = random_state.generator
-        p = self.p.next_number(generator, has_half) if isinstance(self.p, NumberDrawn) else None
-        if p is None:
-            p = self.p.draw_sample(random_state=random_state)
-        p = float(p)
+        p = float(draw_numbers(random_state, self.p, has_half=has_half)[0])
         if not 0 <= p <= 1:  # as imgaug says it
             interval = "the interval [0.0, 1.0]"
             raise AssertionError(f"Expected probability p to be in {interval}, got {p:.4f}.")

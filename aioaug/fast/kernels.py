@@ -20,7 +20,7 @@ from imgaug.augmenters.size import pad_to_multiples_of
 
 from .draws import draw_numbers
 from .filtering import filter_bytes_
-from .motion import ORDERS, Turned
+from .motion import Turned
 from .pictures import are_bytes, stay_in_place, writable
 from .replacements import Faster, replaces
 
@@ -59,7 +59,7 @@ def matrices_for(augmenter: Any, images: Any, random_state: Any) -> Iterable[Any
     matrix = augmenter.matrix
     if augmenter.matrix_type != "function":
         return [matrix] * len(images)
-    if isinstance(matrix, Turned) and matrix.order in ORDERS:
+    if isinstance(matrix, Turned):
         return matrix.draw_matrices(len(images), random_state)  # type: ignore[no-any-return]
     return [matrix(image, 1, random_state)[0] for image in images]
 

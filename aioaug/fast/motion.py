@@ -25,12 +25,13 @@ ORDERS = tuple(FLAGS)  # an order may be a list, too, which cannot be looked up 
 
 class Turned(Faster):
     def __call__(self, image: Any, channels: int, random_state: Any) -> Any:
-        if self.order not in ORDERS:
-            return super().__call__(image, channels, random_state)  # type: ignore[misc]
         return [self.draw_matrices(1, random_state)[0]] * channels
 
     def draw_matrices(self, count: int, random_state: Any) -> Any:
-        """One for all channels of each picture, of `float32`, for an order of `ORDERS`."""
+        """One for all channels of each picture, of `float32`."""
+        if self.order not in ORDERS:
+            draw = super().__call__  # type: ignore[misc]
+            return [draw(None, 1, random_state)[0] for _ in range(count)]
         lengths, angles, starts = [], [], []
         for _ in range(count):
             length, angle, direction = draw_numbers(

@@ -14,19 +14,15 @@ import imgaug.augmenters as iaa
 import numpy as np
 from imgaug.augmenters import geometric
 
-from .fourth import pays_with_fourth, with_fourth, without_fourth
+from .fourth_channel import pays_with_fourth, with_fourth, without_fourth
 from .pictures import as_it_is, plain
 from .replacements import Faster, calling, replaces
 from .sizes import are_small_array, resize_into
 
 SEVERAL = 8  # pictures; fewer take longer together than one by one
 DOUBT = 1e-6  # of a length: more than its rounding errors in `float32`
-MIRRORED = (
-    (1, 0),
-    (2, 0),
-    (2, 1),
-    (3, 1),
-)  # corners and axes where jitter counts from the far side
+# Corners and axes where jitter is a distance from the right or from the bottom.
+MIRRORED = ((1, 0), (2, 0), (2, 1), (3, 1))
 
 
 @replaces(iaa.PerspectiveTransform)
@@ -90,7 +86,7 @@ class SeenInPlace(Faster):
 
 
 def _corners(jitter: Any, shapes: Any) -> Any:
-    """(N,4,2) of `float32`, as x and y, in pixels: from the top left one, clockwise."""
+    """(N,4,2), as x and y, in pixels: from the top left one, clockwise."""
     corners = np.mod(np.abs(jitter), 1)
     for corner, axis in MIRRORED:
         corners[:, corner, axis] = 1.0 - corners[:, corner, axis]

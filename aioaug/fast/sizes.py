@@ -15,6 +15,7 @@ from imgaug.augmenters import size as imgaugs
 
 from .pictures import are_bytes, changeable
 from .replacements import Faster, calling, replaces
+from .scratch import scratch
 
 MOST_CHANNELS = 4
 # imgaug's names and numbers for them.
@@ -88,14 +89,6 @@ def _prevent_zero_size(height: int, width: int, *amounts: Any) -> tuple[Any, ...
     return imgaugs._crop_prevent_zero_size(height, width, *amounts)  # type: ignore[no-any-return]
 
 
-def _crop(image: Any, top: Any, right: Any, bottom: Any, left: Any) -> Any:
-    """imgaug's function, without what it does for pictures of which nothing would be left."""
-    height, width = image.shape[:2]
-    if top + bottom < height and left + right < width:
-        return image[top : height - bottom, left : width - right]
-    return imgaugs._crop_arr_(image, top, right, bottom, left)
-
-
 @replaces(iaa.CropAndPad, iaa.Crop, iaa.Pad)
 class CroppedInPlace(Faster):
     _draw_samples = calling(
@@ -106,12 +99,13 @@ class CroppedInPlace(Faster):
         if not self.keep_size or not are_small_array(images):
             return super()._augment_images_by_samples(images, samples)  # type: ignore[misc]
         images = changeable(images)
-        memory = np.empty(images[0].size, np.uint8)
+        height, width = images.shape[1:3]
         for image, drawn in zip(images, samples, strict=True):
             part = image
             if any(drawn.croppings):
-                inside = _crop(image, *drawn.croppings)
-                part = memory[: inside.size].reshape(inside.shape)
+                top, right, bottom, left = drawn.croppings  # which leave a pixel at least
+                inside = image[top : height - bottom, left : width - right]
+                part = scratch(inside.shape, np.uint8)
                 np.copyto(part, inside)
             if any(drawn.paddings):
                 top, right, bottom, left = drawn.paddings
